@@ -1,0 +1,209 @@
+"""Settings of a run: frozen, strictly validated, read from a preset and overridden by dotted names.
+
+Every field says what it is; the value and its source (paper, reference code, ours) stand in `presets/*.yml`. The fields of
+`RibSettings` carry their source here, since `adapt` can be called without a preset.
+"""
+
+import difflib
+import hashlib
+import json
+from importlib import resources
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, Strict, ValidationError, model_validator
+
+Positive = Annotated[float, Field(gt=0)]
+NonNegative = Annotated[float, Field(ge=0)]
+Share = Annotated[float, Field(ge=0, le=1)]
+Count = Annotated[int, Field(ge=1)]
+Scales = Annotated[tuple[Positive, ...], Strict(False), Field(min_length=1)]
+Range = Annotated[tuple[Count, Count], Strict(False)]
+
+
+class Section(BaseModel):
+    """A group of settings: unknown names and values of a wrong type are refused, and nothing changes after validation."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, protected_namespaces=())
+
+
+class MiniVocSettings(Section):
+    """The drawn data set (`datasets/minivoc.py`)."""
+
+    num_train: Count = Field(description="images with masks that results are reported on; they are part of train_aug too")
+    num_train_aug: Count = Field(description="images the classifier is trained on; at least num_train")
+    num_val: Count = Field(description="images that choices are made on")
+    image_size: Annotated[int, Field(ge=64)] = Field(description="side of the square images in pixels")
+    seed: int = Field(description="seed of the drawing; apart from the study's seed, so that seeds share one data set")
+
+    @model_validator(mode="after")
+    def _train_is_part_of_train_aug(self):
+        if self.num_train_aug < self.num_train:
+            raise ValueError(f"num_train_aug ({self.num_train_aug}) must be at least num_train ({self.num_train})")
+        return self
+
+
+class DataSettings(Section):
+    name: Literal["minivoc", "voc12"]
+    root: Annotated[Path, Strict(False)] | None = Field(None, description="folder of the VOC devkit; None: drawn under data/")
+    minivoc: MiniVocSettings | None = Field(None, description="needed where name is minivoc")
+
+    @model_validator(mode="after")
+    def _minivoc_is_described(self):
+        if self.name == "minivoc" and self.minivoc is None:
+            raise ValueError("data.minivoc is missing: name minivoc needs its sizes and seed")
+        return self
+
+
+class InferSettings(Section):
+    """Which images maps are computed for."""
+
+    split: Literal["train", "val", "train_aug"]
+    limit: Count | None = Field(None, description="only the first so many images of the split; None: all")
+
+
+class ClassifierSettings(Section):
+    backbone: str = Field(description="resnet50 (torchvision) or the name of a timm EfficientNet")
+    weights: str | None = Field(description='"imagenet", the path of a state dict, or None for random weights')
+    epochs: Count
+    batch_size: Count
+    learning_rate: Positive
+    head_lr_factor: Positive = Field(description="factor on the learning rate of the 1x1 classifier")
+    momentum: NonNegative
+    weight_decay: NonNegative
+    poly_power: NonNegative
+    long_side: Range = Field(description="the longer image side is drawn from this range, in pixels")
+    crop_size: Count
+
+
+class CamSettings(Section):
+    scales: Scales = Field(description="image scales whose maps are summed, each with its mirrored view")
+
+
+class AuxiliarySettings(Section):
+    """The images, of other classes, that each RIB step also sees."""
+
+    batch_size: Annotated[int, Field(ge=0)]
+    long_side: Range
+    crop_size: Count
+
+
+# The two readings of the method: what the reference code does, and what the paper writes (differences: see the book).
+RIB_MODES: dict[str, dict[str, Any]] = {
+    "code": {"denominator": "map", "margin_mode": "stop", "spread_ratio": 0.7, "include_last": False},
+    "paper": {"denominator": "region", "margin_mode": "clamp", "spread_ratio": 1.0, "include_last": True},
+}
+
+
+class RibSettings(Section):
+    """One image's adaptation. `RibSettings(mode="paper")` starts from what the paper writes, the default from the reference code.
+
+    `mode` only chooses defaults (see `RIB_MODES`) and is not kept: two settings with the same values are the same settings.
+    """
+
+    iterations: Count = Field(10, description="K, steps of adaptation (paper: 10)")
+    learning_rate: Positive = Field(8e-6, description="of the backbone (reference code, VOC: 8e-6)")
+    head_lr_factor: Positive = Field(10.0, description="factor for the classifier (reference code: 10)")
+    momentum: NonNegative = Field(1e-4, description="of SGD (reference code: 1e-4, as its weight decay lands in this argument)")
+    weight_decay: NonNegative = Field(1e-4, description="reference code: 1e-4")
+    poly_power: NonNegative = Field(0.9, description="learning rate times (1 - k/K)^power (reference code: 0.9)")
+    tau: Positive = Field(0.4, description="positions whose map is below tau times its maximum are pooled (paper: 0.4)")
+    pooling: Literal["gndrp", "gap"] = Field("gndrp", description="paper: GNDRP; gap is its ablation")
+    denominator: Literal["map", "region"] = Field(
+        "map", description="GNDRP divides by h*w (code) or by the region's size (paper)"
+    )
+    margin: Positive = Field(600.0, description="m; code: of the summed logits of the own views, paper: of each logit")
+    margin_mode: Literal["stop", "clamp"] = Field("stop", description="end the loop at the margin (code), or min(m, y) (paper)")
+    spread_threshold: Share = Field(0.3, description="a position of a max-normalised map above this counts as covered (code)")
+    spread_ratio: Share = Field(0.7, description="the loop ends where more than this share is covered; 1: never (code: 0.7)")
+    scales: Scales = Field((1.0, 0.5, 1.5, 2.0), description="views whose maps are summed (reference code)")
+    loss_scales: Scales = Field((1.0, 1.5, 2.0), description="views that the objective sees (reference code)")
+    include_last: bool = Field(False, description="sum the maps of theta_0..theta_K (paper) or theta_0..theta_{K-1} (code)")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _start_from_mode(cls, data: Any) -> Any:
+        if not isinstance(data, dict):
+            return data
+        data = dict(data)
+        mode = data.pop("mode", "code")
+        if mode not in RIB_MODES:
+            raise ValueError(f"mode {mode!r} is unknown; known: {', '.join(RIB_MODES)}")
+        return {**RIB_MODES[mode], **data}
+
+    @model_validator(mode="after")
+    def _loss_scales_are_scales(self):
+        extra = set(self.loss_scales) - set(self.scales)
+        if extra:
+            raise ValueError(f"loss_scales {sorted(extra)} are not among scales {self.scales}")
+        if self.scales[0] != 1.0:
+            raise ValueError(f"the first of scales must be 1, the scale of the spread stop, but it is {self.scales[0]}")
+        return self
+
+
+class Settings(Section):
+    """All that decides a run's numbers. Devices and worker counts do not belong here."""
+
+    seed: int = Field(0, description="of training and of the auxiliary images")
+    data: DataSettings
+    infer: InferSettings
+    classifier: ClassifierSettings
+    cam: CamSettings
+    auxiliary: AuxiliarySettings
+    rib: RibSettings
+
+
+def preset_names() -> list[str]:
+    return sorted(f.name.removesuffix(".yml") for f in resources.files("ribstudy.presets").iterdir() if f.name.endswith(".yml"))
+
+
+def load_settings(preset: str, overrides: dict[str, Any] | None = None) -> Settings:
+    """Settings of a preset with `overrides` such as {"rib.tau": 0.5} put in.
+
+    Raises ValueError that names the preset or the setting, and what is known instead.
+    """
+    if preset not in preset_names():
+        raise ValueError(f"preset {preset!r} is unknown; known: {', '.join(preset_names())}")
+    values = yaml.safe_load((resources.files("ribstudy.presets") / f"{preset}.yml").read_text())
+    for name, value in (overrides or {}).items():
+        section = values
+        *parents, last = name.split(".")
+        for parent in parents:
+            section = section.setdefault(parent, {})
+            if not isinstance(section, dict):
+                raise ValueError(f"setting {name!r} is unknown: {parent!r} has no settings of its own")
+        section[last] = value
+    return validate(Settings, values, what=f"preset {preset}")
+
+
+def validate(model: type[Section], values: dict[str, Any], *, what: str) -> Any:
+    """`model(**values)`, with an error that says for each bad value its dotted name, the value and what is expected."""
+    try:
+        return model(**values)
+    except ValidationError as error:
+        problems = [_explain(model, problem) for problem in error.errors()]
+        raise ValueError(f"{what}: " + "; ".join(problems)) from None
+
+
+def _explain(model: type[Section], problem: dict) -> str:
+    name = ".".join(str(part) for part in problem["loc"]) or "settings"
+    if problem["type"] == "extra_forbidden":
+        known = _field_names(model, problem["loc"][:-1])
+        near = difflib.get_close_matches(str(problem["loc"][-1]), known, n=1)
+        return f"{name} is unknown" + (f", did you mean {near[0]}?" if near else f"; known: {', '.join(known)}")
+    return f"{name} = {problem['input']!r}: {problem['msg'].removeprefix('Value error, ')}"
+
+
+def _field_names(model: type[Section], path: tuple) -> list[str]:
+    for part in path:
+        annotation = model.model_fields[part].annotation
+        options = getattr(annotation, "__args__", (annotation,))
+        model = next(option for option in options if isinstance(option, type) and issubclass(option, BaseModel))
+    return list(model.model_fields)
+
+
+def digest(value: Any) -> str:
+    """Twelve hexadecimal digits that identify a JSON-like value, the same on every machine."""
+    text = json.dumps(value, sort_keys=True, separators=(",", ":"), default=str)
+    return hashlib.sha256(text.encode()).hexdigest()[:12]
