@@ -97,7 +97,7 @@ RIB_MODES: dict[str, dict[str, Any]] = {
 
 
 class RibSettings(Section):
-    """One image's adaptation. `RibSettings(mode="paper")` starts from what the paper writes, the default from the reference code.
+    """One image's adaptation. `RibSettings(mode="paper")` starts from what the paper writes, else from the reference code.
 
     `mode` only chooses defaults (see `RIB_MODES`) and is not kept: two settings with the same values are the same settings.
     """
@@ -142,6 +142,39 @@ class RibSettings(Section):
         return self
 
 
+class ProbeSettings(Section):
+    """The probes that look for a label in a layer of the toy network."""
+
+    grid: Count = Field(description="each layer is pooled to grid x grid cells, mean and maximum")
+    placements: Count = Field(description="images that each held-out digit occurs in")
+    hidden: Count = Field(description="hidden units of the non-linear probe")
+    epochs: Count = Field(description="at most; the best epoch on validation images counts")
+    batch_size: Count
+    learning_rate: Positive = Field(description="of Adam")
+    weight_decay: NonNegative
+
+
+class ToySettings(Section):
+    """The simulated experiment (chapter 1)."""
+
+    seeds: Count = Field(description="repetitions, each with its own data and weights")
+    canvas: Annotated[int, Field(ge=28, le=128)] = Field(description="side of the square images in pixels")
+    marker_rate: Share = Field(description="share of the images that have a marker")
+    marker_size: Annotated[int, Field(ge=3, le=7)] = Field(description="side of the marker in pixels; an MNIST digit has up to 20")
+    digit_threshold: Annotated[float, Field(ge=0, lt=1)] = Field(description="a pixel brighter than this belongs to the digit")
+    hgr_threshold: Annotated[float, Field(gt=0, lt=1)] = Field(description="a normalised gradient above this counts as high")
+    depth: Annotated[int, Field(ge=2, le=8)] = Field(description="convolutions before the fully connected layer")
+    width: Count = Field(description="filters of the first convolution; the second and third double them")
+    training_steps: Count
+    batch_size: Count
+    learning_rate: Positive = Field(description="of Adam, at the top of its cycle")
+    num_map_images: Annotated[int, Field(ge=8, le=2006)] = Field(description="held-out images that gradients are taken of")
+    rib_steps: Count = Field(description="steps of fine-tuning, with the RIB objective and with cross-entropy as the control")
+    rib_learning_rate: Positive = Field(description="of Adam in these steps")
+    rib_margin: Positive = Field(description="m: a logit y counts as min(m, y) in the RIB objective")
+    probe: ProbeSettings
+
+
 class Settings(Section):
     """All that decides a run's numbers. Devices and worker counts do not belong here."""
 
@@ -152,6 +185,7 @@ class Settings(Section):
     cam: CamSettings
     auxiliary: AuxiliarySettings
     rib: RibSettings
+    toy: ToySettings
 
 
 def preset_names() -> list[str]:

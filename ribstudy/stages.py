@@ -1,4 +1,4 @@
-"""The stages of the study: what each reads, what it needs, what it writes.
+"""The stages of the study: what each reads, what it needs, what it writes, and how one is run.
 
 A stage is a function of (settings, inputs). Its key is a digest of the settings it reads and of the keys of the stages it
 needs, so that changing `rib.tau` makes `rib` and what follows it stale, and nothing before it. A stage whose result is
@@ -6,23 +6,62 @@ finished is skipped; one that was killed goes on where it was.
 """
 
 import logging
+import os
 from collections.abc import Callable
-from dataclasses import dataclass
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass, field
+from multiprocessing import get_context
+
+import numpy as np
+import torch
+
+from ribstudy import datasets, toy
+from ribstudy.auxiliary import auxiliary_batches
+from ribstudy.cam import cam_unit
+from ribstudy.config import Settings, digest
+from ribstudy.models import CamNet
+from ribstudy.progress import track
+from ribstudy.rib import rib_unit
+from ribstudy.store import Result, Store, atomic
+from ribstudy.training import image_logits, load_classifier, train_classifier
 
 log = logging.getLogger(__name__)
+
+UnitWorker = Callable[[str], dict[str, np.ndarray]]
+
+
+@dataclass(frozen=True)
+class Run:
+    """Settings, and where and on what they are run."""
+
+    settings: Settings
+    store: Store = field(default_factory=Store)
+    device: str = "cuda" if torch.cuda.is_available() else "cpu"
+
+    def result(self, stage: str) -> Result:
+        return self.store.result(stage, key(stage, self.settings))
+
+    def is_finished(self, stage: str) -> bool:
+        """Finished is what has a record and, for a stage of units, every unit of these settings."""
+        result = self.result(stage)
+        return result.finished and all(map(result.has_unit, self.units(stage)))
+
+    def units(self, stage: str) -> list[str]:
+        unit_names = STAGES[stage].units
+        return unit_names(self) if unit_names else []
 
 
 @dataclass(frozen=True)
 class Stage:
-    """`work` either does everything at once, or, where `units` is given, one unit (an image, a seed) at a time."""
+    """`whole(run, result)` does everything, or `worker(run)` gives the function that does one unit (an image, a seed)."""
 
-    name: str
     help: str
-    reads: tuple[str, ...]
-    needs: tuple[str, ...]
-    work: Callable
-    units: Callable[["Run"], list[str]] | None = None
-    version: int = 1  # raised when the code changes what the stage computes
+    reads: tuple[str, ...]  # sections of the settings
+    needs: tuple[str, ...] = ()  # earlier stages
+    whole: Callable[[Run, Result], dict] | None = None
+    units: Callable[[Run], list[str]] | None = None
+    worker: Callable[[Run], UnitWorker] | None = None
+    version: int = 1  # raised when a change of the code changes what the stage computes
 
 
 @dataclass(frozen=True)
@@ -34,15 +73,235 @@ class Shard:
 
     def __post_init__(self):
         if not 0 <= self.index < self.count:
-            raise ValueError(f"shard {self.index}/{self.count}: the index must be from 0 to {self.count - 1}")
+            raise ValueError(f"shard {self.index}/{self.count}: the index must be from 0 to the count less one")
 
     @classmethod
     def parse(cls, text: str) -> "Shard":
-        """ "0/2" is the first of two."""
-        index, slash, count = text.partition("/")
-        if not (slash and index.isdecimal() and count.isdecimal()):
+        """The shard that "0/2" (the first of two) names."""
+        index, _, count = text.partition("/")
+        if not (index.isdecimal() and count.isdecimal()):
             raise ValueError(f"shard {text!r}: expected INDEX/COUNT, such as 0/2 for the first of two")
         return cls(int(index), int(count))
 
     def of(self, names: list[str]) -> list[str]:
         return names[self.index :: self.count]
+
+
+def key(stage: str, settings: Settings) -> str:
+    """Twelve hexadecimal digits: the same for the same settings, inputs and version of the stage."""
+    return digest(_identity(stage, settings))
+
+
+def _identity(stage: str, settings: Settings) -> dict:
+    spec = STAGES[stage]
+    return {
+        "stage": stage,
+        "version": spec.version,
+        "settings": {section: _section(section, settings) for section in spec.reads},
+        "needs": {need: key(need, settings) for need in spec.needs},
+    }
+
+
+def _section(name: str, settings: Settings) -> object:
+    if name == "data":
+        return datasets.fingerprint(settings.data)
+    if name == "toy":  # a seed's result does not depend on how many seeds there are
+        return settings.toy.model_dump(mode="json", exclude={"seeds"})
+    value = getattr(settings, name)
+    return value.model_dump(mode="json") if hasattr(value, "model_dump") else value
+
+
+def execute(stage: str, run: Run, *, shard: Shard | None = None, processes: int = 1) -> Result:
+    """Runs a stage, and before it what it needs, unless their results are finished.
+
+    `shard`: only this part of the units. `processes`: this many shards side by side, one torch thread each. The result of
+    a unit depends on neither.
+    """
+    result = run.result(stage)
+    if run.is_finished(stage):
+        log.info("%s: finished before, in %s", stage, result.folder)
+        return result
+    for need in STAGES[stage].needs:
+        execute(need, run, processes=processes)
+    if STAGES[stage].whole:
+        _run_whole(stage, run, result)
+    elif processes > 1 and shard is None:
+        _run_side_by_side(stage, run, processes)
+    else:
+        _run_units(stage, run, result, shard or Shard())
+    return result
+
+
+def _run_whole(stage: str, run: Run, result: Result) -> None:
+    with result.session(run.device):
+        notes = STAGES[stage].whole(run, result)
+    _finish(stage, run, result, notes or {})
+
+
+def _run_units(stage: str, run: Run, result: Result, shard: Shard) -> None:
+    missing = [name for name in shard.of(run.units(stage)) if not result.has_unit(name)]
+    if missing:
+        with result.session(run.device) as notes:
+            notes.update(shard=f"{shard.index}/{shard.count}", units=0)
+            work = STAGES[stage].worker(run)
+            for name in track(missing, stage):
+                try:
+                    result.write_unit(name, work(name))
+                except Exception as error:
+                    error.add_note(f"stage {stage}, unit {name}; the units before it are kept in {result.folder}")
+                    raise
+                notes["units"] += 1
+    if all(map(result.has_unit, run.units(stage))):
+        _finish(stage, run, result, {})
+
+
+def _run_side_by_side(stage: str, run: Run, processes: int) -> None:
+    count = min(processes, len(run.units(stage)))
+    shards = [Shard(index, count) for index in range(count)]
+    with ProcessPoolExecutor(count, get_context("spawn"), torch.set_num_threads, (1,)) as pool:
+        for future in [pool.submit(_run_units, stage, run, run.result(stage), shard) for shard in shards]:
+            future.result()
+
+
+def _finish(stage: str, run: Run, result: Result, notes: dict) -> None:
+    result.finish(
+        {
+            "stage": stage,
+            "key": key(stage, run.settings),
+            "identity": _identity(stage, run.settings),
+            "device": run.device,
+            "units": len(run.units(stage)),
+            **notes,
+        }
+    )
+
+
+def default_processes(device: str) -> int:
+    """One process per core on a CPU; one on an accelerator."""
+    if device != "cpu":
+        return 1
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def status(run: Run) -> list[dict]:
+    """A row for each stage: its state, the seconds worked on it, its key and folder."""
+    rows = []
+    for stage in STAGES:
+        result = run.result(stage)
+        units = run.units(stage) if result.folder.is_dir() else []
+        done = sum(map(result.has_unit, units))
+        finished = result.finished and done == len(units)
+        state = "finished" if finished else "not run" if not result.folder.is_dir() else "unfinished"
+        rows.append(
+            {
+                "stage": stage,
+                "state": state + (f" ({done}/{len(units)})" if units else ""),
+                "seconds": sum(session["seconds"] for session in result.sessions()),
+                "key": key(stage, run.settings),
+                "folder": str(result.folder),
+            }
+        )
+    return rows
+
+
+# --- what the stages do -------------------------------------------------------------------------------------------------
+
+
+def _prepare_data(run: Run, result: Result) -> dict:
+    settings = run.settings.data
+    folder = datasets.prepare(settings)
+    problems = datasets.check(settings)
+    if problems:
+        raise ValueError(f"{len(problems)} problems in {folder}, the first: {problems[0]} (all: python -m ribstudy data check)")
+    return {"folder": folder.name}
+
+
+def _train_classifier(run: Run, result: Result) -> dict:
+    settings = run.settings
+    net = train_classifier(
+        datasets.open_dataset(settings.data, "train_aug"),
+        settings.classifier,
+        seed=settings.seed,
+        folder=result.folder,
+        device=run.device,
+    )
+    validation = datasets.open_dataset(settings.data, "val")
+    logits = image_logits(net.eval(), validation)
+    with atomic(result.path("validation.npz")) as temporary:
+        np.savez_compressed(temporary, names=validation.names, labels=validation.labels, logits=logits)
+    return {"inputs": {"train_aug": len(datasets.open_dataset(settings.data, "train_aug")), "val": len(validation)}}
+
+
+def _image_names(run: Run) -> list[str]:
+    infer = run.settings.infer
+    return datasets.open_dataset(run.settings.data, infer.split).names[: infer.limit]
+
+
+def trained_net(run: Run) -> CamNet:
+    """The classifier of a run whose stage `classifier` is finished."""
+    settings = run.settings
+    num_classes = len(datasets.class_names(settings.data))
+    return load_classifier(run.result("classifier").folder, settings.classifier, num_classes, run.device)
+
+
+def _cam_worker(run: Run) -> UnitWorker:
+    net = trained_net(run)
+    dataset = datasets.open_dataset(run.settings.data, run.settings.infer.split)
+    return lambda name: cam_unit(net, dataset.image(name), dataset.label(name), run.settings.cam.scales)
+
+
+def _rib_worker(run: Run) -> UnitWorker:
+    net = trained_net(run)
+    settings = run.settings
+    dataset = datasets.open_dataset(settings.data, settings.infer.split)
+    pool = datasets.open_dataset(settings.data, "train_aug")
+
+    def work(name: str) -> dict[str, np.ndarray]:
+        label = dataset.label(name)
+        batches = auxiliary_batches(pool, name, label, settings.auxiliary, net.normalization, seed=settings.seed)
+        return rib_unit(net, dataset.image(name), label, batches, settings.rib)
+
+    return work
+
+
+def _toy_seeds(run: Run) -> list[str]:
+    return [f"seed-{seed}" for seed in range(run.settings.toy.seeds)]
+
+
+def _toy_worker(run: Run) -> UnitWorker:
+    return lambda name: toy.run_seed(run.settings.toy, int(name.removeprefix("seed-")))
+
+
+STAGES: dict[str, Stage] = {
+    "toy": Stage(
+        help="the simulated experiment of the paper's Section 3, seed by seed",
+        reads=("toy",),
+        units=_toy_seeds,
+        worker=_toy_worker,
+    ),
+    "data": Stage(
+        help="draw MiniVOC where it is missing; check every annotation and image header",
+        reads=("data",),
+        whole=_prepare_data,
+    ),
+    "classifier": Stage(
+        help="train the image classifier on image-level labels",
+        reads=("seed", "classifier"),
+        needs=("data",),
+        whole=_train_classifier,
+    ),
+    "cam": Stage(
+        help="class activation maps of the images to infer",
+        reads=("cam",),
+        needs=("classifier",),
+        units=_image_names,
+        worker=_cam_worker,
+    ),
+    "rib": Stage(
+        help="adapt the classifier to each image and keep the maps of every step",
+        reads=("seed", "rib", "auxiliary"),
+        needs=("classifier",),
+        units=_image_names,
+        worker=_rib_worker,
+    ),
+}

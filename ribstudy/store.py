@@ -36,8 +36,8 @@ def atomic(path: Path) -> Iterator[Path]:
     temporary = Path(name)
     try:
         yield temporary
-        os.chmod(temporary, 0o644)
-        os.replace(temporary, path)
+        temporary.chmod(0o644)  # mkstemp makes files that only their owner reads
+        temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
 
@@ -87,7 +87,7 @@ class Result:
             yield notes
         finally:
             notes["seconds"] = round(time.perf_counter() - start, 2)
-            with open(self.folder / "sessions.jsonl", "a") as file:
+            with (self.folder / "sessions.jsonl").open("a") as file:
                 file.write(json.dumps(notes, sort_keys=True) + "\n")
 
     def sessions(self) -> list[dict]:

@@ -1,6 +1,6 @@
 """Lets a torchvision built for CUDA be imported beside a torch without CUDA.
 
-In that pairing torchvision's compiled library is not loaded, and its import ends with "operator torchvision::nms does not exist".
+In that pairing torchvision's compiled library is not loaded; its import ends with "operator torchvision::nms does not exist".
 Declaring the two operators that the import looks up is enough: transforms, models and data sets work, compiled box operators do
 not (the study uses none). Nothing happens where torch has CUDA, or where torchvision was built for the CPU.
 """

@@ -1,0 +1,145 @@
+"""The command line: `python -m ribstudy <stage> --preset mini --set rib.tau=0.5`."""
+
+import argparse
+import logging
+import sys
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from ribstudy.config import load_settings, preset_names
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Runs one command and returns the exit code: 0, or 1 after an error that the user can mend (said in one line)."""
+    logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
+    options = _parser().parse_args(arguments)
+    try:
+        return options.command(options) or 0
+    except (ValueError, OSError) as error:
+        lines = [f"error: {error}", *getattr(error, "__notes__", [])]
+        print("\n".join(lines), file=sys.stderr)
+        return 1
+
+
+def _parser() -> argparse.ArgumentParser:
+    from ribstudy.stages import STAGES
+
+    parser = argparse.ArgumentParser(prog="python -m ribstudy", description="Runs the stages of the study, each at most once.")
+    commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
+    for name, stage in STAGES.items():
+        command = commands.add_parser(name, help=f"stage: {stage.help}", description=stage.help)
+        _add_settings(command)
+        if stage.units:
+            command.add_argument("--shard", metavar="I/N", help="only the part I (from 0) of N equal parts of the units")
+            command.add_argument("--processes", type=int, default=1, help="shards to run side by side here (default: 1)")
+        if name == "data":
+            command.add_argument("action", nargs="?", choices=["check"], help="check: list all problems and draw nothing")
+            command.add_argument("--decode", action="store_true", help="with check: decode every image in full")
+        command.set_defaults(command=_check_data if name == "data" else _run_stage, stage=name)
+    status = commands.add_parser("status", help="show which stages are finished, and where their results lie")
+    _add_settings(status)
+    status.set_defaults(command=_show_status)
+    _add_look(commands)
+    return parser
+
+
+def _add_settings(command: argparse.ArgumentParser) -> None:
+    command.add_argument("--preset", default="mini", help=f"one of {', '.join(preset_names())} (default: mini)")
+    command.add_argument("--data-root", type=Path, help="folder of a VOC devkit, the one with JPEGImages in it")
+    command.add_argument("--set", action="append", default=[], metavar="NAME=VALUE", help="a setting, such as rib.tau=0.5")
+    command.add_argument("--results", type=Path, help="where results lie (default: results/ of the project)")
+
+
+def _add_look(commands: argparse._SubParsersAction) -> None:
+    look = commands.add_parser("look", help="CAM and RIB of a photograph, side by side over the iterations")
+    look.add_argument("photo", type=Path, nargs="?", help="an image file")
+    look.add_argument("--class", dest="class_name", help='an ImageNet class, such as "Egyptian cat" (default: the top class)')
+    look.add_argument("--search", metavar="TEXT", help="list the ImageNet classes whose name holds TEXT, and stop")
+    look.add_argument("--out", type=Path, help="the picture to write (default: beside the photograph, *_rib.png)")
+    look.set_defaults(command=_look)
+
+
+def _run(options: argparse.Namespace):
+    from ribstudy.stages import Run
+    from ribstudy.store import Store
+
+    return Run(load_settings(options.preset, _overrides(options)), Store(options.results))
+
+
+def _overrides(options: argparse.Namespace) -> dict[str, Any]:
+    overrides: dict[str, Any] = {}
+    for text in options.set:
+        name, equals, value = text.partition("=")
+        if not equals:
+            raise ValueError(f"--set {text}: expected NAME=VALUE, such as rib.tau=0.5")
+        overrides[name] = _read_value(value)
+    if options.data_root is not None:
+        overrides["data.root"] = str(options.data_root)
+    return overrides
+
+
+def _read_value(text: str) -> Any:
+    """A YAML value; 3e-4, which YAML takes for text, is read as the number it is."""
+    value = yaml.safe_load(text)
+    if isinstance(value, str):
+        try:
+            return float(value)
+        except ValueError:
+            return value
+    return value
+
+
+def _run_stage(options: argparse.Namespace) -> int:
+    from ribstudy.stages import STAGES, Shard, execute
+
+    run = _run(options)
+    if not STAGES[options.stage].units:
+        result = execute(options.stage, run)
+    else:
+        shard = Shard.parse(options.shard) if options.shard else None
+        if shard and options.processes > 1:
+            raise ValueError("--shard and --processes exclude each other")
+        result = execute(options.stage, run, shard=shard, processes=options.processes)
+    print(result.folder)
+    return 0
+
+
+def _check_data(options: argparse.Namespace) -> int:
+    from ribstudy import datasets
+
+    if options.action is None:
+        return _run_stage(options)
+    settings = _run(options).settings.data
+    problems = datasets.check(settings, decode=options.decode)
+    for problem in problems:
+        print(problem)
+    folder = datasets.data_folder(settings)
+    print(f"{folder}: {len(problems)} problems" if problems else f"{folder}: no problems", file=sys.stderr)
+    return 1 if problems else 0
+
+
+def _show_status(options: argparse.Namespace) -> int:
+    from ribstudy.stages import status
+
+    run = _run(options)
+    for row in status(run):
+        print(f"{row['stage']:<12}{row['state']:<24}{row['seconds']:>8.0f} s  {row['folder']}")
+    return 0
+
+
+def _look(options: argparse.Namespace) -> int:
+    from ribstudy import look
+
+    if options.search is not None:
+        print("\n".join(look.search_classes(options.search)))
+        return 0
+    if options.photo is None:
+        raise ValueError("look needs an image file: python -m ribstudy look photo.jpg")
+    print(look.look(options.photo, class_name=options.class_name, out=options.out))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

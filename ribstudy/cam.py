@@ -1,0 +1,90 @@
+"""Class activation maps over scales and mirrored views, and what is made of them.
+
+Raw maps are kept per scale at the network's stride; everything that one wants of them later (stride 4 for the affinity net,
+full resolution for the evaluation) is made from those, so that no choice is frozen in a file.
+
+Shapes: C classes, n of them in the image, h_s x w_s positions at scale s, H x W pixels.
+"""
+
+from collections.abc import Iterable, Sequence
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn.functional import interpolate
+
+from ribstudy.datasets.transforms import views
+from ribstudy.models import CamNet
+
+EPSILON = 1e-5  # in the normalisation by the maximum (reference code)
+
+
+def merge_mirrored(maps: Tensor) -> Tensor:
+    """Signed maps [2, C, h, w] of a [plain, mirrored] view -> [C, h, w]: ReLU of both, the second mirrored back, summed."""
+    plain, mirrored = maps.relu()
+    return plain + mirrored.flip(-1)
+
+
+def cams(net: CamNet, image_views: Sequence[Tensor]) -> list[Tensor]:
+    """For each view [2, 3, H_s, W_s] the map [C, h_s, w_s], not negative."""
+    with torch.no_grad():
+        return [merge_mirrored(net(view)) for view in image_views]
+
+
+def resize_sum(maps: Iterable[Tensor], size: tuple[int, int], *, stride: int) -> Tensor:
+    """Maps [n, h_s, w_s] of several scales, resized and summed, for an image of `size` (H, W).
+
+    Stride 4 gives [n, (H-1)//4+1, (W-1)//4+1]. Stride 1 gives [n, H, W]: resized to the next multiple of 16 and cropped.
+    Bilinear, as the reference code does it.
+    """
+    step = 16 if stride == 1 else stride
+    height, width = ((length - 1) // step + 1 for length in size)
+    target = (height * 16, width * 16) if stride == 1 else (height, width)
+    total = sum(interpolate(m[None].float(), target, mode="bilinear", align_corners=False)[0] for m in maps)
+    return total[:, : size[0], : size[1]] if stride == 1 else total
+
+
+def normalize_by_maximum(maps: Tensor) -> Tensor:
+    """[n, h, w] not negative -> in 0..1: each map divided by (its maximum + 1e-5); an empty map stays 0."""
+    return maps / (maps.amax(dim=(1, 2), keepdim=True) + EPSILON)
+
+
+def seed_maps(maps: Iterable[Tensor | np.ndarray], size: tuple[int, int], *, stride: int = 1) -> Tensor:
+    """What is thresholded into a seed: `resize_sum`, then `normalize_by_maximum`; [n, H, W] at stride 1."""
+    return normalize_by_maximum(resize_sum([torch.as_tensor(m) for m in maps], size, stride=stride))
+
+
+def cam_unit(net: CamNet, image: np.ndarray, label: np.ndarray, scales: Sequence[float]) -> dict[str, np.ndarray]:
+    """What the stage `cam` stores of an image: `keys` (classes in the image), `size`, and per scale the maps of those classes.
+
+    `maps_<i>` [n, h, w] are merged and not negative, `signed_<i>` [n, h, w] are those of the plain view before the ReLU.
+    """
+    keys = np.flatnonzero(label)
+    device = net.classifier.weight.device
+    arrays = {"keys": keys, "size": np.array(image.shape[:2])}
+    with torch.no_grad():
+        for index, view in enumerate(views(image, scales, net.normalization)):
+            signed = net(view.to(device))
+            arrays[f"maps_{index}"] = merge_mirrored(signed)[keys].cpu().numpy()
+            arrays[f"signed_{index}"] = signed[0, keys].cpu().numpy()
+    return arrays
+
+
+def stored_maps(unit: dict[str, np.ndarray], *, steps: int | None = None) -> list[np.ndarray]:
+    """Per scale the raw maps [n, h, w] of a stored image; those of RIB summed over the first `steps` (None: all)."""
+    if any(name.startswith("iterates_") for name in unit):
+        return [iterates[:steps].sum(axis=0) for iterates in _by_scale(unit, "iterates_")]
+    return _by_scale(unit, "maps_")
+
+
+def stored_seed_maps(unit: dict[str, np.ndarray], *, steps: int | None = None, stride: int = 1) -> np.ndarray:
+    """The seed maps [n, H, W] in 0..1 of a stored image; [0, H, W] for an image without a class."""
+    size = tuple(int(length) for length in unit["size"])
+    if not len(unit["keys"]):
+        return np.zeros((0, *size), dtype=np.float32)
+    return seed_maps(stored_maps(unit, steps=steps), size, stride=stride).numpy()
+
+
+def _by_scale(unit: dict[str, np.ndarray], prefix: str) -> list[np.ndarray]:
+    count = sum(name.startswith(prefix) for name in unit)
+    return [unit[f"{prefix}{index}"] for index in range(count)]

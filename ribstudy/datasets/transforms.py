@@ -1,0 +1,61 @@
+"""From uint8 images to network inputs: the views that maps are computed on, and the random crops of training."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor
+
+Normalization = tuple[tuple[float, ...], tuple[float, ...]]
+
+
+def normalize(image: np.ndarray, normalization: Normalization) -> Tensor:
+    """uint8 [H, W, 3] -> float32 [3, H, W], channels in 0..1 less their mean, divided by their deviation."""
+    mean, deviation = (torch.tensor(values, dtype=torch.float32)[:, None, None] for values in normalization)
+    return (torch.from_numpy(np.array(image)).permute(2, 0, 1).to(torch.float32) / 255 - mean) / deviation
+
+
+def resize(image: np.ndarray, height: int, width: int) -> np.ndarray:
+    """uint8 [H, W, 3] -> uint8 [height, width, 3], bicubic as PIL does it (reference code, `misc/imutils.py`)."""
+    return np.asarray(Image.fromarray(image).resize((width, height), Image.Resampling.BICUBIC))
+
+
+def views(image: np.ndarray, scales: Sequence[float], normalization: Normalization) -> list[Tensor]:
+    """The image at each scale, plain and mirrored: a list of [2, 3, round(H s), round(W s)], halves rounded to even."""
+    height, width = image.shape[:2]
+    result = []
+    for scale in scales:
+        scaled = image if scale == 1 else resize(image, max(round(height * scale), 1), max(round(width * scale), 1))
+        plain = normalize(scaled, normalization)
+        result.append(torch.stack([plain, plain.flip(-1)]))
+    return result
+
+
+def random_crop_view(
+    image: np.ndarray, *, long_side: tuple[int, int], crop_size: int, normalization: Normalization, rng: np.random.Generator
+) -> Tensor:
+    """A training view: the longer side drawn from `long_side`, normalised, mirrored in one of two cases, cropped at random.
+
+    uint8 [H, W, 3] -> float32 [3, crop_size, crop_size]; where the image is smaller than the crop, it lies at a random place
+    on zeros (reference code: `random_resize_long`, `random_crop` of `misc/imutils.py`).
+    """
+    height, width = image.shape[:2]
+    factor = rng.integers(long_side[0], long_side[1], endpoint=True) / max(height, width)
+    view = normalize(resize(image, max(round(height * factor), 1), max(round(width * factor), 1)), normalization)
+    if rng.random() < 0.5:
+        view = view.flip(-1)
+    return _random_crop(view, crop_size, rng)
+
+
+def _random_crop(view: Tensor, size: int, rng: np.random.Generator) -> Tensor:
+    crop = torch.zeros(3, size, size)
+    source, target = [], []
+    for length in view.shape[1:]:
+        kept = min(length, size)
+        from_ = rng.integers(0, length - kept, endpoint=True)
+        to = rng.integers(0, size - kept, endpoint=True)
+        source.append(slice(from_, from_ + kept))
+        target.append(slice(to, to + kept))
+    crop[:, *target] = view[:, *source]
+    return crop

@@ -1,0 +1,257 @@
+"""PASCAL VOC 2012 and every data set in its devkit's layout (MiniVOC too): one reader, one check.
+
+    JPEGImages/<name>.jpg                    the pictures
+    Annotations/<name>.xml                   their objects: class, box, flags; the image-level labels come from here
+    SegmentationClass/<name>.png             palette PNG: 0 background, 1..C classes, 255 void (left out of every score)
+    ImageSets/Segmentation/<split>.txt       one name per line
+
+`train_aug` is train plus the images that SBD adds (10,582 of VOC 2012). The plain devkit does not hold its list, and a devkit
+need not hold masks for it: the labels are enough to train on. So masks are demanded of train and val only.
+"""
+
+import io
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from xml.etree import ElementTree
+
+import numpy as np
+from PIL import Image, UnidentifiedImageError
+
+from ribstudy.progress import track
+
+VOC_CLASSES: tuple[str, ...] = (
+    "aeroplane", "bicycle", "bird", "boat", "bottle", "bus", "car", "cat", "chair", "cow",
+    "diningtable", "dog", "horse", "motorbike", "person", "pottedplant", "sheep", "sofa", "train", "tvmonitor",
+)  # fmt: skip
+
+VOID = 255
+SPLITS = ("train", "val", "train_aug")
+SPLITS_WITH_MASKS = ("train", "val")
+FOLDERS = ("JPEGImages", "Annotations", "SegmentationClass", "ImageSets/Segmentation")
+
+
+def _voc_palette() -> np.ndarray:
+    """The devkit's colour map, uint8 [256, 3]: the bits of an index, three at a time, fill the colours from their top bits."""
+    index = np.arange(256)
+    palette = np.zeros((256, 3), np.uint8)
+    for level in range(8):
+        for channel in range(3):
+            palette[:, channel] |= (((index >> (3 * level + channel)) & 1) << (7 - level)).astype(np.uint8)
+    return palette
+
+
+PALETTE = _voc_palette()
+
+
+class DataError(ValueError):
+    """Something about the data on disk is wrong; the message names the file."""
+
+
+@dataclass(frozen=True)
+class VocObject:
+    """An annotated object: class index from 0, box (left, top, right, bottom) in pixels counted from 1, both ends included."""
+
+    class_index: int
+    box: tuple[float, float, float, float]
+    difficult: bool = False
+    truncated: bool = False
+    occluded: bool = False
+
+
+class VocDataset:
+    """The images of one split. Everything is read from disk when asked for; nothing is kept but names and labels."""
+
+    def __init__(self, root: Path, split: str, class_names: Sequence[str]):
+        """Raises DataError where the folder, one of its parts or the split's list is missing or malformed."""
+        self.root = Path(root)
+        self.split = split
+        self.class_names = tuple(class_names)
+        problems = missing_parts(self.root)
+        if problems:
+            raise DataError("; ".join(problems))
+        self.names = read_names(self.root, split)
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    @cached_property
+    def labels(self) -> np.ndarray:
+        """Image-level labels, bool [N, C], in the order of `names`.
+
+        Every annotated object counts, also one marked "difficult", as in the reference code (IRN reads every name in the XML).
+        """
+        return np.stack([self.label(name) for name in self.names])
+
+    def label(self, name: str) -> np.ndarray:
+        """The image-level label of one image, bool [C]."""
+        label = np.zeros(len(self.class_names), bool)
+        label[[item.class_index for item in self.objects(name)]] = True
+        return label
+
+    def objects(self, name: str) -> list[VocObject]:
+        """The annotated objects of one image; DataError where there is none, or one of an unknown class."""
+        return read_objects(self.root / "Annotations" / f"{name}.xml", self.class_names)
+
+    def image(self, name: str) -> np.ndarray:
+        """RGB, uint8 [H, W, 3]."""
+        return np.asarray(open_picture(self.root / "JPEGImages" / f"{name}.jpg").convert("RGB"))
+
+    def mask(self, name: str) -> np.ndarray:
+        """uint8 [H, W]: 0 background, 1..C classes, 255 void."""
+        return read_mask(self.root / "SegmentationClass" / f"{name}.png", len(self.class_names))
+
+
+def read_names(root: Path, split: str) -> list[str]:
+    """The names in ImageSets/Segmentation/<split>.txt, in its order."""
+    path = root / "ImageSets" / "Segmentation" / f"{split}.txt"
+    if not path.is_file():
+        known = ", ".join(sorted(other.stem for other in path.parent.glob("*.txt"))) or "none"
+        hint = (
+            " The plain VOC 2012 devkit does not hold this list: put the 10,582 names of train plus SBD there, one per line."
+            if split == "train_aug"
+            else ""
+        )
+        raise DataError(f"{path}: this list of split {split!r} is missing (lists there: {known}).{hint}")
+    names = [line.strip() for line in path.read_text().splitlines() if line.strip()]
+    if not names:
+        raise DataError(f"{path}: the list is empty")
+    for name in names:
+        if "/" in name or " " in name:
+            raise DataError(f"{path}: {name!r} is not an image name; expected one name per line, such as 2007_000032")
+    if len(set(names)) < len(names):
+        raise DataError(f"{path}: {len(names) - len(set(names))} names stand there more than once")
+    return names
+
+
+def read_objects(path: Path, class_names: Sequence[str]) -> list[VocObject]:
+    """The objects of an annotation file."""
+    try:
+        tree = ElementTree.fromstring(_read_bytes(path))
+    except ElementTree.ParseError as error:
+        raise DataError(f"{path}: is not readable as XML ({error})") from None
+    objects = [_parse_object(node, path=path, class_names=class_names) for node in tree.iter("object")]
+    if not objects:
+        raise DataError(f"{path}: holds no object, so the image has no label")
+    return objects
+
+
+def _parse_object(node: ElementTree.Element, *, path: Path, class_names: Sequence[str]) -> VocObject:
+    name = (node.findtext("name") or "").strip()
+    if name not in class_names:
+        raise DataError(f"{path}: object of unknown class {name!r}; known: {', '.join(class_names)}")
+    try:
+        box = tuple(float(node.findtext(f"bndbox/{side}")) for side in ("xmin", "ymin", "xmax", "ymax"))
+    except (TypeError, ValueError):
+        raise DataError(f"{path}: the box of a {name} is missing or not four numbers") from None
+    flags = {flag: (node.findtext(flag) or "0").strip() == "1" for flag in ("difficult", "truncated", "occluded")}
+    return VocObject(tuple(class_names).index(name), box, **flags)
+
+
+def open_picture(path: Path, *, decode: bool = True) -> Image.Image:
+    """A JPEG; DataError where it is missing, empty, truncated or not readable. Without `decode` only its header is parsed."""
+    data = _read_bytes(path)
+    # A camera may pad a file behind its end-of-image marker; the coded pixels never contain the marker.
+    if b"\xff\xd9" not in data[-1024:]:
+        raise DataError(f"{path}: the JPEG is truncated (its end marker is missing)")
+    try:
+        with Image.open(io.BytesIO(data), formats=["JPEG"]) as picture:
+            if decode:
+                picture.load()
+            return picture
+    except UnidentifiedImageError:
+        raise DataError(f"{path}: is not a JPEG") from None
+    except OSError as error:
+        raise DataError(f"{path}: the JPEG is not readable ({error})") from None
+
+
+def read_mask(path: Path, num_classes: int) -> np.ndarray:
+    """Class indices, uint8 [H, W]."""
+    try:
+        with Image.open(io.BytesIO(_read_bytes(path)), formats=["PNG"]) as picture:
+            picture.load()
+    except UnidentifiedImageError:
+        raise DataError(f"{path}: is not a PNG") from None
+    except (OSError, SyntaxError) as error:  # Pillow reports a broken PNG chunk as SyntaxError
+        raise DataError(f"{path}: the PNG is not readable ({error})") from None
+    if picture.mode not in ("P", "L"):
+        raise DataError(f"{path}: a mask holds class indices (mode P or L), but this is a picture of mode {picture.mode}")
+    mask = np.asarray(picture)
+    unknown = sorted(set(np.unique(mask).tolist()) - set(range(num_classes + 1)) - {VOID})
+    if unknown:
+        raise DataError(f"{path}: holds {unknown}, but only 0 to {num_classes} and {VOID} are meant for {num_classes} classes")
+    return mask
+
+
+def _read_bytes(path: Path) -> bytes:
+    if not path.is_file():
+        raise DataError(f"{path}: is missing")
+    data = path.read_bytes()
+    if not data:
+        raise DataError(f"{path}: is empty (0 bytes)")
+    return data
+
+
+def check(root: Path, class_names: Sequence[str], splits: Iterable[str] = SPLITS, *, decode: bool = False) -> list[str]:
+    """All problems of a devkit at once, a line for each that names the file; an empty list means that there is none.
+
+    Reads every annotation, every mask, and of every picture the header and the end; `decode` also decodes every picture.
+    """
+    root = Path(root)
+    problems = missing_parts(root)
+    if problems:
+        return problems
+    names_of = {}
+    for split in splits:
+        try:
+            names_of[split] = read_names(root, split)
+        except DataError as error:
+            problems.append(str(error))
+    problems += _overlaps(root, names_of)
+    need_mask = {name for split in SPLITS_WITH_MASKS for name in names_of.get(split, ())}
+    every = dict.fromkeys(name for names in names_of.values() for name in names)
+    for name in track(every, "check"):
+        problems += _check_image(root, name, class_names=class_names, need_mask=name in need_mask, decode=decode)
+    return problems
+
+
+def missing_parts(root: Path) -> list[str]:
+    """A line for each folder of the devkit that is not there."""
+    if not root.is_dir():
+        return [f"{root}: this folder of the data set is missing"]
+    return [
+        f"{root / folder}: this folder is missing; a VOC devkit holds {', '.join(FOLDERS)}"
+        for folder in FOLDERS
+        if not (root / folder).is_dir()
+    ]
+
+
+def _overlaps(root: Path, names_of: dict[str, list[str]]) -> list[str]:
+    """val must not share images with what is trained on."""
+    shared = sorted(set(names_of.get("val", ())) & {*names_of.get("train", ()), *names_of.get("train_aug", ())})
+    path = root / "ImageSets" / "Segmentation" / "val.txt"
+    return [f"{path}: {len(shared)} of its images are also trained on, such as {shared[0]}"] if shared else []
+
+
+def _check_image(root: Path, name: str, *, class_names: Sequence[str], need_mask: bool, decode: bool) -> list[str]:
+    picture_path = root / "JPEGImages" / f"{name}.jpg"
+    mask_path = root / "SegmentationClass" / f"{name}.png"
+    problems, picture_size, mask_size = [], None, None
+    try:
+        read_objects(root / "Annotations" / f"{name}.xml", class_names)
+    except DataError as error:
+        problems.append(str(error))
+    try:
+        picture_size = open_picture(picture_path, decode=decode).size
+    except DataError as error:
+        problems.append(str(error))
+    if need_mask or mask_path.exists():
+        try:
+            mask_size = read_mask(mask_path, len(class_names)).shape[::-1]
+        except DataError as error:
+            problems.append(str(error))
+    if picture_size and mask_size and picture_size != mask_size:
+        sizes = f"{mask_size[0]} x {mask_size[1]} px, but {picture_path.name} is {picture_size[0]} x {picture_size[1]} px"
+        problems.append(f"{mask_path}: is {sizes}")
+    return problems

@@ -1,0 +1,196 @@
+"""Agreement of predicted and true masks: confusion matrix, all background thresholds in one pass, and what images say together.
+
+Shapes: C classes and the background as class 0; T thresholds; N images; H x W pixels. Truth 255 is left out everywhere.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+IGNORED = 255
+DEFAULT_THRESHOLDS = np.arange(0, 100) / 100
+
+
+class ConfusionMatrix:
+    """Counts of (true class, predicted class) pixels, collected image by image."""
+
+    def __init__(self, num_classes: int):
+        """num_classes: background included."""
+        self.num_classes = num_classes
+        self.counts = np.zeros((num_classes, num_classes), dtype=np.int64)  # [true, predicted]
+
+    def update(self, truth: np.ndarray, prediction: np.ndarray) -> None:
+        """Adds an image: two integer arrays of the same shape.
+
+        Raises ValueError where the shapes differ or a class lies outside the list.
+        """
+        if truth.shape != prediction.shape:
+            raise ValueError(f"truth {truth.shape} and prediction {prediction.shape} differ in shape")
+        counted = truth != IGNORED
+        truth, prediction = truth[counted].astype(np.int64), prediction[counted].astype(np.int64)
+        for name, values in (("truth", truth), ("prediction", prediction)):
+            if values.size and not 0 <= values.min() <= values.max() < self.num_classes:
+                raise ValueError(f"{name} holds class {values.max()}, but there are {self.num_classes} classes from 0 on")
+        pairs = np.bincount(truth * self.num_classes + prediction, minlength=self.num_classes**2)
+        self.counts += pairs.reshape(self.num_classes, self.num_classes)
+
+    def summary(self) -> dict[str, float]:
+        """mIoU, mean precision and mean recall over the classes that occur in truth or prediction, and pixel accuracy."""
+        hits = np.diag(self.counts)
+        scores = class_scores(np.stack([hits, self.counts.sum(axis=0), self.counts.sum(axis=1)]))
+        means = {f"m{name}" if name == "iou" else name: float(np.nanmean(values)) for name, values in scores.items()}
+        return {**means, "accuracy": float(hits.sum() / max(self.counts.sum(), 1))}
+
+
+def class_scores(counts: np.ndarray) -> dict[str, np.ndarray]:
+    """Scores of each class from counts [..., 3, C+1] of hits, predicted and true pixels; nan where a class has no say.
+
+    iou, over and under activation share the union and add up to 1: over is the part of it that is predicted only, under the
+    part that is true only. A class that only a prediction has counts as IoU 0 (the reference's evaluation). precision is nan
+    without predicted pixels, recall without true ones.
+    """
+    hits, predicted, true = np.moveaxis(counts, -2, 0)
+    union = predicted + true - hits
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return {
+            "iou": hits / union,
+            "over": (predicted - hits) / union,
+            "under": (true - hits) / union,
+            "precision": hits / predicted,
+            "recall": hits / true,
+        }
+
+
+def miou(counts: np.ndarray) -> np.ndarray:
+    """[..., 3, C+1] pixel counts -> [...], the mean IoU over the classes that occur in truth or prediction."""
+    return np.nanmean(class_scores(counts)["iou"], axis=-1)
+
+
+def threshold_sweep(
+    maps: np.ndarray, keys: np.ndarray, truth: np.ndarray, *, num_classes: int, thresholds: np.ndarray = DEFAULT_THRESHOLDS
+) -> np.ndarray:
+    """Pixel counts of one image at all background thresholds, in one pass over its pixels.
+
+    The prediction at threshold t is the class with the largest map where that map is above t, else background (so a tie is
+    background): an argmax with a constant background map in front, as the reference code evaluates seeds.
+
+    Args:
+        maps: [n, H, W], the maps of the image's classes, in 0..1.
+        keys: [n], their classes, from 0 (class k is k + 1 in the truth).
+        truth: [H, W], 0 background, 1..C, 255 left out.
+        num_classes: C + 1, background included.
+        thresholds: [T], rising.
+
+    Returns:
+        int64 [T, 3, C+1]: hits, predicted and true pixels of each class. Counts of images add up.
+    """
+    if maps.shape[1:] != truth.shape:
+        raise ValueError(f"maps {maps.shape} and truth {truth.shape} differ in size")
+    counted = truth != IGNORED
+    true_class = truth[counted].astype(np.int64)
+    if len(keys):
+        scores = maps[:, counted]
+        foreground = np.asarray(keys, dtype=np.int64)[scores.argmax(axis=0)] + 1
+        level = np.searchsorted(thresholds, scores.max(axis=0), side="left")  # foreground at thresholds[:level]
+    else:
+        foreground = np.zeros_like(true_class)
+        level = np.zeros_like(true_class)
+    num_levels = len(thresholds)
+    true = np.bincount(true_class, minlength=num_classes)
+    predicted = _foreground_counts(foreground, level, num_classes, num_levels)
+    hit = foreground == true_class
+    hits = _foreground_counts(foreground[hit], level[hit], num_classes, num_levels)
+    # Background is predicted where the level is not above the threshold's index.
+    background_level = np.bincount(level[true_class == 0], minlength=num_levels + 1)
+    hits[:, 0] = np.cumsum(background_level)[:num_levels]
+    predicted[:, 0] = true_class.size - predicted[:, 1:].sum(axis=1)
+    return np.stack([hits, predicted, np.broadcast_to(true, hits.shape)], axis=1)
+
+
+def _foreground_counts(classes: np.ndarray, level: np.ndarray, num_classes: int, num_levels: int) -> np.ndarray:
+    """[T, C+1]: pixels of each class whose level is above the threshold's index."""
+    table = np.bincount(level * num_classes + classes, minlength=(num_levels + 1) * num_classes)
+    table = table.reshape(num_levels + 1, num_classes)
+    above = table[::-1].cumsum(axis=0)[::-1]  # pixels with level >= i
+    return above[1:].copy()
+
+
+@dataclass(frozen=True)
+class Sweep:
+    """The sweeps of a set of images. counts [N, T, 3, C+1] as `threshold_sweep` gives them; thresholds [T]."""
+
+    names: tuple[str, ...]
+    counts: np.ndarray
+    thresholds: np.ndarray
+
+    def scores(self) -> dict[str, np.ndarray]:
+        """Scores of each class, [T, C+1], of all images together."""
+        return class_scores(self.counts.sum(axis=0))
+
+    def miou(self) -> np.ndarray:
+        """[T]."""
+        return miou(self.counts.sum(axis=0))
+
+    def best(self) -> int:
+        """Index of the threshold with the best mIoU on these images."""
+        return int(self.miou().argmax())
+
+    def image_miou(self, index: int) -> np.ndarray:
+        """[N]: at one threshold, each image's mean IoU over the classes that occur in its truth or prediction."""
+        return miou(self.counts[:, index])
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A value with its 95 % interval (None where there is none) and the number of independent pieces it rests on."""
+
+    value: float
+    low: float | None = None
+    high: float | None = None
+    n: int | None = None
+
+
+def bootstrap_difference(
+    first: np.ndarray, second: np.ndarray, *, num_samples: int = 2000, seed: int = 0
+) -> dict[str, Estimate]:
+    """mIoU of two results on the same images, and second - first, with paired bootstrap intervals over images.
+
+    first, second: counts [N, 3, C+1] of the same images at one threshold each. Each sample draws N images with replacement,
+    the same for both, sums their counts and takes the mIoU of the sums.
+    """
+    if first.shape != second.shape:
+        raise ValueError(f"counts {first.shape} and {second.shape} are not of the same images and classes")
+    num_images = len(first)
+    draws = np.random.default_rng(seed).multinomial(num_images, np.full(num_images, 1 / num_images), size=num_samples)
+    samples = {name: _sampled_miou(draws, counts) for name, counts in (("first", first), ("second", second))}
+    samples["difference"] = samples["second"] - samples["first"]
+    values = {"first": miou(first.sum(axis=0)), "second": miou(second.sum(axis=0))}
+    values["difference"] = values["second"] - values["first"]
+    return {name: _estimate(values[name], samples[name], num_images) for name in values}
+
+
+def _sampled_miou(draws: np.ndarray, counts: np.ndarray) -> np.ndarray:
+    return miou((draws @ counts.reshape(len(counts), -1)).reshape(len(draws), *counts.shape[1:]))
+
+
+def _estimate(value: float, samples: np.ndarray, n: int) -> Estimate:
+    low, high = np.quantile(samples, [0.025, 0.975])
+    return Estimate(float(value), float(low), float(high), n)
+
+
+def coverage_by_distance(
+    region: np.ndarray, predicted: np.ndarray, peak: tuple[int, int], edges: Sequence[float]
+) -> tuple[np.ndarray, np.ndarray]:
+    """How much of an object is covered at each distance from the peak of its map.
+
+    region, predicted: bool [H, W]; distances are in units of the object's size (square root of its area), binned by `edges`.
+
+    Returns:
+        covered and all pixels of the region per bin, two int64 [len(edges) - 1].
+    """
+    rows, columns = np.nonzero(region)
+    distance = np.hypot(rows - peak[0], columns - peak[1]) / np.sqrt(max(len(rows), 1))
+    covered, _ = np.histogram(distance[predicted[rows, columns]], bins=edges)
+    everything, _ = np.histogram(distance, bins=edges)
+    return covered, everything

@@ -1,0 +1,127 @@
+"""What the chapters share: parameters that are checked before work starts, results that are computed or found, and records.
+
+A chapter opens with a cell tagged `parameters` whose first line is `# Parameters`; papermill puts its own cell, with the same
+first line, behind it. `start` reads the names assigned in those cells, so that a mistyped one stops the chapter at once.
+"""
+
+import ast
+import difflib
+import logging
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+from IPython import get_ipython
+from myst_nb import glue
+
+from ribstudy import datasets
+from ribstudy.config import load_settings
+from ribstudy.datasets.voc12 import VocDataset
+from ribstudy.metrics import Estimate
+from ribstudy.stages import Run, default_processes, execute
+from ribstudy.store import Result, write_json
+
+MARKER = "# Parameters"
+SHARED = {"preset": None, "seed": "seed", "data_root": "data.root"}  # parameters that every chapter has or may have
+
+
+def start(
+    name: str, *, settings: Mapping[str, str] = MappingProxyType({}), view: Mapping[str, type] = MappingProxyType({})
+) -> "Chapter":
+    """Opens a chapter after checking its parameters.
+
+    Args:
+        name: the notebook's name without its suffix.
+        settings: parameter -> dotted setting, for the parameters that stand for one; None as a value keeps the preset's.
+        view: parameter -> type, for the parameters that only change what is shown.
+
+    Raises:
+        ValueError: a parameter that the chapter does not have, a value of a wrong type or out of range, an unknown preset.
+    """
+    logging.basicConfig(level=logging.INFO, format="%(message)s")
+    shell = get_ipython()
+    settings = {**SHARED, **settings}
+    _check_names(_assigned_names(shell.user_ns["In"]), known=[*settings, *view], chapter=name)
+    for parameter, kind in view.items():
+        value = shell.user_ns[parameter]
+        if type(value) is not kind:
+            raise ValueError(f"{name}: parameter {parameter} = {value!r}: expected {kind.__name__}")
+    overrides = {
+        setting: shell.user_ns[parameter]
+        for parameter, setting in settings.items()
+        if setting is not None and shell.user_ns.get(parameter) is not None
+    }
+    return Chapter(name, shell.user_ns["preset"], overrides)
+
+
+def _assigned_names(history: list[str]) -> list[str]:
+    """Names assigned in the parameter cells that ran right before the current cell (the last of `history`)."""
+    names = []
+    for source in reversed(history[:-1]):
+        if not source.lstrip().startswith(MARKER):
+            break
+        targets = [t for node in ast.parse(source).body if isinstance(node, ast.Assign) for t in node.targets]
+        names.extend(target.id for target in targets if isinstance(target, ast.Name))
+    return names
+
+
+def _check_names(names: list[str], *, known: list[str], chapter: str) -> None:
+    for name in names:
+        if name not in known:
+            near = difflib.get_close_matches(name, known, n=1)
+            hint = f", did you mean {near[0]}?" if near else ""
+            raise ValueError(f"{chapter} has no parameter {name}{hint} (it has: {', '.join(known)})")
+
+
+class Chapter:
+    """A chapter at work: its settings, the results it asks for, and the numbers that it reports."""
+
+    def __init__(self, name: str, preset: str, overrides: dict[str, Any]):
+        self.name = name
+        self.preset = preset
+        self.overrides = overrides
+        self.run = Run(load_settings(preset, overrides))
+        self.notes: dict[str, Estimate] = {}
+
+    @property
+    def settings(self):
+        return self.run.settings
+
+    def variant(self, overrides: dict[str, Any]) -> Run:
+        """A run with other settings besides, such as {"rib.tau": 0.5}."""
+        return Run(load_settings(self.preset, {**self.overrides, **overrides}), self.run.store, self.run.device)
+
+    def result(self, stage: str, run: Run | None = None) -> Result:
+        """A stage's finished result; what is missing is computed first, on all cores."""
+        run = run or self.run
+        return execute(stage, run, processes=default_processes(run.device))
+
+    def units(self, stage: str, run: Run | None = None) -> list[dict]:
+        """The arrays of every unit (image, seed) of a stage, in order."""
+        run = run or self.run
+        result = self.result(stage, run)
+        return [result.read_unit(name) for name in run.units(stage)]
+
+    def dataset(self, split: str) -> VocDataset:
+        datasets.prepare(self.settings.data)
+        return datasets.open_dataset(self.settings.data, split)
+
+    def note(self, name: str, value: float, low: float | None = None, high: float | None = None, n: int | None = None) -> None:
+        """Adds a headline number; low and high: its 95 % interval, n: how many independent pieces it rests on."""
+        estimate = Estimate(*(None if x is None else float(x) for x in (value, low, high)), None if n is None else int(n))
+        self.notes[name] = estimate
+
+    def note_estimate(self, name: str, estimate: Estimate) -> None:
+        self.note(name, estimate.value, estimate.low, estimate.high, estimate.n)
+
+    def finish(self) -> Path:
+        """Writes the headline numbers to results/records/<chapter>.<preset>.json and makes them known to the text."""
+        for name, estimate in self.notes.items():
+            for suffix, number in (("", estimate.value), ("_low", estimate.low), ("_high", estimate.high)):
+                if number is not None:
+                    glue(name + suffix, int(number) if float(number).is_integer() else number, display=False)
+        path = self.run.store.root / "records" / f"{self.name}.{self.preset}.json"
+        write_json(path, {name: asdict(estimate) for name, estimate in self.notes.items()})
+        return path

@@ -1,0 +1,213 @@
+"""Reducing the information bottleneck: adapt the classifier to one image, sum the maps of all steps, restore the weights.
+
+Each step maximises the logits of the image's classes, without a last activation, pooled over the non-discriminative region
+(paper, Section 4; reference code, `obtain_RIB_CAM.py`). Where paper and code differ, `RibSettings` has a choice.
+
+Shapes: C classes, h x w positions of the map at one scale, B auxiliary images.
+"""
+
+import contextlib
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Literal
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ribstudy.cam import EPSILON, merge_mirrored
+from ribstudy.config import RibSettings
+from ribstudy.datasets.transforms import views
+from ribstudy.losses import rib_objective, target_logits
+from ribstudy.models import CamNet
+from ribstudy.pooling import gap, gndrp
+
+__all__ = ["RibResult", "RibSettings", "adapt"]
+
+StoppedBy = Literal["iterations", "margin", "spread"]
+AuxiliaryBatch = tuple[Tensor, Tensor]
+
+
+@dataclass
+class RibResult:
+    """What an adaptation leaves.
+
+    iterates: per scale the maps [C, h, w] of theta_0, theta_1, ..., not negative, mirrored views merged. After a spread stop
+        scale 1 holds one more than the others, as in the reference code.
+    scores: per step the labelled logits summed over the own views, which the margin is held against.
+    steps: how many steps were begun; stopped_by: what ended the loop.
+    """
+
+    iterates: list[list[Tensor]]
+    scores: list[float] = field(default_factory=list)
+    stopped_by: StoppedBy = "iterations"
+
+    @property
+    def steps(self) -> int:
+        return len(self.iterates[0])
+
+    @property
+    def maps(self) -> list[Tensor]:
+        """Per scale the summed maps [C, h, w], raw: later, larger logits weigh more."""
+        return [sum(iterates) for iterates in self.iterates]
+
+
+def adapt(
+    net: CamNet,
+    views: Sequence[Tensor],
+    labels: Tensor,
+    aux_batches: Iterable[AuxiliaryBatch],
+    settings: RibSettings,
+) -> RibResult:
+    """Adapts `net` to one image and returns the maps of all steps. The weights of `net` are the same before and after.
+
+    Args:
+        net: a trained classifier.
+        views: per scale of `settings.scales` a [2, 3, h_s, w_s] tensor, the image and its mirror.
+        labels: [C], nonzero where the class is in the image; at least one.
+        aux_batches: per step (images [B, 3, H, W], labels [B, C]) of images without the image's classes; B may be 0.
+        settings: see `RibSettings`.
+
+    Raises:
+        ValueError: no label, views that do not fit the scales, or too few auxiliary batches.
+    """
+    labels = labels.to(net.classifier.weight)
+    _check(net, views, labels, settings)
+    with adapted(net):
+        return _adapt(net, views, labels, iter(aux_batches), settings)
+
+
+def rib_unit(
+    net: CamNet, image: np.ndarray, label: np.ndarray, aux_batches: Iterable[AuxiliaryBatch], settings: RibSettings
+) -> dict[str, np.ndarray]:
+    """What the stage `rib` stores of an image uint8 [H, W, 3] with label [C].
+
+    `keys` (classes in the image), `size`, per scale the raw maps of every step `iterates_<i>` [steps, n, h, w], the `scores`
+    [steps] and `stopped_by`. An image without a class is not adapted.
+    """
+    keys = np.flatnonzero(label)
+    arrays = {"keys": keys, "size": np.array(image.shape[:2])}
+    if not len(keys):
+        return arrays
+    image_views = views(image, settings.scales, net.normalization)
+    result = adapt(net, image_views, torch.as_tensor(label, dtype=torch.float32), aux_batches, settings)
+    for index, iterates in enumerate(result.iterates):
+        arrays[f"iterates_{index}"] = torch.stack(iterates)[:, keys].cpu().numpy()
+    return {**arrays, "scores": np.array(result.scores), "stopped_by": np.array(result.stopped_by)}
+
+
+@contextlib.contextmanager
+def adapted(net: CamNet) -> Iterator[None]:
+    """A scope in which the weights of `net` may change; behind it weights, gradients and training mode are as before."""
+    was_training = net.training
+    saved = [(p, p.detach().clone(), p.grad) for p in net.parameters()]
+    net.eval()
+    try:
+        yield
+    finally:
+        with torch.no_grad():
+            for parameter, value, gradient in saved:
+                parameter.copy_(value)
+                parameter.grad = gradient
+        net.train(was_training)
+
+
+def _check(net: CamNet, views: Sequence[Tensor], labels: Tensor, settings: RibSettings) -> None:
+    if len(views) != len(settings.scales):
+        raise ValueError(f"{len(views)} views for {len(settings.scales)} scales {settings.scales}: one view a scale is needed")
+    for scale, view in zip(settings.scales, views, strict=True):
+        if view.ndim != 4 or view.shape[:2] != (2, 3):
+            raise ValueError(f"the view at scale {scale} has shape {tuple(view.shape)}, expected [2, 3, h, w]")
+    if labels.shape != (net.classifier.out_channels,):
+        raise ValueError(f"labels have shape {tuple(labels.shape)}, expected [{net.classifier.out_channels}]")
+    if not labels.any():
+        raise ValueError("the image has no label: there is nothing to adapt to")
+
+
+def _adapt(
+    net: CamNet, views: Sequence[Tensor], labels: Tensor, aux_batches: Iterator[AuxiliaryBatch], settings: RibSettings
+) -> RibResult:
+    pool = _pooling(settings)
+    clamp = settings.margin if settings.margin_mode == "clamp" else None
+    optimizer = torch.optim.SGD(
+        net.parameter_groups(settings.learning_rate, settings.head_lr_factor),
+        lr=settings.learning_rate,
+        momentum=settings.momentum,
+        weight_decay=settings.weight_decay,
+    )
+    initial_rates = [group["lr"] for group in optimizer.param_groups]
+    device = net.classifier.weight.device
+    features = [net.features(view.to(device)) for view in views]  # the frozen part sees the same views in every step
+    result = RibResult(iterates=[[] for _ in views])
+    num_updates = settings.iterations if settings.include_last else settings.iterations - 1
+
+    for k in range(num_updates + 1):
+        signed = _own_maps(net, features, result, labels, settings, with_graph=k < num_updates)
+        if signed is None:
+            result.stopped_by = "spread"
+            return result
+        if k == settings.iterations:  # the maps of theta_K: nothing is left to adapt
+            break
+        own_labels = labels.expand(2, -1)
+        own_logits = [pool(maps, own_labels) for maps in signed]
+        own_target = sum(target_logits(logits, own_labels) for logits in own_logits)
+        result.scores.append(own_target.item())
+        if k < num_updates:  # the update after the last map would be thrown away
+            loss = sum(rib_objective(logits, own_labels, margin=clamp) for logits in own_logits)
+            loss = loss + _auxiliary_loss(net, _next_batch(aux_batches, k, num_updates), pool, clamp)
+            for group, rate in zip(optimizer.param_groups, initial_rates, strict=True):
+                group["lr"] = rate * (1 - k / settings.iterations) ** settings.poly_power
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+        if settings.margin_mode == "stop" and abs(result.scores[-1]) > settings.margin:
+            result.stopped_by = "margin"
+            return result
+    return result
+
+
+def _own_maps(
+    net: CamNet, features: list[Tensor], result: RibResult, labels: Tensor, settings: RibSettings, *, with_graph: bool
+) -> list[Tensor] | None:
+    """Adds this step's map at every scale to `result`; the signed maps of the loss scales, or None after a spread stop."""
+    signed = []
+    for index, scale in enumerate(settings.scales):
+        in_loss = scale in settings.loss_scales
+        with torch.set_grad_enabled(with_graph and in_loss):
+            maps = net.maps(features[index])
+        merged = merge_mirrored(maps.detach())
+        result.iterates[index].append(merged)
+        if index == 0 and result.steps > 1 and _has_spread(merged[labels > 0], settings):
+            return None
+        if in_loss:
+            signed.append(maps)
+    return signed
+
+
+def _has_spread(summed: Tensor, settings: RibSettings) -> bool:
+    """Whether the union of the classes' covered positions is larger than the ratio; `summed` [n, h, w]."""
+    normalized = summed / (summed.amax(dim=(1, 2), keepdim=True) + EPSILON)
+    covered = (normalized > settings.spread_threshold).any(dim=0)
+    return covered.float().mean().item() > settings.spread_ratio
+
+
+def _pooling(settings: RibSettings) -> Callable[[Tensor, Tensor], Tensor]:
+    if settings.pooling == "gap":
+        return lambda maps, labels: gap(maps)
+    return lambda maps, labels: gndrp(maps, labels, settings.tau, settings.denominator)
+
+
+def _next_batch(batches: Iterator[AuxiliaryBatch], step: int, num_steps: int) -> AuxiliaryBatch:
+    try:
+        return next(batches)
+    except StopIteration:
+        raise ValueError(f"aux_batches ended after {step} of {num_steps} steps: one batch a step is needed") from None
+
+
+def _auxiliary_loss(net: CamNet, batch: AuxiliaryBatch, pool: Callable, clamp: float | None) -> Tensor | float:
+    images, labels = batch
+    if len(images) == 0:
+        return 0.0
+    labels = labels.to(net.classifier.weight)
+    logits = pool(net(images.to(labels.device)), labels)
+    return rib_objective(logits, labels, margin=clamp)

@@ -1,0 +1,178 @@
+"""One repetition of the simulated experiment, from drawing the data to the numbers that the chapter shows.
+
+Nothing here depends on the global random state: data, first weights and the order of the images follow from the seed, and
+are the same for all networks of a seed, so that they differ in their last activation and loss alone.
+"""
+
+import copy
+from dataclasses import dataclass
+from functools import partial
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ribstudy.config import ToySettings
+from ribstudy.toy.data import Scenes, choose_marked, compose, load_digits
+from ribstudy.toy.gradients import gradient_maps, mean_ratios
+from ribstudy.toy.information import Split, information_bits, pooled
+from ribstudy.toy.network import ACTIVATIONS, LastActivation, ToyNet, accuracy, build_net, rib_loss, train
+
+# Networks: one trained with each last activation; the one of the sigmoid before training, and after fine-tuning with the RIB
+# objective or, as the control, with the cross-entropy that it was trained with.
+NETWORKS = (*ACTIVATIONS, "untrained", "rib", "bce")
+MARKERS = ("none", "own", "other")  # the marker in the test images when the accuracy is counted
+LABELS = ("marker", "digit")  # what the probes look for: whether a marker is there; whether the digit is an 8
+THRESHOLDS = (0.1, 0.2, 0.3, 0.4, 0.5)  # of the High Gradient Ratio, to see how much hangs on the paper's 0.3
+NUM_EXAMPLES = 2  # images of each class that are kept with their maps
+
+# Places of a seed's random streams, so that none is used twice.
+TRAINING, TESTING, MAPS, PROBE, SPLIT = range(5)
+
+
+@dataclass(frozen=True)
+class SeedData:
+    """The images of one seed. No digit of `test`, `maps` or `probe` was seen in training.
+
+    training, test: marked at the marker rate; maps: all marked; unmarked, other: the digits of `maps` at the same places
+    without a marker and with that of the other class.
+    """
+
+    training: Scenes
+    test: Scenes
+    maps: Scenes
+    unmarked: Scenes
+    other: Scenes
+
+
+def draw_data(settings: ToySettings, *, seed: int) -> SeedData:
+    training, test = load_digits("train"), load_digits("test")
+    rate = settings.marker_rate
+    chosen = test.take(np.random.default_rng([seed, MAPS]).permutation(len(test))[: settings.num_map_images])
+    everywhere = np.ones(len(chosen), dtype=bool)
+    shared = {"settings": settings, "seed": [seed, MAPS]}
+    return SeedData(
+        training=compose(
+            training, settings, marked=choose_marked(training.labels, rate=rate, seed=[seed, TRAINING]), seed=[seed, TRAINING]
+        ),
+        test=compose(test, settings, marked=choose_marked(test.labels, rate=rate, seed=[seed, TESTING]), seed=[seed, TESTING]),
+        maps=compose(chosen, **shared, marked=everywhere),
+        unmarked=compose(chosen, **shared, marked=~everywhere),
+        other=compose(chosen, **shared, marked=everywhere, marker_labels=1 - chosen.labels),
+    )
+
+
+def as_tensors(scenes: Scenes) -> tuple[Tensor, Tensor]:
+    """Images [N, 1, H, W] and labels [N]."""
+    return torch.from_numpy(scenes.images)[:, None], torch.from_numpy(scenes.labels)
+
+
+def train_networks(settings: ToySettings, data: SeedData, *, seed: int) -> tuple[dict[str, ToyNet], dict[str, float]]:
+    """The networks of `NETWORKS`, and how far fine-tuning moved the weights of two of them, relative to their norm."""
+    batches = {"batch_size": settings.batch_size, "learning_rate": settings.learning_rate, "seed": seed}
+    nets = {}
+    for name, activation in ACTIVATIONS.items():
+        nets[name] = build_net(settings, num_outputs=activation.num_outputs, seed=seed)
+        train(nets[name], *as_tensors(data.training), loss_of=activation.loss_of, num_steps=settings.training_steps, **batches)
+    nets["untrained"] = build_net(settings, num_outputs=1, seed=seed)
+    batches.update(learning_rate=settings.rib_learning_rate, seed=seed + 1, one_cycle=False)  # another order than before
+    objectives = {"rib": partial(rib_loss, margin=settings.rib_margin), "bce": ACTIVATIONS["sigmoid"].loss_of}
+    moved = {}
+    for name, loss_of in objectives.items():
+        nets[name] = copy.deepcopy(nets["sigmoid"])
+        moved[name] = train(nets[name], *as_tensors(data.training), loss_of=loss_of, num_steps=settings.rib_steps, **batches)
+    return nets, moved
+
+
+def activation_of(network: str) -> LastActivation:
+    return ACTIVATIONS.get(network, ACTIVATIONS["sigmoid"])
+
+
+def run_seed(settings: ToySettings, seed: int) -> dict[str, np.ndarray]:
+    """All numbers of one seed: a function of the settings and the seed alone.
+
+    Returns (V = `NETWORKS`, L = layers as `layer_names` lists them, normalisations and regions in the order of their tuples):
+        accuracy [V] on test images with the usual share of markers; accuracy_by_marker [3] of the network with a sigmoid.
+        hgr [V, 2, L, 3], the mean High Gradient Ratios; blind [V], the share of images whose last map is zero everywhere.
+        hgr_by_threshold [thresholds, 2, L, 3] of the network with a sigmoid.
+        example_images [E, H, W], example_maps [E, L, H, W], largest [L]: the largest gradient of each layer over all images.
+        slopes [N]: of the last activation, the factor between an image's last two maps, of the network with a sigmoid.
+        moved [2]: of the weights by fine-tuning, with the RIB objective and with the cross-entropy.
+        bits [R, 2, 2]: readings as `reading_names` lists them, labels, probes.
+    """
+    data = draw_data(settings, seed=seed)
+    nets, moved = train_networks(settings, data, seed=seed)
+    test = as_tensors(data.test)
+    results = {
+        "accuracy": np.array([accuracy(nets[name], *test, activation=activation_of(name)) for name in NETWORKS]),
+        "accuracy_by_marker": np.array(
+            [
+                accuracy(nets["sigmoid"], *as_tensors(scenes), activation=ACTIVATIONS["sigmoid"])
+                for scenes in (data.unmarked, data.maps, data.other)
+            ]
+        ),
+        "moved": np.array(list(moved.values())),
+        **_measure_gradients(nets, data.maps, settings),
+        "bits": _measure_information(nets, settings, seed=seed),
+    }
+    return {name: np.asarray(values, dtype=np.float32) for name, values in results.items()}
+
+
+def _measure_gradients(nets: dict[str, ToyNet], scenes: Scenes, settings: ToySettings) -> dict[str, np.ndarray]:
+    images, _ = as_tensors(scenes)
+    results = {"hgr": [], "blind": []}
+    for name in NETWORKS:
+        maps = gradient_maps(nets[name], images, activation=activation_of(name))
+        results["hgr"].append(mean_ratios(maps, scenes.regions, threshold=settings.hgr_threshold))
+        results["blind"].append((maps[-1].max(axis=(-2, -1)) == 0).mean())
+        if name == "sigmoid":
+            results["hgr_by_threshold"] = [mean_ratios(maps, scenes.regions, threshold=value) for value in THRESHOLDS]
+            shown = np.concatenate([np.flatnonzero(scenes.labels == label)[:NUM_EXAMPLES] for label in (0, 1)])
+            results["example_images"] = scenes.images[shown]
+            results["example_maps"] = np.moveaxis(maps[:, shown], 0, 1)
+            results["largest"] = maps.max(axis=(1, 2, 3))
+            results["slopes"] = maps[-1].max(axis=(1, 2)) / maps[-2].max(axis=(1, 2))
+    return results
+
+
+def reading_names(depth: int) -> list[str]:
+    """What the probes look at: the layers behind their ReLU, the outputs, and the outputs after fine-tuning."""
+    return [*(f"T{k}" for k in range(1, depth + 1)), "logit", "sigmoid", "logit_rib", "logit_bce"]
+
+
+def _measure_information(nets: dict[str, ToyNet], settings: ToySettings, *, seed: int) -> np.ndarray:
+    """[R, 2, 2] bits; the digits are those of the test images, each at several places, half of them with a marker."""
+    digits = load_digits("test")
+    split, repeated = draw_split(len(digits), settings.probe.placements, seed=seed)
+    digits = digits.take(repeated)
+    marked = choose_marked(digits.labels, rate=0.5, seed=[seed, PROBE])
+    images, labels = as_tensors(compose(digits, settings, marked=marked, seed=[seed, PROBE]))
+    targets = np.stack([marked, labels.numpy()], axis=1).astype(np.float32)
+    bits = [
+        information_bits(reading, targets, split=split, settings=settings.probe, seed=seed)
+        for reading in _readings(nets, images, settings)
+    ]
+    return np.stack(bits)
+
+
+def draw_split(count: int, placements: int, *, seed: int) -> tuple[Split, np.ndarray]:
+    """Half of the digits for the probe to learn from (a quarter of these to stop it), half to count the bits on.
+
+    Each digit occurs `placements` times, always in the same part. Returns the split of the samples and the digit of each.
+    """
+    order = np.random.default_rng([seed, SPLIT]).permutation(count)
+    part_of_digit = np.empty(count, dtype=int)
+    part_of_digit[order] = np.digitize(np.arange(count), [count * 3 // 8, count // 2])
+    repeated = np.repeat(np.arange(count), placements)
+    return Split(*(np.flatnonzero(part_of_digit[repeated] == part) for part in range(3))), repeated
+
+
+@torch.no_grad()
+def _readings(nets: dict[str, ToyNet], images: Tensor, settings: ToySettings) -> list[Tensor]:
+    """The features [N, F] of each reading of `reading_names`."""
+    batches = []
+    for batch in images.split(500):
+        before_relu, logit = nets["sigmoid"].layers(batch)
+        layers = [pooled(values.relu(), grid=settings.probe.grid) for values in before_relu]
+        batches.append([*layers, logit, logit.sigmoid(), nets["rib"](batch), nets["bce"](batch)])
+    return [torch.cat(parts) for parts in zip(*batches, strict=True)]

@@ -1,0 +1,73 @@
+"""Gradient maps G_k and the High Gradient Ratio (paper, Section 3).
+
+Shapes: N images of H x W pixels; L layers: one for each convolution, then the output before and after the last activation.
+"""
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ribstudy.toy.network import LastActivation, ToyNet
+
+NORMALIZATIONS = ("per_map", "common")
+
+
+def layer_names(depth: int) -> list[str]:
+    """G1..G<depth> of the convolutions, and the last one twice: before and after the last activation."""
+    return [*(f"G{k}" for k in range(1, depth + 1)), f"G{depth + 1}_before", f"G{depth + 1}"]
+
+
+def gradient_maps(net: ToyNet, images: Tensor, *, activation: LastActivation, batch_size: int = 32) -> np.ndarray:
+    """[L, N, H, W] float32: G_k = |d(sum of what layer k gives) / d image|.
+
+    A convolution's outputs count before its ReLU. The output is the evidence for an 8 (`LastActivation.evidence`), and behind
+    it the last activation, which works in double precision: 1 - sigmoid(y) is 0 from y = 17 on in single precision.
+    """
+    return np.concatenate(
+        [_batch_gradient_maps(net, batch, activation=activation) for batch in images.split(batch_size)], axis=1
+    )
+
+
+def _batch_gradient_maps(net: ToyNet, images: Tensor, *, activation: LastActivation) -> np.ndarray:
+    images = images.detach().clone().requires_grad_()
+    before_relu, outputs = net.layers(images)
+    evidence = activation.evidence(outputs)
+    maps = []
+    for values in (*before_relu, evidence, activation.squash(evidence.double())):
+        (gradient,) = torch.autograd.grad(values.sum(), images, retain_graph=True)
+        maps.append(gradient[:, 0].abs().numpy())
+    return np.stack(maps)
+
+
+def normalize(maps: np.ndarray, *, normalization: str) -> np.ndarray:
+    """[N, H, W] divided by the largest value of each map (`per_map`) or of all of them (`common`); zero maps stay zero."""
+    if normalization not in NORMALIZATIONS:
+        raise ValueError(f"normalization {normalization!r} is unknown; known: {', '.join(NORMALIZATIONS)}")
+    largest = maps.max(axis=(-2, -1), keepdims=True) if normalization == "per_map" else maps.max(keepdims=True)
+    return np.divide(maps, largest, out=np.zeros_like(maps), where=largest > 0)
+
+
+def high_gradient_ratio(maps: np.ndarray, mask: np.ndarray, *, threshold: float, normalization: str) -> np.ndarray:
+    """[N]: HGR, the share of a region's pixels whose normalised gradient exceeds the threshold.
+
+    maps and mask [N, H, W]; nan for an image without a pixel of the region.
+    """
+    high = normalize(maps, normalization=normalization) > threshold
+    with np.errstate(invalid="ignore"):
+        return (high & mask).sum(axis=(-2, -1)) / mask.sum(axis=(-2, -1))
+
+
+def mean_ratios(maps: np.ndarray, regions: dict[str, np.ndarray], *, threshold: float) -> np.ndarray:
+    """[normalisations, L, regions]: the High Gradient Ratio of each layer's maps [L, N, H, W], averaged over the images."""
+    return np.array(
+        [
+            [
+                [
+                    high_gradient_ratio(layer, mask, threshold=threshold, normalization=normalization).mean()
+                    for mask in regions.values()
+                ]
+                for layer in maps
+            ]
+            for normalization in NORMALIZATIONS
+        ]
+    )

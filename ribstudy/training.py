@@ -1,0 +1,160 @@
+"""The one training loop of the study, and the classifier that it trains.
+
+What an epoch shows depends on (seed, epoch, position) alone, so that a run that was killed and resumed sees the same images
+in the same order, cropped the same way, and ends with the same weights.
+"""
+
+import logging
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import torch
+from accelerate import Accelerator
+from torch import Tensor, nn
+
+from ribstudy.config import ClassifierSettings
+from ribstudy.datasets.transforms import normalize, random_crop_view
+from ribstudy.datasets.voc12 import VocDataset
+from ribstudy.losses import classification_loss
+from ribstudy.models import CamNet, build_cam_net
+from ribstudy.pooling import gap
+from ribstudy.progress import track
+from ribstudy.store import atomic
+
+log = logging.getLogger(__name__)
+
+Batch = tuple[Tensor, Tensor]
+
+
+def train(
+    net: nn.Module,
+    optimizer: torch.optim.Optimizer,
+    *,
+    batches: Callable[[int], Iterator[Batch]],
+    loss_of: Callable[[nn.Module, Batch], Tensor],
+    num_epochs: int,
+    steps_per_epoch: int,
+    poly_power: float,
+    checkpoint: Path,
+    accelerator: Accelerator,
+) -> pd.DataFrame:
+    """Trains in place and returns the mean loss of each epoch; goes on from `checkpoint` where there is one.
+
+    batches(epoch) gives an epoch's batches, loss_of(net, batch) a scalar. Every learning rate falls with
+    (1 - step / steps)^poly_power (reference code).
+    """
+    net, optimizer = accelerator.prepare(net, optimizer)
+    num_steps = num_epochs * steps_per_epoch
+    schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: (1 - min(step, num_steps) / num_steps) ** poly_power)
+    history = _resume(checkpoint, net, optimizer, schedule)
+    for epoch in range(len(history), num_epochs):
+        losses = []
+        net.train()
+        for batch in track(batches(epoch), f"epoch {epoch + 1}/{num_epochs}"):
+            optimizer.zero_grad()
+            loss = loss_of(net, tuple(part.to(accelerator.device) for part in batch))
+            accelerator.backward(loss)
+            optimizer.step()
+            schedule.step()
+            losses.append(loss.item())
+            if not np.isfinite(losses[-1]):
+                raise FloatingPointError(f"epoch {epoch + 1}: the loss is {losses[-1]}; a smaller learning rate may help")
+        history.append({"epoch": epoch + 1, "loss": float(np.mean(losses)), "learning_rate": schedule.get_last_lr()[0]})
+        _save(checkpoint, net, optimizer, schedule, history)
+    return pd.DataFrame(history)
+
+
+def _save(path: Path, net: nn.Module, optimizer: torch.optim.Optimizer, schedule, history: list[dict]) -> None:
+    state = {
+        "net": net.state_dict(),
+        "optimizer": optimizer.state_dict(),
+        "schedule": schedule.state_dict(),
+        "random_state": torch.get_rng_state(),
+        "history": history,
+    }
+    with atomic(path) as temporary:
+        torch.save(state, temporary)
+
+
+def _resume(path: Path, net: nn.Module, optimizer: torch.optim.Optimizer, schedule) -> list[dict]:
+    if not path.is_file():
+        return []
+    state = torch.load(path, map_location="cpu", weights_only=True)
+    net.load_state_dict(state["net"])
+    optimizer.load_state_dict(state["optimizer"])
+    schedule.load_state_dict(state["schedule"])
+    torch.set_rng_state(state["random_state"])
+    log.info("resuming after epoch %d of %s", len(state["history"]), path)
+    return state["history"]
+
+
+def train_classifier(dataset: VocDataset, settings: ClassifierSettings, *, seed: int, folder: Path, device: str) -> CamNet:
+    """Trains the image classifier on image-level labels; writes `history.csv` and `classifier.pt` into `folder`."""
+    if len(dataset) < settings.batch_size:
+        raise ValueError(f"{len(dataset)} training images are fewer than a batch of {settings.batch_size}")
+    torch.manual_seed(seed)
+    net = build_cam_net(settings.backbone, len(dataset.class_names), settings.weights)
+    optimizer = torch.optim.SGD(
+        net.parameter_groups(settings.learning_rate, settings.head_lr_factor),
+        lr=settings.learning_rate,
+        momentum=settings.momentum,
+        weight_decay=settings.weight_decay,
+    )
+    checkpoint = folder / "checkpoint.pt"
+    history = train(
+        net,
+        optimizer,
+        batches=lambda epoch: training_batches(dataset, settings, net.normalization, seed=seed, epoch=epoch),
+        loss_of=lambda net, batch: classification_loss(gap(net(batch[0])), batch[1]),
+        num_epochs=settings.epochs,
+        steps_per_epoch=len(dataset) // settings.batch_size,
+        poly_power=settings.poly_power,
+        checkpoint=checkpoint,
+        accelerator=Accelerator(cpu=device == "cpu"),
+    )
+    with atomic(folder / "history.csv") as temporary:
+        history.to_csv(temporary, index=False)
+    with atomic(folder / "classifier.pt") as temporary:
+        torch.save(net.state_dict(), temporary)
+    checkpoint.unlink(missing_ok=True)
+    return net
+
+
+def training_batches(
+    dataset: VocDataset, settings: ClassifierSettings, normalization, *, seed: int, epoch: int
+) -> Iterator[Batch]:
+    """An epoch's full batches (images [B, 3, s, s], labels [B, C]); the rest that fills no batch is left for other epochs."""
+    order = np.random.default_rng([seed, epoch]).permutation(len(dataset))
+    for start in range(0, len(order) - settings.batch_size + 1, settings.batch_size):
+        chosen = order[start : start + settings.batch_size]
+        images = [
+            random_crop_view(
+                dataset.image(dataset.names[i]),
+                long_side=settings.long_side,
+                crop_size=settings.crop_size,
+                normalization=normalization,
+                rng=np.random.default_rng([seed, epoch, i]),
+            )
+            for i in chosen
+        ]
+        yield torch.stack(images), torch.from_numpy(dataset.labels[chosen].astype(np.float32))
+
+
+def load_classifier(folder: Path, settings: ClassifierSettings, num_classes: int, device: str) -> CamNet:
+    """The trained classifier of a finished stage, in evaluation mode."""
+    net = build_cam_net(settings.backbone, num_classes, weights=None)
+    net.load_state_dict(torch.load(folder / "classifier.pt", map_location="cpu", weights_only=True))
+    return net.to(device).eval()
+
+
+def image_logits(net: CamNet, dataset: VocDataset) -> np.ndarray:
+    """Logits [N, C] of every image of a data set, each at its own size."""
+    device = net.classifier.weight.device
+    with torch.no_grad():
+        rows = [
+            gap(net(normalize(dataset.image(name), net.normalization)[None].to(device)))[0].cpu().numpy()
+            for name in track(dataset.names, "validation")
+        ]
+    return np.stack(rows)

@@ -1,0 +1,116 @@
+import numpy as np
+import pytest
+from sklearn.metrics import confusion_matrix
+
+from ribstudy.metrics import (
+    ConfusionMatrix,
+    Sweep,
+    bootstrap_difference,
+    class_scores,
+    coverage_by_distance,
+    miou,
+    threshold_sweep,
+)
+
+
+def naive_sweep(maps, keys, truth, *, num_classes, thresholds):
+    """A prediction and a confusion matrix for each threshold, as the reference code evaluates."""
+    counts = []
+    for threshold in thresholds:
+        stack = np.concatenate([np.full((1, *truth.shape), threshold), maps])
+        prediction = np.concatenate([[0], np.asarray(keys) + 1]).astype(int)[stack.argmax(axis=0)]
+        matrix = confusion_matrix(truth[truth != 255], prediction[truth != 255], labels=range(num_classes))
+        counts.append([np.diag(matrix), matrix.sum(axis=0), matrix.sum(axis=1)])
+    return np.array(counts)
+
+
+@pytest.mark.parametrize("keys", [[2], [0, 3], []])
+def test_one_pass_equals_the_naive_loop(keys):
+    rng = np.random.default_rng(len(keys))
+    maps = rng.integers(0, 21, (len(keys), 12, 9)) / 20  # values on the thresholds: ties are background
+    truth = rng.choice([0, 1, 3, 4, 255], (12, 9)).astype(np.uint8)
+    thresholds = np.arange(20) / 20
+    fast = threshold_sweep(maps, np.array(keys, int), truth, num_classes=5, thresholds=thresholds)
+    np.testing.assert_array_equal(fast, naive_sweep(maps, keys, truth, num_classes=5, thresholds=thresholds))
+
+
+def test_confusion_matrix_by_hand():
+    matrix = ConfusionMatrix(3)
+    matrix.update(np.array([[0, 0, 1], [1, 255, 0]]), np.array([[0, 1, 1], [0, 2, 0]]))
+    assert matrix.counts.tolist() == [[2, 1, 0], [1, 1, 0], [0, 0, 0]]
+    summary = matrix.summary()
+    assert summary["miou"] == pytest.approx((2 / 4 + 1 / 3) / 2)  # class 2 occurs only where the truth is void
+    assert summary["accuracy"] == pytest.approx(3 / 5)
+
+
+def test_confusion_matrix_adds_up_over_images():
+    rng = np.random.default_rng(0)
+    truth, prediction = rng.integers(0, 4, (2, 6, 8, 8))
+    whole, parts = ConfusionMatrix(4), ConfusionMatrix(4)
+    whole.update(truth, prediction)
+    for t, p in zip(truth, prediction, strict=True):
+        parts.update(t, p)
+    np.testing.assert_array_equal(whole.counts, parts.counts)
+
+
+def test_a_class_outside_the_list_is_named():
+    with pytest.raises(ValueError, match="prediction holds class 7"):
+        ConfusionMatrix(3).update(np.zeros((2, 2), int), np.full((2, 2), 7))
+    with pytest.raises(ValueError, match="differ in shape"):
+        ConfusionMatrix(3).update(np.zeros((2, 2), int), np.zeros((2, 3), int))
+
+
+def test_class_scores_by_hand():
+    # hits, predicted, true of: a class half found, one only predicted, one that does not occur
+    scores = class_scores(np.array([[2, 0, 0], [3, 5, 0], [4, 0, 0]]))
+    assert scores["iou"][:2].tolist() == pytest.approx([2 / 5, 0])
+    assert scores["over"][0] + scores["under"][0] + scores["iou"][0] == pytest.approx(1)
+    assert (scores["precision"][0], scores["recall"][0]) == pytest.approx((2 / 3, 1 / 2))
+    assert np.isnan(scores["iou"][2])
+    assert miou(np.array([[2, 0, 0], [3, 5, 0], [4, 0, 0]])) == pytest.approx(0.2)
+
+
+def sweep_of(num_images: int, seed: int) -> Sweep:
+    rng = np.random.default_rng(seed)
+    counts = [
+        threshold_sweep(
+            rng.random((1, 8, 8)), np.array([i % 2]), rng.integers(0, 3, (8, 8)), num_classes=3, thresholds=np.array([0.2, 0.5])
+        )
+        for i in range(num_images)
+    ]
+    return Sweep(tuple(map(str, range(num_images))), np.array(counts), np.array([0.2, 0.5]))
+
+
+def test_bootstrap_is_paired_and_seeded():
+    counts = sweep_of(12, seed=0).counts[:, 0]
+    same = bootstrap_difference(counts, counts)
+    assert (same["difference"].value, same["difference"].low, same["difference"].high) == (0, 0, 0)
+    assert same["first"].low < same["first"].value < same["first"].high
+    assert same["first"].n == 12
+    other = sweep_of(12, seed=1).counts[:, 0]
+    assert bootstrap_difference(counts, other) == bootstrap_difference(counts, other)
+    assert bootstrap_difference(counts, other)["difference"].value == pytest.approx(
+        miou(other.sum(axis=0)) - miou(counts.sum(axis=0))
+    )
+
+
+def test_bootstrap_of_one_image_has_no_spread():
+    first, second = (sweep_of(1, seed).counts[:, 0] for seed in (0, 1))
+    estimate = bootstrap_difference(first, second)["difference"]
+    assert estimate.low == pytest.approx(estimate.value) == pytest.approx(estimate.high)
+
+
+def test_sweep_picks_its_best_threshold():
+    sweep = sweep_of(6, seed=2)
+    assert sweep.miou()[sweep.best()] == sweep.miou().max()
+    assert sweep.image_miou(0).shape == (6,)
+
+
+def test_coverage_by_distance_by_hand():
+    region = np.zeros((1, 4), bool)
+    region[0] = True
+    predicted = np.array([[True, True, False, False]])
+    covered, everything = coverage_by_distance(region, predicted, (0, 0), edges=[0, 0.75, 2])
+    # four pixels in a row, object size 2: distances 0, 0.5, 1, 1.5
+    assert covered.tolist() == [2, 0]
+    assert everything.tolist() == [2, 2]

@@ -1,0 +1,203 @@
+"""MiniVOC: the same from the same seed, true to its own labels, in the devkit's layout."""
+
+import hashlib
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from ribstudy import datasets
+from ribstudy.config import DataSettings, MiniVocSettings
+from ribstudy.datasets import minivoc, voc12
+from ribstudy.datasets.voc12 import PALETTE, VOID, DataError
+
+SMALL = MiniVocSettings(num_train=12, num_train_aug=24, num_val=12, image_size=128, seed=5)
+
+
+@pytest.fixture(scope="module")
+def root(tmp_path_factory) -> Path:
+    folder = tmp_path_factory.mktemp("data") / "minivoc"
+    minivoc.generate(folder, SMALL)
+    return folder
+
+
+def open_split(root: Path, split: str) -> voc12.VocDataset:
+    return voc12.VocDataset(root, split, minivoc.CLASS_NAMES)
+
+
+def file_hashes(root: Path) -> dict[str, str]:
+    files = (path for path in sorted(root.rglob("*")) if path.is_file())
+    return {str(path.relative_to(root)): hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
+
+
+def test_the_same_settings_give_the_same_files(root, tmp_path):
+    minivoc.generate(tmp_path / "again", SMALL)
+    assert file_hashes(tmp_path / "again") == file_hashes(root)
+
+
+def test_a_larger_set_begins_with_the_smaller_one(root, tmp_path):
+    larger = SMALL.model_copy(update={"num_train": 13, "num_train_aug": 26, "num_val": 13})
+    minivoc.generate(tmp_path / "larger", larger)
+    lists = {name for name in file_hashes(root) if name.startswith("ImageSets") or name == "minivoc.json"}
+    smaller_hashes = {name: value for name, value in file_hashes(root).items() if name not in lists}
+    assert smaller_hashes.items() <= file_hashes(tmp_path / "larger").items()
+
+
+def test_another_seed_and_the_other_set_give_other_images():
+    images = [minivoc.draw_scene(SMALL.model_copy(update={"seed": seed}), "train", 0).picture for seed in (5, 6)]
+    images.append(minivoc.draw_scene(SMALL, "val", 0).picture)
+    assert len({image.tobytes() for image in images}) == 3
+
+
+def test_check_finds_nothing(root):
+    assert voc12.check(root, minivoc.CLASS_NAMES, decode=True) == []
+
+
+def test_splits_are_nested_and_disjoint(root):
+    train, val, train_aug = (open_split(root, split).names for split in ("train", "val", "train_aug"))
+    assert (len(train), len(val), len(train_aug)) == (12, 12, 24)
+    assert set(train) < set(train_aug)
+    assert not set(val) & set(train_aug)
+
+
+@pytest.mark.parametrize("split", ["val", "train_aug"])
+def test_labels_are_the_classes_of_the_mask(root, split):
+    dataset = open_split(root, split)
+    for name, label in zip(dataset.names, dataset.labels, strict=True):
+        in_mask = set(np.unique(dataset.mask(name)).tolist()) - {0, VOID}
+        assert in_mask == set((np.flatnonzero(label) + 1).tolist())
+
+
+def test_objects_one_to_three_with_boxes_inside_the_image(root):
+    dataset = open_split(root, "train_aug")
+    for name in dataset.names:
+        objects = dataset.objects(name)
+        assert 1 <= len(objects) <= 3
+        for item in objects:
+            left, top, right, bottom = item.box
+            assert 1 <= left < right <= SMALL.image_size
+            assert 1 <= top < bottom <= SMALL.image_size
+
+
+def test_boxes_enclose_the_labelled_pixels(root):
+    dataset = open_split(root, "train_aug")
+    for name in dataset.names:
+        mask, inside = dataset.mask(name), np.zeros((SMALL.image_size,) * 2, bool)
+        for item in dataset.objects(name):
+            left, top, right, bottom = (int(side) for side in item.box)
+            inside[top - 1 : bottom, left - 1 : right] = True
+        assert not ((mask > 0) & (mask < VOID) & ~inside).any()
+
+
+def test_classes_are_balanced():
+    first = [minivoc._first_class(5, "train", index) for index in range(3 * len(minivoc.CLASS_NAMES))]
+    assert np.bincount(first).tolist() == [3] * len(minivoc.CLASS_NAMES)
+
+
+def test_every_object_shows_enough_of_itself():
+    for index in range(30):
+        scene = minivoc.draw_scene(SMALL, "train", index)
+        mask = scene.mask()
+        for place, item in enumerate(scene.objects, start=1):
+            owned = scene.owners == place
+            assert owned.sum() >= minivoc.MIN_VISIBLE_SHARE * item.num_pixels
+            assert (owned & (mask == item.class_index + 1)).sum() >= minivoc.MIN_LABELLED_PIXELS
+
+
+def test_the_smallest_image_size_works():
+    tiny = SMALL.model_copy(update={"image_size": 64})
+    assert all(minivoc.draw_scene(tiny, "val", index).objects for index in range(24))
+
+
+def test_void_border_by_hand():
+    owners = np.zeros((9, 12), np.uint8)
+    owners[3:6, 4:8] = 1  # 3 x 4 pixels: two inner ones stay
+    void = minivoc.void_border(owners)
+    assert void[1:8, 2:10].sum() == void.sum() == 7 * 8 - 2
+    assert not void[4, 5:7].any()
+
+
+def test_void_border_also_runs_between_two_objects():
+    owners = np.repeat([[1] * 5 + [2] * 5], 4, axis=0).astype(np.uint8)
+    assert minivoc.void_border(owners)[0].tolist() == [False] * 4 + [True] * 2 + [False] * 4
+
+
+def test_no_object_pixel_touches_background_or_another_class(root):
+    dataset = open_split(root, "val")
+    for name in dataset.names:
+        mask = dataset.mask(name)
+        for near, far in ((mask[:, 1:], mask[:, :-1]), (mask[1:], mask[:-1])):
+            assert ((near == far) | (near == VOID) | (far == VOID)).all()
+
+
+def test_masks_are_palette_pictures_in_the_colours_of_voc(root):
+    with Image.open(next((root / "SegmentationClass").iterdir())) as picture:
+        assert picture.mode == "P"
+        colours = np.array(picture.getpalette(), np.uint8).reshape(-1, 3)
+    assert np.array_equal(colours, PALETTE)
+
+
+def test_lists_of_single_classes_repeat_the_labels(root):
+    dataset = open_split(root, "val")
+    for index, class_name in enumerate(minivoc.CLASS_NAMES):
+        lines = (root / "ImageSets" / "Main" / f"{class_name}_val.txt").read_text().splitlines()
+        assert [line.split() for line in lines] == [
+            [name, "1" if label else "-1"] for name, label in zip(dataset.names, dataset.labels[:, index], strict=True)
+        ]
+
+
+def test_class_names_are_vocs_in_its_order():
+    assert [name for name in voc12.VOC_CLASSES if name in minivoc.CLASS_NAMES] == list(minivoc.CLASS_NAMES)
+    assert len(minivoc.CLASS_NAMES) >= 12
+
+
+@pytest.mark.parametrize("emoji", [emoji for glyphs in minivoc.GLYPHS.values() for emoji in glyphs])
+def test_every_glyph_is_drawn_in_colour(emoji):
+    glyph = minivoc.draw_glyph(emoji)
+    assert glyph.mode == "RGBA"
+    assert min(glyph.size) > 50
+
+
+def test_a_glyph_that_the_font_lacks_is_refused():
+    with pytest.raises(DataError, match="in colour"):
+        minivoc.draw_glyph("ꙮ")
+
+
+def test_a_failure_leaves_nothing_behind(tmp_path, monkeypatch):
+    monkeypatch.setattr(minivoc, "_write_lists", lambda *_, **__: (_ for _ in ()).throw(OSError("disk full")))
+    with pytest.raises(OSError, match="disk full"):
+        minivoc.generate(tmp_path / "minivoc", SMALL.model_copy(update={"num_train": 1, "num_train_aug": 1, "num_val": 1}))
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_taken_place_is_refused_and_kept(tmp_path):
+    (tmp_path / "thesis.txt").write_text("years of work")
+    with pytest.raises(DataError, match="taken"):
+        minivoc.generate(tmp_path, SMALL)
+    assert [path.name for path in tmp_path.iterdir()] == ["thesis.txt"]
+
+
+def test_prepare_draws_once(tmp_path, monkeypatch):
+    monkeypatch.setattr(datasets.paths, "DATA", tmp_path)
+    settings = DataSettings(name="minivoc", minivoc=SMALL.model_copy(update={"num_train": 1, "num_train_aug": 2, "num_val": 1}))
+    folder = datasets.prepare(settings)
+    assert folder.parent == tmp_path
+    before = {path: path.stat().st_mtime_ns for path in folder.rglob("*")}
+    assert datasets.prepare(settings) == folder
+    assert {path: path.stat().st_mtime_ns for path in folder.rglob("*")} == before
+    assert len(datasets.open_dataset(settings, "train_aug")) == 2
+    assert datasets.check(settings) == []
+
+
+def test_a_root_with_other_settings_is_refused(root):
+    other = DataSettings(name="minivoc", root=root, minivoc=SMALL.model_copy(update={"seed": 6}))
+    with pytest.raises(DataError, match="other settings"):
+        datasets.prepare(other)
+    assert datasets.check(other)[0].startswith(str(root))
+
+
+def test_the_fingerprint_is_of_the_settings_and_not_of_the_place(root):
+    here = datasets.fingerprint(DataSettings(name="minivoc", root=root, minivoc=SMALL))
+    assert here == datasets.fingerprint(DataSettings(name="minivoc", minivoc=SMALL))
+    assert here != datasets.fingerprint(DataSettings(name="minivoc", minivoc=SMALL.model_copy(update={"image_size": 64})))

@@ -1,0 +1,301 @@
+"""The reader of the VOC devkit: what it reads, and what it says about each thing that can be wrong."""
+
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from ribstudy import data_figures, datasets
+from ribstudy.config import DataSettings
+from ribstudy.datasets.voc12 import PALETTE, VOC_CLASSES, DataError, VocDataset, check
+
+NAMES = {
+    "train": ["2007_000001", "2007_000002"],
+    "val": ["2007_000003"],
+    "train_aug": ["2007_000001", "2007_000002", "2008_000004"],
+}
+BOX = "<bndbox><xmin>2</xmin><ymin>3</ymin><xmax>20.5</xmax><ymax>15</ymax></bndbox>"
+OBJECT = "<object><name>{name}</name>{extra}" + BOX + "</object>"
+
+
+def annotation(*objects: str) -> str:
+    return f"<annotation><size><width>40</width><height>30</height></size>{''.join(objects)}</annotation>"
+
+
+@pytest.fixture
+def root(tmp_path) -> Path:
+    """A devkit of four images, 40 x 30 px; the one that only train_aug holds has no mask, as in VOC 2012."""
+    folder = tmp_path / "VOC2012"
+    for part in ("JPEGImages", "Annotations", "SegmentationClass", "ImageSets/Segmentation"):
+        (folder / part).mkdir(parents=True)
+    for split, names in NAMES.items():
+        (folder / "ImageSets" / "Segmentation" / f"{split}.txt").write_text("\n".join(names) + "\n")
+    noise = np.random.default_rng(0).integers(0, 256, (30, 40, 3), dtype=np.uint8)
+    mask = np.zeros((30, 40), np.uint8)
+    mask[5:20, 5:20], mask[20, 5:20] = 12, 255
+    for name in sorted({name for names in NAMES.values() for name in names}):
+        Image.fromarray(noise).save(folder / "JPEGImages" / f"{name}.jpg", quality=95)
+        (folder / "Annotations" / f"{name}.xml").write_text(annotation(OBJECT.format(name="dog", extra="")))
+        if name != "2008_000004":
+            save_mask(folder, name, mask)
+    return folder
+
+
+def save_mask(root: Path, name: str, mask: np.ndarray) -> None:
+    picture = Image.fromarray(mask).convert("P")
+    picture.putpalette(PALETTE.tobytes())
+    picture.save(root / "SegmentationClass" / f"{name}.png")
+
+
+def voc(root: Path | None) -> DataSettings:
+    return DataSettings(name="voc12", root=root)
+
+
+def truncate(path: Path, *, keep: float = 0.5) -> None:
+    data = path.read_bytes()
+    path.write_bytes(data[: int(keep * len(data))])
+
+
+def test_class_order_and_palette_are_the_devkits():
+    assert len(VOC_CLASSES) == 20
+    assert list(VOC_CLASSES) == sorted(VOC_CLASSES)  # VOC's order is the alphabet's
+    assert (VOC_CLASSES[0], VOC_CLASSES[14], VOC_CLASSES[19]) == ("aeroplane", "person", "tvmonitor")
+    assert PALETTE[[0, 1, 2, 15, 20, 255]].tolist() == [
+        [0, 0, 0],
+        [128, 0, 0],
+        [0, 128, 0],
+        [192, 128, 128],
+        [0, 64, 128],
+        [224, 224, 192],
+    ]
+
+
+def test_reads_image_mask_and_labels(root):
+    dataset = datasets.open_dataset(voc(root), "train")
+    assert len(dataset) == 2
+    assert dataset.labels.shape == (2, 20)
+    assert dataset.labels.dtype == bool
+    assert [VOC_CLASSES[index] for index in np.flatnonzero(dataset.labels[0])] == ["dog"]
+    image, mask = dataset.image("2007_000001"), dataset.mask("2007_000001")
+    assert (image.shape, image.dtype, mask.shape, mask.dtype) == ((30, 40, 3), np.uint8, (30, 40), np.uint8)
+    assert np.unique(mask).tolist() == [0, 12, 255]
+
+
+def test_a_grey_jpeg_is_read_as_rgb(root):
+    Image.fromarray(np.full((30, 40), 90, np.uint8)).save(root / "JPEGImages" / "2007_000001.jpg")
+    assert datasets.open_dataset(voc(root), "train").image("2007_000001").shape == (30, 40, 3)
+
+
+def test_difficult_objects_and_boxes_with_fractions_count_and_parts_do_not(root):
+    extra = "<difficult>1</difficult><part><name>head</name></part>"
+    path = root / "Annotations" / "2007_000001.xml"
+    path.write_text(annotation(OBJECT.format(name="person", extra=extra), OBJECT.format(name="cat", extra="")))
+    dataset = datasets.open_dataset(voc(root), "train")
+    assert [VOC_CLASSES[index] for index in np.flatnonzero(dataset.label("2007_000001"))] == ["cat", "person"]
+    person, cat = dataset.objects("2007_000001")
+    assert (person.difficult, cat.difficult, person.box) == (True, False, (2, 3, 20.5, 15))
+
+
+def test_check_accepts_a_devkit_without_masks_for_train_aug(root):
+    assert datasets.check(voc(root), decode=True) == []
+
+
+def test_no_root(root):
+    with pytest.raises(DataError, match=r"data\.root is not set"):
+        datasets.open_dataset(voc(None), "train")
+
+
+def test_missing_folder_of_the_data(tmp_path):
+    with pytest.raises(DataError, match=r"nowhere: this folder of the data set is missing.*JPEGImages"):
+        datasets.prepare(voc(tmp_path / "nowhere"))
+
+
+def test_missing_folders_inside_are_all_named(root):
+    shutil.rmtree(root / "Annotations")
+    shutil.rmtree(root / "SegmentationClass")
+    with pytest.raises(DataError, match=r"Annotations.*SegmentationClass"):
+        datasets.open_dataset(voc(root), "train")
+    assert len(check(root, VOC_CLASSES)) == 2
+
+
+def test_missing_train_aug_list_says_what_to_put_where(root):
+    (root / "ImageSets/Segmentation/train_aug.txt").unlink()
+    assert len(datasets.open_dataset(voc(root), "train")) == 2
+    with pytest.raises(DataError, match=r"train_aug\.txt.*missing \(lists there: train, val\).*SBD"):
+        datasets.open_dataset(voc(root), "train_aug")
+    problems = check(root, VOC_CLASSES)
+    assert len(problems) == 1
+    assert "train_aug.txt" in problems[0]
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("\n\n", "empty"),
+        ("/JPEGImages/2007_000001.jpg /SegmentationClassAug/2007_000001.png\n", "is not an image name"),
+        ("2007_000001\n2007_000001\n", "more than once"),
+    ],
+)
+def test_malformed_list(root, text, message):
+    (root / "ImageSets/Segmentation/train.txt").write_text(text)
+    with pytest.raises(DataError, match=rf"train\.txt.*{message}"):
+        VocDataset(root, "train", VOC_CLASSES)
+    assert any("train.txt" in problem and message in problem for problem in check(root, VOC_CLASSES))
+
+
+def test_val_that_overlaps_with_training_is_reported(root):
+    (root / "ImageSets/Segmentation/val.txt").write_text("2007_000003\n2008_000004\n")
+    assert any("val.txt" in problem and "2008_000004" in problem for problem in check(root, VOC_CLASSES, decode=False))
+
+
+def spoil_picture_missing(root: Path) -> Path:
+    path = root / "JPEGImages" / "2007_000001.jpg"
+    path.unlink()
+    return path
+
+
+def spoil_picture_truncated(root: Path) -> Path:
+    path = root / "JPEGImages" / "2007_000001.jpg"
+    truncate(path)
+    return path
+
+
+def spoil_picture_empty(root: Path) -> Path:
+    path = root / "JPEGImages" / "2007_000001.jpg"
+    path.write_bytes(b"")
+    return path
+
+
+def spoil_picture_not_a_jpeg(root: Path) -> Path:
+    path = root / "JPEGImages" / "2007_000001.jpg"
+    path.write_bytes(b"<html>not found</html>\xff\xd9")
+    return path
+
+
+def spoil_annotation_missing(root: Path) -> Path:
+    path = root / "Annotations" / "2007_000001.xml"
+    path.unlink()
+    return path
+
+
+def spoil_annotation_unknown_class(root: Path) -> Path:
+    path = root / "Annotations" / "2007_000001.xml"
+    path.write_text(annotation(OBJECT.format(name="dragon", extra="")))
+    return path
+
+
+def spoil_annotation_without_object(root: Path) -> Path:
+    path = root / "Annotations" / "2007_000001.xml"
+    path.write_text(annotation())
+    return path
+
+
+def spoil_annotation_truncated(root: Path) -> Path:
+    path = root / "Annotations" / "2007_000001.xml"
+    truncate(path)
+    return path
+
+
+def spoil_annotation_without_box(root: Path) -> Path:
+    path = root / "Annotations" / "2007_000001.xml"
+    path.write_text(annotation("<object><name>dog</name></object>"))
+    return path
+
+
+def spoil_mask_missing(root: Path) -> Path:
+    path = root / "SegmentationClass" / "2007_000001.png"
+    path.unlink()
+    return path
+
+
+def spoil_mask_truncated(root: Path) -> Path:
+    path = root / "SegmentationClass" / "2007_000001.png"
+    truncate(path, keep=0.97)
+    return path
+
+
+def spoil_mask_class_outside_of_the_list(root: Path) -> Path:
+    save_mask(root, "2007_000001", np.full((30, 40), 21, np.uint8))
+    return root / "SegmentationClass" / "2007_000001.png"
+
+
+def spoil_mask_in_colour(root: Path) -> Path:
+    path = root / "SegmentationClass" / "2007_000001.png"
+    Image.new("RGB", (40, 30)).save(path)
+    return path
+
+
+FAULTS = {
+    spoil_picture_missing: ("image", "is missing"),
+    spoil_picture_truncated: ("image", "truncated"),
+    spoil_picture_empty: ("image", "is empty"),
+    spoil_picture_not_a_jpeg: ("image", "is not a JPEG"),
+    spoil_annotation_missing: ("label", "is missing"),
+    spoil_annotation_unknown_class: ("label", "unknown class 'dragon'; known: aeroplane"),
+    spoil_annotation_without_object: ("label", "holds no object"),
+    spoil_annotation_truncated: ("label", "not readable as XML"),
+    spoil_annotation_without_box: ("label", "box of a dog"),
+    spoil_mask_missing: ("mask", "is missing"),
+    spoil_mask_truncated: ("mask", "PNG is not readable"),
+    spoil_mask_class_outside_of_the_list: ("mask", r"holds \[21\], but only 0 to 20 and 255"),
+    spoil_mask_in_colour: ("mask", "mode RGB"),
+}
+
+
+@pytest.mark.parametrize("decode", [False, True])
+@pytest.mark.parametrize("spoil", FAULTS, ids=lambda spoil: spoil.__name__.removeprefix("spoil_"))
+def test_a_fault_is_named_by_check_and_by_the_reader(root, spoil, decode):
+    path = spoil(root)
+    read, message = FAULTS[spoil]
+    dataset = VocDataset(root, "train", VOC_CLASSES)
+    with pytest.raises(DataError, match=message) as caught:
+        getattr(dataset, read)("2007_000001")
+    assert str(path) in str(caught.value)
+    assert check(root, VOC_CLASSES, decode=decode) == [str(caught.value)]
+
+
+def test_a_jpeg_broken_behind_its_header_is_found_by_decoding(root):
+    path = root / "JPEGImages" / "2007_000001.jpg"
+    data = bytearray(path.read_bytes())
+    table = data.index(b"\xff\xc4")  # a Huffman table
+    data[table + 5 : table + 21] = b"\xff" * 16
+    path.write_bytes(data)
+    assert check(root, VOC_CLASSES) == []
+    (problem,) = check(root, VOC_CLASSES, decode=True)
+    assert problem.startswith(f"{path}: the JPEG is not readable")
+
+
+def test_a_mask_of_another_size_is_reported(root):
+    save_mask(root, "2007_000003", np.zeros((40, 30), np.uint8))
+    (problem,) = check(root, VOC_CLASSES)
+    assert "2007_000003.png: is 30 x 40 px, but 2007_000003.jpg is 40 x 30 px" in problem
+
+
+def test_all_faults_are_reported_at_once(root):
+    spoil_picture_truncated(root)
+    spoil_annotation_unknown_class(root)
+    spoil_mask_class_outside_of_the_list(root)
+    (root / "JPEGImages" / "2008_000004.jpg").unlink()
+    assert len(check(root, VOC_CLASSES)) == 4
+
+
+def test_the_fingerprint_is_of_the_lists_and_not_of_the_place(root, tmp_path):
+    copy = shutil.copytree(root, tmp_path / "copy")
+    assert datasets.fingerprint(voc(root)) == datasets.fingerprint(voc(copy))
+    (copy / "ImageSets/Segmentation/train.txt").write_text("2007_000001\n")
+    assert datasets.fingerprint(voc(root)) != datasets.fingerprint(voc(copy))
+
+
+def test_mask_shares_by_hand(root):
+    shares = data_figures.mask_shares(datasets.open_dataset(voc(root), "train"), num_masks=1)
+    assert shares.loc["2007_000001", ["background", "dog", "void"]].tolist() == [960 / 1200, 225 / 1200, 15 / 1200]
+    assert shares.loc["2007_000001"].drop(["background", "dog", "void"]).isna().all()
+
+
+def test_split_table_counts_images_objects_and_classes(root):
+    two = annotation(OBJECT.format(name="person", extra=""), OBJECT.format(name="cat", extra=""))
+    (root / "Annotations" / "2007_000001.xml").write_text(two)
+    row = data_figures.split_table({"train": datasets.open_dataset(voc(root), "train")}).loc["train"]
+    assert row.tolist() == [2, 3, 1.5, 0.5, 0.5, 0]
