@@ -150,7 +150,7 @@ class ProbeSettings(Section):
     hidden: Count = Field(description="hidden units of the non-linear probe")
     epochs: Count = Field(description="at most; the best epoch on validation images counts")
     batch_size: Count
-    learning_rate: Positive = Field(description="of Adam")
+    learning_rate: Positive = Field(description="of Adam; divided by the square root of the probe's widest layer")
     weight_decay: NonNegative
 
 
@@ -160,7 +160,9 @@ class ToySettings(Section):
     seeds: Count = Field(description="repetitions, each with its own data and weights")
     canvas: Annotated[int, Field(ge=28, le=128)] = Field(description="side of the square images in pixels")
     marker_rate: Share = Field(description="share of the images that have a marker")
-    marker_size: Annotated[int, Field(ge=3, le=7)] = Field(description="side of the marker in pixels; an MNIST digit has up to 20")
+    marker_size: Annotated[int, Field(ge=3, le=7)] = Field(
+        description="side of the marker in pixels; an MNIST digit has up to 20"
+    )
     digit_threshold: Annotated[float, Field(ge=0, lt=1)] = Field(description="a pixel brighter than this belongs to the digit")
     hgr_threshold: Annotated[float, Field(gt=0, lt=1)] = Field(description="a normalised gradient above this counts as high")
     depth: Annotated[int, Field(ge=2, le=8)] = Field(description="convolutions before the fully connected layer")
@@ -193,13 +195,13 @@ def preset_names() -> list[str]:
 
 
 def load_settings(preset: str, overrides: dict[str, Any] | None = None) -> Settings:
-    """Settings of a preset with `overrides` such as {"rib.tau": 0.5} put in.
+    """Settings of a preset (a name, or the path of a .yml file) with `overrides` such as {"rib.tau": 0.5} put in.
 
     Raises ValueError that names the preset or the setting, and what is known instead.
     """
-    if preset not in preset_names():
-        raise ValueError(f"preset {preset!r} is unknown; known: {', '.join(preset_names())}")
-    values = yaml.safe_load((resources.files("ribstudy.presets") / f"{preset}.yml").read_text())
+    values = yaml.safe_load(_preset_text(str(preset)))
+    if not isinstance(values, dict):
+        raise ValueError(f"preset {preset!r} holds no settings")
     for name, value in (overrides or {}).items():
         section = values
         *parents, last = name.split(".")
@@ -209,6 +211,16 @@ def load_settings(preset: str, overrides: dict[str, Any] | None = None) -> Setti
                 raise ValueError(f"setting {name!r} is unknown: {parent!r} has no settings of its own")
         section[last] = value
     return validate(Settings, values, what=f"preset {preset}")
+
+
+def _preset_text(preset: str) -> str:
+    if preset in preset_names():
+        return (resources.files("ribstudy.presets") / f"{preset}.yml").read_text()
+    if Path(preset).suffix not in (".yml", ".yaml"):
+        raise ValueError(f"preset {preset!r} is unknown; known: {', '.join(preset_names())}, or the path of a .yml file")
+    if not Path(preset).is_file():
+        raise ValueError(f"preset {preset!r}: there is no such file")
+    return Path(preset).read_text()
 
 
 def validate(model: type[Section], values: dict[str, Any], *, what: str) -> Any:

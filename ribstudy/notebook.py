@@ -6,8 +6,7 @@ first line, behind it. `start` reads the names assigned in those cells, so that 
 
 import ast
 import difflib
-import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from types import MappingProxyType
@@ -16,7 +15,7 @@ from typing import Any
 from IPython import get_ipython
 from myst_nb import glue
 
-from ribstudy import datasets
+from ribstudy import datasets, figures
 from ribstudy.config import load_settings
 from ribstudy.datasets.voc12 import VocDataset
 from ribstudy.metrics import Estimate
@@ -40,7 +39,7 @@ def start(
     Raises:
         ValueError: a parameter that the chapter does not have, a value of a wrong type or out of range, an unknown preset.
     """
-    logging.basicConfig(level=logging.INFO, format="%(message)s")
+    figures.use_style()
     shell = get_ipython()
     settings = {**SHARED, **settings}
     _check_names(_assigned_names(shell.user_ns["In"]), known=[*settings, *view], chapter=name)
@@ -104,6 +103,11 @@ class Chapter:
         result = self.result(stage, run)
         return [result.read_unit(name) for name in run.units(stage)]
 
+    def maps(self, stage: str, run: Run | None = None) -> dict[str, dict]:
+        """What `cam` or `rib` stored, by image name."""
+        run = run or self.run
+        return dict(zip(run.units(stage), self.units(stage, run), strict=True))
+
     def dataset(self, split: str) -> VocDataset:
         datasets.prepare(self.settings.data)
         return datasets.open_dataset(self.settings.data, split)
@@ -122,6 +126,27 @@ class Chapter:
             for suffix, number in (("", estimate.value), ("_low", estimate.low), ("_high", estimate.high)):
                 if number is not None:
                     glue(name + suffix, int(number) if float(number).is_integer() else number, display=False)
-        path = self.run.store.root / "records" / f"{self.name}.{self.preset}.json"
+        path = self.run.store.root / "records" / f"{self.name}.{Path(self.preset).stem}.json"
         write_json(path, {name: asdict(estimate) for name, estimate in self.notes.items()})
         return path
+
+
+def note_comparisons(chapter: Chapter, rows: Sequence[dict]) -> None:
+    """Notes CAM, RIB and their difference for the first seed, and for every seed under names that end in its number.
+
+    rows: {"seed", "method" ("RIB", "RIB as written"), "compared", "best"} with two `evaluation.Comparison`s, at thresholds
+    from other images and at the best ones of these.
+    """
+    for row in rows:
+        suffix = row["method"].removeprefix("RIB").replace(" ", "_")
+        numbers = {
+            f"miou_rib{suffix}": row["compared"].second,
+            f"miou_difference{suffix}": row["compared"].difference,
+            f"best_difference{suffix}": row["best"].difference,
+        }
+        if not suffix:
+            numbers["miou_cam"] = row["compared"].first
+        for name, estimate in numbers.items():
+            chapter.note_estimate(f"{name}_seed{row['seed']}", estimate)
+            if row["seed"] == rows[0]["seed"]:
+                chapter.note_estimate(name, estimate)

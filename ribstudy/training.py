@@ -96,6 +96,7 @@ def train_classifier(dataset: VocDataset, settings: ClassifierSettings, *, seed:
         raise ValueError(f"{len(dataset)} training images are fewer than a batch of {settings.batch_size}")
     torch.manual_seed(seed)
     net = build_cam_net(settings.backbone, len(dataset.class_names), settings.weights)
+    net = net.to(memory_format=torch.channels_last)  # the order of values in memory that convolutions are fastest in
     optimizer = torch.optim.SGD(
         net.parameter_groups(settings.learning_rate, settings.head_lr_factor),
         lr=settings.learning_rate,
@@ -146,7 +147,7 @@ def load_classifier(folder: Path, settings: ClassifierSettings, num_classes: int
     """The trained classifier of a finished stage, in evaluation mode."""
     net = build_cam_net(settings.backbone, num_classes, weights=None)
     net.load_state_dict(torch.load(folder / "classifier.pt", map_location="cpu", weights_only=True))
-    return net.to(device).eval()
+    return net.to(device, memory_format=torch.channels_last).eval()
 
 
 def image_logits(net: CamNet, dataset: VocDataset) -> np.ndarray:

@@ -74,7 +74,9 @@ def _test_cross_entropy(
 ) -> np.ndarray:
     """[V] nats on the test samples, each label at the epoch that is best for it on the validation samples."""
     probe = _build_probe(features.shape[1], targets.shape[1], hidden=hidden, seed=seed)
-    optimizer = torch.optim.Adam(probe.parameters(), lr=settings.learning_rate, weight_decay=settings.weight_decay)
+    # Adam moves every weight by about the learning rate, so an output of F inputs moves with F: wide probes get less.
+    learning_rate = settings.learning_rate / max(features.shape[1], hidden) ** 0.5
+    optimizer = torch.optim.Adam(probe.parameters(), lr=learning_rate, weight_decay=settings.weight_decay, fused=True)
     generator = torch.Generator().manual_seed(seed)
     x, y = features[split.train], targets[split.train]
     history = [_losses(probe, features, targets, split)]

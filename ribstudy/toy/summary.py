@@ -13,8 +13,9 @@ from scipy import stats
 from ribstudy import paper
 from ribstudy.metrics import Estimate
 from ribstudy.toy.data import REGIONS
-from ribstudy.toy.experiment import NETWORKS, THRESHOLDS
+from ribstudy.toy.experiment import LABELS, MARKERS, NETWORKS, THRESHOLDS, reading_names
 from ribstudy.toy.gradients import NORMALIZATIONS
+from ribstudy.toy.information import PROBES
 
 Run = dict[str, np.ndarray]
 
@@ -32,6 +33,21 @@ READINGS: dict[str, tuple[str, str]] = {
     "ReLU": ("relu", "after"),
     "none": ("none", "after"),
     "untrained": ("untrained", "after"),
+}
+
+# What the text quotes: readings by a short name, and pairs of readings whose effects are subtracted seed by seed.
+HEADLINE_READINGS = {
+    "sigmoid": "sigmoid",
+    "rib": "fine-tuned with RIB",
+    "bce": "fine-tuned with BCE",
+    "none": "none",
+    "softplus": "softplus",
+    "untrained": "untrained",
+}
+HEADLINE_PAIRS = {
+    "sigmoid_none": ("sigmoid", "none"),
+    "sigmoid_untrained": ("sigmoid", "untrained"),
+    "rib_bce": ("fine-tuned with RIB", "fine-tuned with BCE"),
 }
 
 
@@ -90,6 +106,12 @@ def paper_curve() -> pd.DataFrame:
     return paper.values("toy_hgr").pivot(index="row", columns="column", values="value").loc[list(REGIONS)]
 
 
+def paper_extra_fall() -> float:
+    curve = paper_curve()
+    fall = curve["G5"] - curve["G6"]
+    return float(fall["non_discriminative"] - fall["discriminative"])
+
+
 def claim_table(runs: list[Run], *, normalization: str = "per_map") -> pd.DataFrame:
     """For each seed HGR before and after the last step in digit and marker, and how much more the marker falls."""
     curves = hgr_curves(runs, normalization=normalization)[:, -2:]
@@ -102,8 +124,7 @@ def claim_table(runs: list[Run], *, normalization: str = "per_map") -> pd.DataFr
     rows["mean"] = [*(f"{a:.2f} → {b:.2f}" for a, b in means.T[:2]), format_interval(t_interval(extra), signed=True)]
     if normalization == "per_map":
         published = paper_curve()[["G5", "G6"]].to_numpy()[:2]
-        fall = published[:, 0] - published[:, 1]
-        rows["paper's figure"] = [*(f"{a:.2f} → {b:.2f}" for a, b in published), f"{fall[1] - fall[0]:+.2f}"]
+        rows["paper's figure"] = [*(f"{a:.2f} → {b:.2f}" for a, b in published), f"{paper_extra_fall():+.2f}"]
     return pd.DataFrame.from_dict(rows, orient="index", columns=["digit", "marker", "marker falls more by"])
 
 
@@ -127,6 +148,47 @@ def comparison_table(runs: list[Run], *, normalization: str = "per_map") -> pd.D
         extra = t_interval(extra_fall(runs, reading=name, normalization=normalization))
         rows[name] = [f"{digit:.2f}", f"{marker:.2f}", format_interval(extra, signed=True)]
     return pd.DataFrame.from_dict(rows, orient="index", columns=["digit falls", "marker falls", "marker falls more by"])
+
+
+def last_ratio(runs: list[Run], *, reading: str, region: str) -> np.ndarray:
+    """[S]: HGR of a region in the last map, per map."""
+    network, side = READINGS[reading]
+    ratios = stack(runs, "hgr")[:, NETWORKS.index(network), NORMALIZATIONS.index("per_map")]
+    return ratios[:, -1 if side == "after" else -2, REGIONS.index(region)]
+
+
+def bits(runs: list[Run], *, reading: str, label: str, probe: str, depth: int) -> np.ndarray:
+    """[S]: what a probe finds about a label in a reading of `reading_names`."""
+    return stack(runs, "bits")[:, reading_names(depth).index(reading), LABELS.index(label), PROBES.index(probe)]
+
+
+def headline(runs: list[Run], *, depth: int) -> dict[str, Estimate]:
+    """The numbers that the text of the chapter quotes, by name."""
+    numbers = {"accuracy": stack(runs, "accuracy")[:, NETWORKS.index("sigmoid")]}
+    numbers |= dict(zip((f"accuracy_{marker}_marker" for marker in MARKERS), stack(runs, "accuracy_by_marker").T, strict=True))
+    for name, reading in HEADLINE_READINGS.items():
+        numbers[f"extra_fall_{name}"] = extra_fall(runs, reading=reading)
+        numbers[f"extra_fall_{name}_common"] = extra_fall(runs, reading=reading, normalization="common")
+    for name, (first, second) in HEADLINE_PAIRS.items():
+        numbers[f"difference_{name}"] = extra_fall(runs, reading=first) - extra_fall(runs, reading=second)
+    numbers["fall_digit"], numbers["fall_marker"] = falls(runs, reading="sigmoid", normalization="per_map").T
+    tuned, control = (
+        last_ratio(runs, reading=f"fine-tuned with {name}", region="non_discriminative") for name in ("RIB", "BCE")
+    )
+    numbers["marker_after_rib"], numbers["marker_after_bce"], numbers["marker_rib_gain"] = tuned, control, tuned - control
+    numbers["moved_rib"], numbers["moved_bce"] = stack(runs, "moved").T
+    slopes = stack(runs, "slopes")
+    numbers["slope_median"], numbers["slope_below_1e3"] = np.median(slopes, axis=1), (slopes < 1e-3).mean(axis=1)
+    for label in LABELS:
+        for reading in (f"T{depth}", "logit", "sigmoid", "logit_rib", "logit_bce"):
+            numbers[f"bits_{label}_{reading}"] = bits(runs, reading=reading, label=label, probe="mlp", depth=depth)
+    estimates = {name: estimate(values) for name, values in numbers.items()}
+    estimates["accuracy_worst"] = Estimate(float(numbers["accuracy"].min()), n=len(runs))
+    estimates["blind_hard_sigmoid"] = estimate(stack(runs, "blind")[:, NETWORKS.index("hard_sigmoid")])
+    estimates["blind_relu"] = estimate(stack(runs, "blind")[:, NETWORKS.index("relu")])
+    estimates["extra_fall_paper"] = Estimate(paper_extra_fall())
+    estimates["seeds"] = Estimate(len(runs))
+    return estimates
 
 
 def format_interval(interval: Iterable[float], *, signed: bool = False) -> str:

@@ -1,0 +1,57 @@
+# The commands of the study. `make book` and `make test` set up .venv by themselves.
+PYTHON ?= python3
+BIN := .venv/bin
+# Packages that requirements.lock leaves out: torch's own metadata brings them in where its build is the one with CUDA.
+CUDA_PACKAGES := ^(cuda|nvidia|triton)
+APT_HINT := On Debian and Ubuntu: sudo apt install make g++ python3-dev python3-venv
+
+help:
+	@echo "make book    run what is missing of the stages and chapters, and render the book into _build/html"
+	@echo "make test    run the tests"
+	@echo "make lint    check code and notebooks; make format mends what can be mended"
+	@echo "make setup   only set up .venv, and keep the outputs of notebooks out of git"
+	@echo "make clean   remove the executed chapters and the rendered book; results stay"
+	@echo "make lock    pin the newest packages in requirements.lock and environment.yml"
+
+book: .venv/.ready
+	$(BIN)/snakemake --cores all --rerun-incomplete --rerun-triggers mtime input --quiet host progress reason --nolock book
+	@echo "The book: file://$(CURDIR)/_build/html/index.html"
+
+test: .venv/.ready
+	$(BIN)/python -m pytest
+
+lint: .venv/.ready
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/nbstripout --verify book/*.ipynb
+	$(BIN)/python tools/lint_notebooks.py
+
+format: .venv/.ready
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+	$(BIN)/nbstripout book/*.ipynb
+
+setup: .venv/.ready
+	! git rev-parse --git-dir > /dev/null 2>&1 || $(BIN)/nbstripout --install
+
+clean:
+	rm -rf _build
+
+.venv/.ready: requirements.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.version_info >= (3, 11) or sys.exit("Python 3.11 or later is needed, but $(PYTHON) is " \
+	  + sys.version.split()[0] + ". Name another one: make PYTHON=/path/to/python3")'
+	@test -x $(BIN)/pip || $(PYTHON) -m venv --clear .venv || { rm -rf .venv; echo "$(APT_HINT)"; exit 1; }
+	$(BIN)/pip install -r requirements.lock || { echo "$(APT_HINT)"; exit 1; }
+	$(BIN)/pip install --no-deps -e .
+	touch $@
+
+lock:
+	$(PYTHON) -m venv --clear .venv-lock
+	.venv-lock/bin/pip install '.[crf,book,dev]' torch==2.13.0 torchvision==0.28.0
+	sed -i '/^[^#]/d' requirements.lock
+	.venv-lock/bin/pip freeze --exclude ribstudy | grep -Ev '$(CUDA_PACKAGES)' | sed 's/+[a-z0-9.]*$$//' >> requirements.lock
+	sed -i '/- pip:/q' environment.yml
+	sed -n '/^pydensecrf/d; s/^[^#]/      - &/p' requirements.lock >> environment.yml
+	rm -rf .venv-lock
+
+.PHONY: help book test lint format setup clean lock

@@ -1,0 +1,103 @@
+"""The batch as a graph: the results of the stages, the chapters that show them, the book. `make book` runs all of it here.
+
+    snakemake --cores all book --config preset=voc12        another preset, or the path of a .yml file
+    snakemake --cores 16 book --config threads=4            threads of one stage (default: 2)
+    snakemake --cores all results --dry-run                 what of the stages there is to do
+"""
+
+import json
+import shlex
+import sys
+from pathlib import Path
+
+import yaml
+
+from ribstudy import study
+from ribstudy.config import digest, load_settings
+from ribstudy.paths import RESULTS
+
+ROOT = Path(workflow.basedir)
+BOOK = ROOT / "book"
+PRESET = config.get("preset", "mini")
+if PRESET.endswith((".yml", ".yaml")):
+    PRESET = str(Path(PRESET).resolve())
+CHAPTER_JOBS = study.chapters(load_settings(PRESET))
+ALL_JOBS = study.all_jobs(load_settings(PRESET))
+SETTINGS = load_settings(PRESET)
+EXECUTED = f"_build/executed/{Path(PRESET).stem}"
+
+TOC = yaml.safe_load((BOOK / "_toc.yml").read_text())
+PAGES = [TOC["root"], *(page["file"] for page in TOC["chapters"])]
+CHAPTERS = [page for page in PAGES if not (BOOK / f"{page}.md").exists()]
+TEXTS = [path for path in BOOK.iterdir() if path.suffix in (".md", ".yml", ".bib") or path.name == "_static"]
+STATIC = [path for path in (BOOK / "_static").rglob("*") if path.is_file()]
+LIBRARY = [path for path in (ROOT / "ribstudy").rglob("*") if path.suffix in (".py", ".yml")]
+# A stage knows by the key of its result whether there is work to do: it is asked again only where a key may have changed.
+KEYS = [ROOT / "ribstudy" / name for name in ("config.py", "stages.py", "datasets/__init__.py", "datasets/minivoc.py")]
+
+shell.prefix(f"set -eo pipefail; export PATH={shlex.quote(str(Path(sys.executable).parent))}:$PATH; ")
+
+
+def stamp(job):
+    """The file that says that a job is done; jobs with equal settings share it."""
+    return f"{RESULTS}/.done/{job.stage}-{digest(load_settings(PRESET, job.overrides).model_dump(mode='json'))}"
+
+
+def stamps(jobs):
+    return [stamp(job) for job in jobs]
+
+
+JOBS = {Path(stamp(job)).name: job for job in ALL_JOBS}
+
+
+def command(wildcards, threads):
+    job = JOBS[wildcards.job]
+    options = [f"--set {shlex.quote(f'{name}={json.dumps(value)}')}" for name, value in job.overrides.items()]
+    processes = [] if job.stage in study.WHOLE_STAGES else [f"--processes {threads}"]
+    return " ".join([job.stage, f"--preset {shlex.quote(PRESET)}", *options, *processes])
+
+
+rule book:
+    input: "_build/html/index.html"
+
+
+rule results:
+    input: stamps(ALL_JOBS)
+
+
+rule stage:
+    input: KEYS, lambda wildcards: stamps(JOBS[wildcards.job].after)
+    output: f"{RESULTS}/.done/{{job}}"
+    params: command=command
+    threads: config.get("threads", 2)
+    message: "stage {params.command}"
+    shell: "OMP_NUM_THREADS={threads} python -m ribstudy {params.command} > {output}"
+
+
+rule chapter:
+    input:
+        notebook=BOOK / "{chapter}.ipynb",
+        library=LIBRARY,
+        results=lambda wildcards: stamps(CHAPTER_JOBS.get(wildcards.chapter, ALL_JOBS)),
+    output: f"{EXECUTED}/{{chapter}}.ipynb"
+    params: preset=PRESET, unfinished="_build/unfinished/{chapter}.ipynb"
+    threads: 1
+    message: "chapter {wildcards.chapter}"
+    # A chapter that fails stays among the unfinished ones, with its error in it.
+    shell:
+        "mkdir -p _build/unfinished && OMP_NUM_THREADS={threads} papermill --kernel python3 --no-progress-bar "
+        "{input.notebook:q} {params.unfinished} -p preset {params.preset:q} && mv {params.unfinished} {output}"
+
+
+rule render:
+    input:
+        chapters=expand(EXECUTED + "/{chapter}.ipynb", chapter=CHAPTERS),
+        texts=TEXTS,
+        static=STATIC,
+        config=ROOT / "_config.yml",
+    output: "_build/html/index.html"
+    message: "render {output}"
+    # From scratch, since a page that is not read again does not repeat its warnings.
+    shell:
+        "rm -rf _build/src _build/html _build/.doctrees && mkdir _build/src && cp -R {input.texts:q} {input.chapters:q} _build/src "
+        "&& jupyter-book build _build/src --config {input.config:q} --path-output . -W -n --keep-going"

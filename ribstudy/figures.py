@@ -1,0 +1,236 @@
+"""The pictures of the chapters on maps, and the one style of all chapters.
+
+Colours: Okabe and Ito's, told apart by colour-blind readers. Sizes: 8 inches wide, few panels a row, so that a figure can be
+read on a telephone.
+"""
+
+import base64
+import io
+import uuid
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+from IPython.display import HTML
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from skimage.transform import resize
+
+from ribstudy.datasets.voc12 import PALETTE, VOID
+from ribstudy.evaluation import DISTANCE_EDGES
+from ribstudy.metrics import Estimate, Sweep
+
+COLORS = {"CAM": "#0072B2", "RIB": "#D55E00", "RIB as written": "#009E73", "chosen on val": "#333333"}
+MAP_COLORS = "inferno"
+WIDTH = 8.0
+
+
+@dataclass(frozen=True)
+class Panel:
+    """One picture of a gallery: an image, with a map in 0..1 or a class mask over it where one is given."""
+
+    title: str
+    image: np.ndarray
+    map: np.ndarray | None = None
+    mask: np.ndarray | None = None
+
+
+def use_style() -> None:
+    """The style of every figure in the book."""
+    plt.rcParams.update(
+        {
+            "figure.figsize": (WIDTH, 4.0),
+            "figure.dpi": 110,
+            "savefig.dpi": 110,
+            "font.size": 11,
+            "axes.titlesize": 12,
+            "axes.spines.top": False,
+            "axes.spines.right": False,
+            "axes.grid": True,
+            "grid.alpha": 0.25,
+            "legend.frameon": False,
+            "figure.constrained_layout.use": True,
+            "axes.prop_cycle": plt.cycler(color=["#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9"]),
+        }
+    )
+
+
+def draw_panel(axis: Axes, panel: Panel) -> None:
+    axis.imshow(panel.image)
+    if panel.map is not None:
+        axis.imshow(panel.map, cmap=MAP_COLORS, vmin=0, vmax=1, alpha=0.65)
+    if panel.mask is not None:
+        shown = PALETTE[np.where(panel.mask == VOID, 0, panel.mask)]
+        alpha = np.where((panel.mask > 0) & (panel.mask != VOID), 0.75, 0.0)
+        axis.imshow(np.dstack([shown / 255, alpha]))
+    axis.set_title(panel.title, fontsize=10)
+    axis.set_axis_off()
+
+
+def gallery(rows: Sequence[Sequence[Panel]], *, title: str) -> Figure:
+    """Rows of panels, all of the same number."""
+    num_columns = len(rows[0])
+    figure, axes = plt.subplots(len(rows), num_columns, figsize=(WIDTH, WIDTH / num_columns * len(rows) * 1.12), squeeze=False)
+    for axis_row, row in zip(axes, rows, strict=True):
+        for axis, panel in zip(axis_row, row, strict=True):
+            draw_panel(axis, panel)
+    figure.suptitle(title)
+    return figure
+
+
+def slider(frames: Sequence[Figure], labels: Sequence[str], *, alt: str) -> HTML:
+    """Figures that a slider goes through, as plain HTML that needs no server and loads nothing. Closes the figures."""
+    name = f"slider-{uuid.uuid4().hex[:8]}"
+    pictures = [f"data:image/jpeg;base64,{_jpeg(frame)}" for frame in frames]
+    images = "".join(
+        f'<img src="{picture}" alt="{alt}, {label}" style="width:100%;{"" if index == 0 else "display:none"}">'
+        for index, (picture, label) in enumerate(zip(pictures, labels, strict=True))
+    )
+    show = (
+        "const box=this.parentNode.parentNode;"
+        "box.querySelectorAll('img').forEach((image,i)=>image.style.display=i==this.value?'':'none');"
+        f"box.querySelector('output').textContent={list(labels)}[this.value]"
+    )
+    return HTML(
+        f'<div id="{name}" class="iteration-slider">{images}'
+        f'<label style="display:flex;gap:1em;align-items:center">'
+        f'<input type="range" min="0" max="{len(frames) - 1}" value="0" style="flex:1" aria-label="{alt}" oninput="{show}">'
+        f"<output>{labels[0]}</output></label></div>"
+    )
+
+
+def _jpeg(figure: Figure) -> str:
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="jpeg", pil_kwargs={"quality": 85})
+    plt.close(figure)
+    return base64.b64encode(buffer.getvalue()).decode()
+
+
+def diverging(signed: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """A signed map [h, w] as a picture, uint8 [H, W, 3]: red for positive, blue for negative, white for 0."""
+    enlarged = resize(signed.astype(np.float32), size, order=1)
+    colors = plt.get_cmap("RdBu_r")(plt.Normalize(-1, 1)(enlarged / max(np.abs(signed).max(), 1e-12)))
+    return (colors[..., :3] * 255).astype(np.uint8)
+
+
+def comparison_table(rows: Sequence[dict]) -> pd.DataFrame:
+    """mIoU of CAM and RIB and their difference with its interval, a row for each seed and method (`note_comparisons`)."""
+    return pd.DataFrame(
+        [
+            {
+                "seed": row["seed"],
+                "method": row["method"],
+                "CAM": f"{row['compared'].first.value:.3f}",
+                "method's mIoU": f"{row['compared'].second.value:.3f}",
+                "difference (95 %)": _with_interval(row["compared"].difference),
+                "best threshold: difference (95 %)": _with_interval(row["best"].difference),
+            }
+            for row in rows
+        ]
+    ).set_index(["seed", "method"])
+
+
+def _with_interval(estimate: Estimate) -> str:
+    return f"{estimate.value:+.3f} ({estimate.low:+.3f} to {estimate.high:+.3f})"
+
+
+def learning_curve(history: pd.DataFrame) -> Figure:
+    figure, axis = plt.subplots(figsize=(WIDTH, 3))
+    axis.plot(history["epoch"], history["loss"], marker="o")
+    axis.set(title="The classifier's training loss", xlabel="epoch", ylabel="mean loss", ylim=(0, None))
+    axis.set_xticks(history["epoch"])
+    return figure
+
+
+def class_bars(values: Mapping[str, pd.Series], *, title: str, label: str) -> Figure:
+    """A bar for each class (index of the series) and method."""
+    table = pd.DataFrame(values)
+    figure, axis = plt.subplots(figsize=(WIDTH, 0.34 * len(table) + 1.4))
+    colors = [COLORS.get(name, "#0072B2") for name in table]
+    table[::-1].plot.barh(ax=axis, color=colors, width=0.8, legend=len(table.columns) > 1)
+    axis.set(title=title, xlabel=label, ylabel="")
+    axis.grid(axis="y", visible=False)
+    return figure
+
+
+def threshold_curves(sweeps: Mapping[str, Sweep], chosen: Mapping[str, int], *, title: str) -> Figure:
+    """mIoU over the background threshold, with a dot where the threshold was chosen on other images."""
+    figure, axis = plt.subplots()
+    for name, sweep in sweeps.items():
+        (line,) = axis.plot(sweep.thresholds, sweep.miou(), label=name, color=COLORS.get(name))
+        index = chosen[name]
+        axis.plot(sweep.thresholds[index], sweep.miou()[index], "o", color=line.get_color())
+    axis.set(title=title, xlabel="background threshold (share of the map's maximum)", ylabel="mIoU", ylim=(0, None))
+    axis.legend(title="dot: threshold chosen on val")
+    return figure
+
+
+def trade_off(sweep: Sweep, chosen: int) -> Figure:
+    """Mean precision, recall, over- and under-activation over the threshold."""
+    figure, axis = plt.subplots()
+    with np.errstate(invalid="ignore"):
+        scores = {name: _nanmean(values) for name, values in sweep.scores().items()}
+    for name, style in (("precision", "-"), ("recall", "-"), ("over", "--"), ("under", "--")):
+        label = f"{name}-activation" if style == "--" else name
+        axis.plot(sweep.thresholds, scores[name], label=label, linestyle=style)
+    axis.axvline(sweep.thresholds[chosen], color="#333333", linestyle=":", label="threshold chosen on val")
+    axis.set(title="What a higher threshold costs and gains", xlabel="background threshold", ylabel="mean over classes")
+    axis.set_ylim(0, 1)
+    axis.legend(fontsize=9)
+    return figure
+
+
+def _nanmean(values: np.ndarray) -> np.ndarray:
+    """Row means without nan; nan for a row of nothing else."""
+    known = ~np.isnan(values)
+    return np.where(known.any(axis=1), np.nansum(values, axis=1) / np.maximum(known.sum(axis=1), 1), np.nan)
+
+
+def steps_curves(table: pd.DataFrame, *, title: str) -> Figure:
+    """mIoU, precision and recall of the summed maps over the number of steps."""
+    figure, axis = plt.subplots()
+    for name, label in (("miou", "mIoU"), ("precision", "precision"), ("recall", "recall")):
+        axis.plot(table["steps"], table[name], marker="o", label=label)
+    axis.set(title=title, xlabel="maps summed (1: the plain CAM)", ylabel="mean over classes", xticks=table["steps"])
+    axis.legend()
+    return figure
+
+
+def learning_rate_curves(tables: Mapping[float, pd.DataFrame]) -> Figure:
+    """mIoU on the tuning images over the number of steps, for each learning rate."""
+    figure, axis = plt.subplots()
+    for rate, table in tables.items():
+        axis.plot(table["steps"], table["miou"], marker="o", label=f"{rate:g}")
+    axis.set(title="Learning rates compared on val", xlabel="maps summed (1: the plain CAM)")
+    axis.set_ylabel("mIoU at its best threshold")
+    axis.set_xticks(next(iter(tables.values()))["steps"])
+    axis.legend(title="learning rate")
+    return figure
+
+
+def coverage(curves: Mapping[str, np.ndarray]) -> Figure:
+    """Share of the objects' pixels that are found, over their distance from the CAM's peak."""
+    figure, axis = plt.subplots()
+    centres = (DISTANCE_EDGES[:-1] + DISTANCE_EDGES[1:]) / 2
+    for name, values in curves.items():
+        axis.plot(centres, values, marker="o", label=name, color=COLORS.get(name))
+    axis.set(
+        title="How far from the CAM's peak the object is found",
+        xlabel="distance from the peak (in object sizes, the square root of its area)",
+        ylabel="share of pixels found",
+        ylim=(0, 1),
+    )
+    axis.legend()
+    return figure
+
+
+def image_differences(names: Sequence[str], first: np.ndarray, second: np.ndarray) -> Figure:
+    """Each image's mIoU under two methods, as the sorted difference."""
+    difference = np.sort(second - first)
+    figure, axis = plt.subplots(figsize=(WIDTH, 3.2))
+    axis.bar(np.arange(len(names)), difference, color=np.where(difference < 0, COLORS["CAM"], COLORS["RIB"]), width=0.9)
+    axis.axhline(0, color="#333333", linewidth=0.8)
+    axis.set(title="RIB less CAM, image by image", xlabel="images, sorted", ylabel="difference in mIoU", xticks=[])
+    return figure

@@ -1,0 +1,79 @@
+import re
+from pathlib import Path
+
+import pytest
+import yaml
+
+from ribstudy.config import RibSettings, digest, load_settings, preset_names
+from ribstudy.presets import __file__ as presets_file
+
+PRESETS = Path(presets_file).parent
+
+
+def test_presets_load_and_are_frozen():
+    assert {"mini", "voc12"} <= set(preset_names())
+    for name in preset_names():
+        settings = load_settings(name)
+        with pytest.raises(ValueError, match="frozen"):
+            settings.seed = 3
+
+
+def test_overrides_are_put_in():
+    settings = load_settings("mini", {"rib.tau": 0.5, "rib.scales": [1.0, 0.5], "seed": 3})
+    assert (settings.rib.tau, settings.rib.scales, settings.seed) == (0.5, (1.0, 0.5), 3)
+
+
+@pytest.mark.parametrize(
+    ("overrides", "message"),
+    [
+        ({"rib.taau": 0.5}, "rib.taau is unknown, did you mean tau"),
+        ({"rip.tau": 0.5}, "rip is unknown"),
+        ({"rib.tau": "0.5"}, "rib.tau = '0.5'"),
+        ({"rib.tau": True}, "rib.tau = True"),
+        ({"rib.tau": -1.0}, "rib.tau = -1.0: .*greater than 0"),
+        ({"rib.iterations": 2.5}, "rib.iterations = 2.5"),
+        ({"rib.spread_ratio": 1.2}, "rib.spread_ratio = 1.2"),
+        ({"rib.loss_scales": [3.0]}, "loss_scales .3.0. are not among scales"),
+        ({"rib.scales": [0.5, 1.0], "rib.loss_scales": [1.0]}, "first of scales must be 1"),
+        ({"rib.mode": "papper"}, "mode 'papper' is unknown"),
+        ({"rib.tau.x": 1}, "tau"),
+        ({"data.minivoc": None}, "data.minivoc is missing"),
+        ({"data.minivoc.num_train_aug": 1}, "must be at least num_train"),
+    ],
+    ids=str,
+)
+def test_a_bad_setting_is_named(overrides, message):
+    with pytest.raises(ValueError, match=message):
+        load_settings("mini", overrides)
+
+
+def test_an_unknown_preset_names_the_known_ones():
+    with pytest.raises(ValueError, match="'minni' is unknown; known: mini, voc12"):
+        load_settings("minni")
+
+
+def test_mode_is_a_set_of_defaults_and_not_a_setting_of_its_own():
+    by_mode = RibSettings(mode="paper")
+    by_value = RibSettings(denominator="region", margin_mode="clamp", spread_ratio=1.0, include_last=True)
+    assert by_mode == by_value
+    assert load_settings("mini", {"rib.mode": "paper"}).rib.denominator == "region"
+
+
+def test_defaults_of_the_method_are_those_of_the_reference_code():
+    settings = load_settings("voc12")
+    assert settings.rib == RibSettings()
+
+
+@pytest.mark.parametrize("name", ["mini", "voc12"])
+def test_every_number_of_a_preset_has_its_source(name):
+    lines = (PRESETS / f"{name}.yml").read_text().splitlines()
+    values = [line for line in lines if re.search(r":\s+[\[\d-]", line.split("#")[0])]
+    assert len(values) > 20
+    for line in values:
+        assert re.search(r"#\s*(paper|code|ours)", line), line
+
+
+def test_digest_depends_on_values_and_not_on_their_order():
+    assert digest({"a": 1, "b": [2.5]}) == digest({"b": [2.5], "a": 1}) == "".join(digest({"a": 1, "b": [2.5]}))
+    assert digest({"a": 1}) != digest({"a": 2})
+    assert re.fullmatch(r"[0-9a-f]{12}", digest(yaml.safe_load("x: 1")))

@@ -1,0 +1,236 @@
+"""Stages on a MiniVOC of a few small images and a backbone with random weights: a run of everything takes seconds."""
+
+import multiprocessing
+import os
+import shutil
+import signal
+
+import numpy as np
+import pytest
+
+from ribstudy import datasets, stages
+from ribstudy.__main__ import main
+from ribstudy.auxiliary import auxiliary_batches, disjoint_pool
+from ribstudy.config import load_settings
+from ribstudy.stages import Run, Shard, execute, key
+from ribstudy.store import Store
+
+TINY = {
+    "data.minivoc": {"num_train": 4, "num_train_aug": 12, "num_val": 3, "image_size": 64, "seed": 1},
+    "classifier.weights": None,
+    "classifier.epochs": 2,
+    "classifier.batch_size": 4,
+    "classifier.crop_size": 64,
+    "classifier.long_side": [64, 80],
+    "auxiliary.batch_size": 2,
+    "auxiliary.crop_size": 64,
+    "auxiliary.long_side": [64, 64],
+    "rib.iterations": 2,
+}
+
+
+@pytest.fixture(scope="module")
+def data_root(tmp_path_factory):
+    root = tmp_path_factory.mktemp("data") / "minivoc"
+    datasets.prepare(load_settings("mini", {**TINY, "data.root": str(root)}).data)
+    return root
+
+
+@pytest.fixture(scope="module")
+def trained(data_root, tmp_path_factory):
+    """A store with a finished classifier, to be copied."""
+    store = Store(tmp_path_factory.mktemp("trained"))
+    execute("classifier", Run(settings_of(data_root), store))
+    return store.root
+
+
+def settings_of(data_root, **overrides):
+    return load_settings("mini", {**TINY, "data.root": str(data_root), **overrides})
+
+
+def run_in(root, data_root, trained=None, **overrides) -> Run:
+    if trained is not None:
+        shutil.copytree(trained, root, dirs_exist_ok=True)
+    return Run(settings_of(data_root, **overrides), Store(root))
+
+
+def files(result) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in sorted(result.folder.glob("units/*"))}
+
+
+def test_keys_change_with_what_a_stage_reads_and_with_nothing_else(data_root):
+    plain, other = settings_of(data_root), settings_of(data_root, **{"rib.tau": 0.5})
+    assert key("rib", plain) != key("rib", other)
+    assert key("classifier", plain) == key("classifier", other)
+    assert key("cam", plain) == key("cam", other)
+    assert key("cam", plain) != key("cam", settings_of(data_root, **{"classifier.epochs": 3}))
+    assert key("rib", plain) == key("rib", settings_of(data_root, **{"infer.limit": 1}))  # which images, not what of them
+    assert key("rib", plain) == key("rib", load_settings("mini", TINY))  # nor where the data lie
+
+
+def test_finished_work_is_not_done_again(tmp_path, data_root, trained, monkeypatch):
+    run = run_in(tmp_path, data_root, trained)
+    result = execute("cam", run)
+    before = result.record()
+    monkeypatch.setattr(stages, "cam_unit", None)
+    monkeypatch.setattr(stages, "train_classifier", None)
+    assert execute("cam", run).record() == before
+
+
+def test_more_images_add_to_what_is_there(tmp_path, data_root, trained):
+    one = execute("cam", run_in(tmp_path, data_root, trained, **{"infer.limit": 1}))
+    kept = files(one)
+    everything = execute("cam", run_in(tmp_path, data_root))
+    assert everything.folder == one.folder
+    assert len(files(everything)) == 4
+    assert everything.record()["units"] == 4
+    assert all(files(everything)[name] == content for name, content in kept.items())
+
+
+def test_two_shards_and_two_processes_equal_one_run(tmp_path, data_root, trained):
+    whole = execute("rib", run_in(tmp_path / "whole", data_root, trained))
+    run = run_in(tmp_path / "shards", data_root, trained)
+    first = execute("rib", run, shard=Shard(1, 2))
+    assert not first.finished
+    shards = execute("rib", run, shard=Shard(0, 2))
+    side_by_side = execute("rib", run_in(tmp_path / "processes", data_root, trained), processes=2)
+    assert shards.finished
+    assert side_by_side.finished
+    assert files(whole) == files(shards) == files(side_by_side)
+
+
+def _run_until_killed(run, units):
+    """In a process of its own: SIGKILL arrives between two images."""
+    original = stages.rib_unit
+    done = []
+
+    def unit(*arguments):
+        if len(done) == units:
+            os.kill(os.getpid(), signal.SIGKILL)
+        done.append(None)
+        return original(*arguments)
+
+    stages.rib_unit = unit
+    execute("rib", run)
+
+
+def test_killed_between_two_images_it_goes_on(tmp_path, data_root, trained):
+    whole = execute("rib", run_in(tmp_path / "whole", data_root, trained))
+    run = run_in(tmp_path / "killed", data_root, trained)
+    for units in (1, 2):  # twice: the second kill comes after two more images
+        process = multiprocessing.get_context("spawn").Process(target=_run_until_killed, args=(run, units))
+        process.start()
+        process.join()
+        assert process.exitcode == -signal.SIGKILL
+    killed = run.result("rib")
+    assert not killed.finished
+    kept = {path.name: path.stat().st_mtime_ns for path in killed.folder.glob("units/*.npz")}
+    assert len(kept) == 3
+    execute("rib", run)
+    assert files(killed) == files(whole)
+    assert all((killed.folder / "units" / name).stat().st_mtime_ns == time for name, time in kept.items())
+
+
+def test_an_error_names_the_image_and_keeps_the_others(tmp_path, data_root, trained):
+    broken = tmp_path / "data"
+    shutil.copytree(data_root, broken)
+    run = run_in(tmp_path / "results", broken, trained)
+    names = run.units("cam")
+    picture = broken / "JPEGImages" / f"{names[2]}.jpg"
+    picture.write_bytes(picture.read_bytes()[:200])
+    with pytest.raises(ValueError, match=names[2]) as caught:
+        execute("cam", run)
+    assert f"unit {names[2]}" in caught.value.__notes__[0]
+    assert [run.result("cam").has_unit(name) for name in names[:2]] == [True, True]
+
+
+def test_bad_data_stop_a_run_before_training(tmp_path, data_root):
+    broken = tmp_path / "data"
+    shutil.copytree(data_root, broken)
+    annotation = sorted((broken / "Annotations").iterdir())[0]
+    annotation.write_text(annotation.read_text().replace("<name>", "<name>un", 1))
+    run = run_in(tmp_path / "results", broken)
+    with pytest.raises(ValueError, match=annotation.name):
+        execute("classifier", run)
+    assert not run.result("classifier").folder.exists()
+
+
+def test_resumed_training_ends_with_the_same_weights(tmp_path, data_root, trained, monkeypatch):
+    import torch
+
+    from ribstudy import training
+
+    run = run_in(tmp_path, data_root)
+    original, calls = training.training_batches, []
+
+    def interrupted(*arguments, epoch, **keywords):
+        if epoch == 1 and not calls:
+            calls.append(epoch)
+            raise KeyboardInterrupt
+        return original(*arguments, epoch=epoch, **keywords)
+
+    monkeypatch.setattr(training, "training_batches", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        execute("classifier", run)
+    assert run.result("classifier").path("checkpoint.pt").is_file()
+    resumed = execute("classifier", run).folder
+    whole = Store(trained).result("classifier", key("classifier", run.settings)).folder
+    ours, theirs = (torch.load(folder / "classifier.pt", weights_only=True) for folder in (resumed, whole))
+    assert all(torch.equal(ours[name], theirs[name]) for name in theirs)
+    assert (resumed / "history.csv").read_text() == (whole / "history.csv").read_text()
+
+
+def test_auxiliary_images_share_no_class(data_root):
+    settings = settings_of(data_root)
+    pool = datasets.open_dataset(settings.data, "train_aug")
+    name = pool.names[0]
+    label = pool.label(name)
+    indices = disjoint_pool(pool.labels, label)
+    assert not (pool.labels[indices] & label).any()
+    assert (pool.labels & label).any(axis=1).sum() + len(indices) == len(pool)
+
+    def first_two(seed):
+        batches = auxiliary_batches(pool, name, label, settings.auxiliary, ((0.5,) * 3, (0.5,) * 3), seed=seed)
+        return [next(batches) for _ in range(20)]  # more than the pool holds: it starts again
+
+    for images, labels in first_two(0):
+        assert images.shape == (2, 3, 64, 64)
+        assert not (labels.numpy().astype(bool) & label).any()
+    np.testing.assert_array_equal(first_two(0)[0][0], first_two(0)[0][0])
+    assert not np.array_equal(first_two(0)[0][0], first_two(1)[0][0])
+
+
+def test_no_auxiliary_image_is_a_clear_error(data_root):
+    settings = settings_of(data_root)
+    pool = datasets.open_dataset(settings.data, "train_aug")
+    everything = np.ones(len(pool.class_names), bool)
+    with pytest.raises(ValueError, match="shares a class"):
+        next(auxiliary_batches(pool, "x", everything, settings.auxiliary, ((0.5,) * 3, (0.5,) * 3), seed=0))
+
+
+@pytest.mark.parametrize("text", ["2/2", "1", "a/b", "-1/2", "0/0"])
+def test_bad_shards_are_refused(text):
+    with pytest.raises(ValueError, match="shard"):
+        Shard.parse(text)
+
+
+def test_command_line(tmp_path, data_root, capsys):
+    options = ["--results", str(tmp_path), "--data-root", str(data_root)]
+    for name, value in TINY.items():
+        options += ["--set", f"{name}={value if value is not None else 'null'}"]
+    assert main(["status", *options]) == 0
+    assert "not run" in capsys.readouterr().out
+    assert main(["cam", *options, "--shard", "0/2"]) == 0
+    assert main(["cam", *options]) == 0
+    folder = capsys.readouterr().out.splitlines()[-1]
+    assert len(os.listdir(f"{folder}/units")) == 4
+    main(["status", *options])
+    assert "finished (4/4)" in capsys.readouterr().out
+
+
+def test_command_line_errors_are_one_line(tmp_path, capsys):
+    assert main(["rib", "--set", "rib.taau=1", "--results", str(tmp_path)]) == 1
+    assert capsys.readouterr().err.startswith("error: preset mini: rib.taau is unknown, did you mean tau?")
+    assert main(["rib", "--preset", "voc12", "--data-root", str(tmp_path / "none"), "--results", str(tmp_path)]) == 1
+    assert "none" in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == []

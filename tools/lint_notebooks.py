@@ -1,0 +1,63 @@
+"""Checks what the house style asks of a chapter (CONTRIBUTING.md): `python tools/lint_notebooks.py [files]`, default: book/."""
+
+import ast
+import re
+import sys
+from pathlib import Path
+
+import nbformat
+
+BOOK = Path(__file__).resolve().parent.parent / "book"
+MAX_FUNCTION_LINES = 12  # a helper for one figure; what is longer belongs in the library
+TRAINING = re.compile(r"\.backward\(|\.zero_grad\(|optimizer\.step\(")
+
+
+def problems_of(path: Path) -> list[str]:
+    """The problems of one chapter, a line each."""
+    if path.suffix == ".md":
+        return _title_problems(path.read_text())
+    notebook = nbformat.read(path, as_version=4)
+    nbformat.validate(notebook)
+    code = [cell for cell in notebook.cells if cell.cell_type == "code"]
+    problems = _title_problems(notebook.cells[0].source if notebook.cells[0].cell_type == "markdown" else "")
+    problems += _parameter_problems(code)
+    if any(cell.outputs or cell.execution_count for cell in code):
+        problems.append("has outputs: make format removes them")
+    for cell in code:
+        problems += _code_problems(cell.source)
+    return problems
+
+
+def _title_problems(text: str) -> list[str]:
+    first = next((line for line in text.splitlines() if line.strip()), "")
+    return [] if first.startswith("# ") else ["does not open with a title (# ...)"]
+
+
+def _parameter_problems(code: list) -> list[str]:
+    tagged = [cell.source for cell in code if "parameters" in cell.metadata.get("tags", [])]
+    if len(tagged) != 1:
+        return [f"has {len(tagged)} cells tagged `parameters`, expected one"]
+    first, *assignments = tagged[0].splitlines()
+    problems = [] if first == "# Parameters" else ["the first line of its parameters is not `# Parameters`"]
+    return problems + [f"parameter without a comment: {line}" for line in assignments if " # " not in line]
+
+
+def _code_problems(source: str) -> list[str]:
+    problems = [f"calls {call}): training belongs in the library" for call in TRAINING.findall(source)]
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.ClassDef):
+            problems.append(f"defines class {node.name}: classes belong in the library")
+        elif isinstance(node, ast.FunctionDef) and node.end_lineno - node.lineno >= MAX_FUNCTION_LINES:
+            problems.append(f"def {node.name} has more than {MAX_FUNCTION_LINES} lines: it belongs in the library")
+    return problems
+
+
+def main(arguments: list[str]) -> int:
+    paths = [Path(argument) for argument in arguments] or sorted([*BOOK.glob("*.ipynb"), *BOOK.glob("*.md")])
+    problems = [f"{path.name}: {problem}" for path in paths for problem in problems_of(path)]
+    print("\n".join(problems) or f"{len(paths)} chapters, no problems")
+    return 1 if problems else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
