@@ -1,7 +1,7 @@
 """The batch as a graph: the results of the stages, the chapters that show them, the book. `make book` runs all of it here.
 
     snakemake --cores all book --config preset=voc12        another preset, or the path of a .yml file
-    snakemake --cores 16 book --config threads=4            threads of one stage (default: 2)
+    snakemake --cores 16 book --config threads=8            threads of one stage (default: a quarter of the cores)
     snakemake --cores all results --dry-run                 what of the stages there is to do
 """
 
@@ -23,13 +23,14 @@ if PRESET.endswith((".yml", ".yaml")):
     PRESET = str(Path(PRESET).resolve())
 CHAPTER_JOBS = study.chapters(load_settings(PRESET))
 ALL_JOBS = study.all_jobs(load_settings(PRESET))
-SETTINGS = load_settings(PRESET)
+# There are many stages to share few cores: one thread for each of them is the least waste.
+THREADS = config.get("threads", max(1, (workflow.cores or 1) // 4))
 EXECUTED = f"_build/executed/{Path(PRESET).stem}"
 
 TOC = yaml.safe_load((BOOK / "_toc.yml").read_text())
 PAGES = [TOC["root"], *(page["file"] for page in TOC["chapters"])]
 CHAPTERS = [page for page in PAGES if not (BOOK / f"{page}.md").exists()]
-TEXTS = [path for path in BOOK.iterdir() if path.suffix in (".md", ".yml", ".bib") or path.name == "_static"]
+TEXTS = [path for path in BOOK.iterdir() if path.suffix in (".md", ".yml", ".bib")]
 STATIC = [path for path in (BOOK / "_static").rglob("*") if path.is_file()]
 LIBRARY = [path for path in (ROOT / "ribstudy").rglob("*") if path.suffix in (".py", ".yml")]
 # A stage knows by the key of its result whether there is work to do: it is asked again only where a key may have changed.
@@ -69,7 +70,8 @@ rule stage:
     input: KEYS, lambda wildcards: stamps(JOBS[wildcards.job].after)
     output: f"{RESULTS}/.done/{{job}}"
     params: command=command
-    threads: config.get("threads", 2)
+    threads: THREADS
+    priority: 1
     message: "stage {params.command}"
     shell: "OMP_NUM_THREADS={threads} python -m ribstudy {params.command} > {output}"
 
@@ -85,7 +87,7 @@ rule chapter:
     message: "chapter {wildcards.chapter}"
     # A chapter that fails stays among the unfinished ones, with its error in it.
     shell:
-        "mkdir -p _build/unfinished && OMP_NUM_THREADS={threads} papermill --kernel python3 --no-progress-bar "
+        "mkdir -p _build/unfinished && OMP_NUM_THREADS={threads} papermill --kernel python3 --no-progress-bar --log-level WARNING "
         "{input.notebook:q} {params.unfinished} -p preset {params.preset:q} && mv {params.unfinished} {output}"
 
 
@@ -96,8 +98,10 @@ rule render:
         static=STATIC,
         config=ROOT / "_config.yml",
     output: "_build/html/index.html"
+    params: static=BOOK / "_static"
     message: "render {output}"
     # From scratch, since a page that is not read again does not repeat its warnings.
     shell:
-        "rm -rf _build/src _build/html _build/.doctrees && mkdir _build/src && cp -R {input.texts:q} {input.chapters:q} _build/src "
-        "&& jupyter-book build _build/src --config {input.config:q} --path-output . -W -n --keep-going"
+        "rm -rf _build/src _build/html _build/.doctrees && mkdir _build/src "
+        "&& cp -R {input.texts:q} {input.chapters:q} {params.static:q} _build/src "
+        "&& jupyter-book build _build/src --config {input.config:q} --path-output . -W -n --keep-going -q"

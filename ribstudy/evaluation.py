@@ -1,6 +1,6 @@
 """How well stored maps find the objects: over all thresholds, image by image, and from the peak of the map outwards."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -59,11 +59,11 @@ def average_precision(labels: np.ndarray, logits: np.ndarray, class_names: Seque
 
 
 def coverage_curves(
-    dataset: VocDataset, cam: Units, predicted: Mapping[str, Callable[[str], np.ndarray]]
+    dataset: VocDataset, cam: Units, predicted: Mapping[str, Mapping[str, np.ndarray]]
 ) -> dict[str, np.ndarray]:
     """Share of an object's pixels that are found, by their distance from the peak of its CAM.
 
-    Each class of each image counts as one object. `predicted` gives for each method the class index mask [H, W] of an image
+    Each class of each image counts as one object. `predicted` holds for each method and image name the predicted mask [H, W]
     (0 background, k + 1 class k). The peak is the CAM's for all methods, so that the curves share their distances.
 
     Returns:
@@ -72,12 +72,11 @@ def coverage_curves(
     totals = {method: np.zeros((2, len(DISTANCE_EDGES) - 1), dtype=np.int64) for method in predicted}
     for name, unit in cam.items():
         maps, truth = stored_seed_maps(unit), dataset.mask(name)
-        masks = {method: predict(name) for method, predict in predicted.items()}
         for class_map, key in zip(maps, unit["keys"], strict=True):
             peak = np.unravel_index(class_map.argmax(), class_map.shape)
             region = truth == key + 1
-            for method, mask in masks.items():
-                totals[method] += np.stack(coverage_by_distance(region, mask == key + 1, peak, DISTANCE_EDGES))
+            for method, masks in predicted.items():
+                totals[method] += np.stack(coverage_by_distance(region, masks[name] == key + 1, peak, DISTANCE_EDGES))
     with np.errstate(invalid="ignore"):
         return {method: covered / everything for method, (covered, everything) in totals.items()}
 

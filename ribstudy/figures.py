@@ -18,8 +18,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from skimage.transform import resize
 
+from ribstudy.cam import stored_seed_maps
 from ribstudy.datasets.voc12 import PALETTE, VOID
-from ribstudy.evaluation import DISTANCE_EDGES
+from ribstudy.evaluation import DISTANCE_EDGES, Units
 from ribstudy.metrics import Estimate, Sweep
 
 COLORS = {"CAM": "#0072B2", "RIB": "#D55E00", "RIB as written": "#009E73", "chosen on val": "#333333"}
@@ -99,6 +100,20 @@ def slider(frames: Sequence[Figure], labels: Sequence[str], *, alt: str) -> HTML
         f'<input type="range" min="0" max="{len(frames) - 1}" value="0" style="flex:1" aria-label="{alt}" oninput="{show}">'
         f"<output>{labels[0]}</output></label></div>"
     )
+
+
+def growth_slider(images: Mapping[str, np.ndarray], units: Units, class_names: Sequence[str], *, num_steps: int) -> HTML:
+    """RIB's summed map of the first class of each image, after 1 to `num_steps` steps."""
+    steps = range(1, num_steps + 1)
+    titles = {name: class_names[units[name]["keys"][0]] for name in images}
+    frames = [
+        gallery(
+            [[Panel(titles[name], image, map=stored_seed_maps(units[name], steps=step)[0]) for name, image in images.items()]],
+            title="The plain CAM" if step == 1 else f"Sum of the first {step} maps",
+        )
+        for step in steps
+    ]
+    return slider(frames, [f"{step} of {num_steps}" for step in steps], alt="RIB maps over the iterations")
 
 
 def _jpeg(figure: Figure) -> str:

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field
 from multiprocessing import get_context
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -20,9 +21,10 @@ from ribstudy.auxiliary import auxiliary_batches
 from ribstudy.cam import cam_unit
 from ribstudy.config import Settings, digest
 from ribstudy.models import CamNet
+from ribstudy.paths import MNIST
 from ribstudy.progress import track
 from ribstudy.rib import rib_unit
-from ribstudy.store import Result, Store, atomic
+from ribstudy.store import Result, Store, atomic, file_digest
 from ribstudy.training import image_logits, load_classifier, train_classifier
 
 log = logging.getLogger(__name__)
@@ -58,9 +60,10 @@ class Stage:
     help: str
     reads: tuple[str, ...]  # sections of the settings
     needs: tuple[str, ...] = ()  # earlier stages
-    whole: Callable[[Run, Result], dict] | None = None
+    whole: Callable[[Run, Result], None] | None = None
     units: Callable[[Run], list[str]] | None = None
     worker: Callable[[Run], UnitWorker] | None = None
+    inputs: Callable[[Run], list[Path]] = lambda run: []  # files whose hashes the record holds
     version: int = 1  # raised when a change of the code changes what the stage computes
 
 
@@ -134,8 +137,8 @@ def execute(stage: str, run: Run, *, shard: Shard | None = None, processes: int 
 
 def _run_whole(stage: str, run: Run, result: Result) -> None:
     with result.session(run.device):
-        notes = STAGES[stage].whole(run, result)
-    _finish(stage, run, result, notes or {})
+        STAGES[stage].whole(run, result)
+    _finish(stage, run, result)
 
 
 def _run_units(stage: str, run: Run, result: Result, shard: Shard) -> None:
@@ -152,7 +155,7 @@ def _run_units(stage: str, run: Run, result: Result, shard: Shard) -> None:
                     raise
                 notes["units"] += 1
     if all(map(result.has_unit, run.units(stage))):
-        _finish(stage, run, result, {})
+        _finish(stage, run, result)
 
 
 def _run_side_by_side(stage: str, run: Run, processes: int) -> None:
@@ -163,7 +166,7 @@ def _run_side_by_side(stage: str, run: Run, processes: int) -> None:
             future.result()
 
 
-def _finish(stage: str, run: Run, result: Result, notes: dict) -> None:
+def _finish(stage: str, run: Run, result: Result) -> None:
     result.finish(
         {
             "stage": stage,
@@ -171,7 +174,7 @@ def _finish(stage: str, run: Run, result: Result, notes: dict) -> None:
             "identity": _identity(stage, run.settings),
             "device": run.device,
             "units": len(run.units(stage)),
-            **notes,
+            "inputs": {path.name: file_digest(path) for path in STAGES[stage].inputs(run)},
         }
     )
 
@@ -207,16 +210,19 @@ def status(run: Run) -> list[dict]:
 # --- what the stages do -------------------------------------------------------------------------------------------------
 
 
-def _prepare_data(run: Run, result: Result) -> dict:
+def _prepare_data(run: Run, result: Result) -> None:
     settings = run.settings.data
     folder = datasets.prepare(settings)
     problems = datasets.check(settings)
     if problems:
         raise ValueError(f"{len(problems)} problems in {folder}, the first: {problems[0]} (all: python -m ribstudy data check)")
-    return {"folder": folder.name}
 
 
-def _train_classifier(run: Run, result: Result) -> dict:
+def _lists(run: Run) -> list[Path]:
+    return sorted((datasets.data_folder(run.settings.data) / "ImageSets" / "Segmentation").glob("*.txt"))
+
+
+def _train_classifier(run: Run, result: Result) -> None:
     settings = run.settings
     net = train_classifier(
         datasets.open_dataset(settings.data, "train_aug"),
@@ -229,7 +235,6 @@ def _train_classifier(run: Run, result: Result) -> dict:
     logits = image_logits(net.eval(), validation)
     with atomic(result.path("validation.npz")) as temporary:
         np.savez_compressed(temporary, names=validation.names, labels=validation.labels, logits=logits)
-    return {"inputs": {"train_aug": len(datasets.open_dataset(settings.data, "train_aug")), "val": len(validation)}}
 
 
 def _image_names(run: Run) -> list[str]:
@@ -242,6 +247,10 @@ def trained_net(run: Run) -> CamNet:
     settings = run.settings
     num_classes = len(datasets.class_names(settings.data))
     return load_classifier(run.result("classifier").folder, settings.classifier, num_classes, run.device)
+
+
+def _classifier_weights(run: Run) -> list[Path]:
+    return [run.result("classifier").path("classifier.pt")]
 
 
 def _cam_worker(run: Run) -> UnitWorker:
@@ -277,18 +286,21 @@ STAGES: dict[str, Stage] = {
         help="the simulated experiment of the paper's Section 3, seed by seed",
         reads=("toy",),
         units=_toy_seeds,
+        inputs=lambda run: [MNIST],
         worker=_toy_worker,
     ),
     "data": Stage(
         help="draw MiniVOC where it is missing; check every annotation and image header",
         reads=("data",),
         whole=_prepare_data,
+        inputs=_lists,
     ),
     "classifier": Stage(
         help="train the image classifier on image-level labels",
         reads=("seed", "classifier"),
         needs=("data",),
         whole=_train_classifier,
+        inputs=_lists,
     ),
     "cam": Stage(
         help="class activation maps of the images to infer",
@@ -296,6 +308,7 @@ STAGES: dict[str, Stage] = {
         needs=("classifier",),
         units=_image_names,
         worker=_cam_worker,
+        inputs=_classifier_weights,
     ),
     "rib": Stage(
         help="adapt the classifier to each image and keep the maps of every step",
@@ -303,5 +316,6 @@ STAGES: dict[str, Stage] = {
         needs=("classifier",),
         units=_image_names,
         worker=_rib_worker,
+        inputs=_classifier_weights,
     ),
 }

@@ -9,6 +9,7 @@ The key is a digest of everything that decides the result, so a result is never 
 """
 
 import contextlib
+import hashlib
 import importlib.metadata
 import json
 import os
@@ -45,6 +46,12 @@ def atomic(path: Path) -> Iterator[Path]:
 def write_json(path: Path, value: object) -> None:
     with atomic(path) as temporary:
         temporary.write_text(json.dumps(value, indent=1, sort_keys=True) + "\n")
+
+
+def file_digest(path: Path) -> str:
+    """The SHA-256 of a file's content."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 class Result:

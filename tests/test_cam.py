@@ -3,7 +3,16 @@ import pytest
 import torch
 from networks import tiny_net
 
-from ribstudy.cam import cam_unit, cams, merge_mirrored, normalize_by_maximum, resize_sum, seed_maps, stored_maps, stored_seed_maps
+from ribstudy.cam import (
+    cam_unit,
+    cams,
+    merge_mirrored,
+    normalize_by_maximum,
+    resize_sum,
+    seed_maps,
+    stored_maps,
+    stored_seed_maps,
+)
 from ribstudy.datasets.transforms import random_crop_view, views
 
 IMAGE = np.random.default_rng(0).integers(0, 256, (33, 46, 3), dtype=np.uint8)
@@ -78,9 +87,7 @@ def test_views_round_halves_to_even_and_mirror():
 def test_random_crop(long_side):
     def crop(seed):
         rng = np.random.default_rng(seed)
-        return random_crop_view(
-            IMAGE, long_side=long_side, crop_size=32, normalization=((0.5,) * 3, (0.25,) * 3), rng=rng
-        )
+        return random_crop_view(IMAGE, long_side=long_side, crop_size=32, normalization=((0.5,) * 3, (0.25,) * 3), rng=rng)
 
     assert crop(0).shape == (3, 32, 32)
     assert torch.equal(crop(0), crop(0))

@@ -4,6 +4,7 @@ import multiprocessing
 import os
 import shutil
 import signal
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -223,7 +224,7 @@ def test_command_line(tmp_path, data_root, capsys):
     assert main(["cam", *options, "--shard", "0/2"]) == 0
     assert main(["cam", *options]) == 0
     folder = capsys.readouterr().out.splitlines()[-1]
-    assert len(os.listdir(f"{folder}/units")) == 4
+    assert len(list(Path(folder).glob("units/*.npz"))) == 4
     main(["status", *options])
     assert "finished (4/4)" in capsys.readouterr().out
 

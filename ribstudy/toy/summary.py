@@ -181,7 +181,8 @@ def headline(runs: list[Run], *, depth: int) -> dict[str, Estimate]:
     numbers["slope_median"], numbers["slope_below_1e3"] = np.median(slopes, axis=1), (slopes < 1e-3).mean(axis=1)
     for label in LABELS:
         for reading in (f"T{depth}", "logit", "sigmoid", "logit_rib", "logit_bce"):
-            numbers[f"bits_{label}_{reading}"] = bits(runs, reading=reading, label=label, probe="mlp", depth=depth)
+            name = "last_layer" if reading.startswith("T") else reading
+            numbers[f"bits_{label}_{name}"] = bits(runs, reading=reading, label=label, probe="mlp", depth=depth)
     estimates = {name: estimate(values) for name, values in numbers.items()}
     estimates["accuracy_worst"] = Estimate(float(numbers["accuracy"].min()), n=len(runs))
     estimates["blind_hard_sigmoid"] = estimate(stack(runs, "blind")[:, NETWORKS.index("hard_sigmoid")])

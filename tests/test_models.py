@@ -1,0 +1,88 @@
+import pytest
+import torch
+from torch import nn
+from torchvision.models import resnet50
+
+from ribstudy.models import build_cam_net
+from ribstudy.models.cam_net import build_imagenet_cam_net
+
+
+@pytest.fixture(scope="module")
+def reference():
+    """torchvision's ResNet-50 with seeded random weights and statistics that are not the initial ones."""
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        network = resnet50(weights=None).eval()
+        for module in network.modules():
+            if isinstance(module, nn.BatchNorm2d):
+                nn.init.uniform_(module.running_var, 0.5, 1.5)
+    return network
+
+
+def test_resnet50_has_stride_16_and_the_given_weights(reference):
+    net = build_cam_net("resnet50", num_classes=7, weights=reference.state_dict()).eval()
+    images = torch.randn(2, 3, 64, 96, generator=torch.Generator().manual_seed(0))
+    assert net(images).shape == (2, 7, 4, 6)
+    assert net.classifier.weight.shape == (7, 2048, 1, 1)
+    assert net.classifier.bias is None
+    with torch.no_grad():
+        stem = reference.maxpool(reference.relu(reference.bn1(reference.conv1(images))))
+        torch.testing.assert_close(net.features(images), reference.layer2(reference.layer1(stem)))
+        for block in reference.layer4.modules():  # the reference's last stage without its stride, and without dilation
+            if isinstance(block, nn.Conv2d):
+                block.stride = (1, 1)
+        features = reference.layer4(reference.layer3(net.features(images)))
+        torch.testing.assert_close(net(images), net.classifier(features))
+
+
+def test_only_the_part_behind_stride_8_is_trained(reference):
+    net = build_cam_net("resnet50", num_classes=2, weights=reference.state_dict()).train()
+    before = {name: value.clone() for name, value in net.state_dict().items()}
+    net(torch.randn(2, 3, 64, 64)).mean().backward()
+    with_gradient = {name.split(".")[0] for name, parameter in net.named_parameters() if parameter.grad is not None}
+    assert with_gradient == {"trained", "classifier"}
+    assert all(torch.equal(value, before[name]) for name, value in net.state_dict().items())  # statistics are fixed too
+    groups = net.parameter_groups(0.1, 10.0)
+    assert [group["lr"] for group in groups] == [0.1, 1.0]
+    assert sum(len(group["params"]) for group in groups) == sum(p.requires_grad for p in net.parameters())
+
+
+def test_the_mean_of_a_map_is_the_logit_of_the_classifier():
+    net = build_cam_net("tf_efficientnet_lite0", num_classes=4).eval()
+    images = torch.randn(1, 3, 64, 64, generator=torch.Generator().manual_seed(0))
+    with torch.no_grad():
+        features = net.trained(net.features(images)).mean(dim=(2, 3))
+        torch.testing.assert_close(net(images).mean(dim=(2, 3)), features @ net.classifier.weight[:, :, 0, 0].T)
+        assert net(images).shape == (1, 4, 4, 4)
+
+
+def test_packaged_imagenet_weights_classify():
+    """The weights are the real ones: the untouched classifier knows the cat that scikit-image brings along."""
+    import numpy as np
+    from PIL import Image
+    from skimage.data import chelsea
+
+    from ribstudy.datasets.transforms import normalize
+
+    net = build_imagenet_cam_net()
+    photograph = np.array(Image.fromarray(chelsea()).resize((288, 192)))
+    with torch.no_grad():
+        logits = net(normalize(photograph, net.normalization)[None]).mean(dim=(2, 3))[0]
+    assert set(logits.topk(3).indices.tolist()) == {281, 282, 285}  # tabby, tiger cat, Egyptian cat
+
+
+def test_bad_backbones_and_weights_are_named(tmp_path, reference):
+    with pytest.raises(ValueError, match="backbone 'resnet5' is unknown; known: resnet50"):
+        build_cam_net("resnet5")
+    with pytest.raises(ValueError, match="no such file"):
+        build_cam_net("resnet50", weights=str(tmp_path / "none.pth"))
+    with pytest.raises(ValueError, match="do not fit resnet50: missing"):
+        build_cam_net("resnet50", weights={"conv1.weight": reference.conv1.weight})
+    with pytest.raises(ValueError, match="do not fit resnet50"):
+        build_cam_net("resnet50", weights={"conv1.weight": torch.zeros(1)})
+
+
+def test_weights_from_a_file(tmp_path, reference):
+    torch.save(reference.state_dict(), tmp_path / "weights.pth")
+    net = build_cam_net("resnet50", weights=tmp_path / "weights.pth")
+    assert torch.equal(net.frozen.conv1.weight, reference.conv1.weight)
