@@ -54,7 +54,7 @@ def _add_settings(command: argparse.ArgumentParser) -> None:
 
 def _add_look(commands: argparse._SubParsersAction) -> None:
     look = commands.add_parser("look", help="CAM and RIB of a photograph, side by side over the iterations")
-    look.add_argument("photo", type=Path, nargs="?", help="an image file")
+    look.add_argument("photo", type=Path, nargs="?", help="an image file, or the name of an installed photograph, such as cat")
     look.add_argument("--class", dest="class_name", help='an ImageNet class, such as "Egyptian cat" (default: the top class)')
     look.add_argument("--search", metavar="TEXT", help="list the ImageNet classes whose name holds TEXT, and stop")
     look.add_argument("--out", type=Path, help="the picture to write (default: beside the photograph, *_rib.png)")

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from ribstudy.stages import Run
 
 # Choices (learning rate, thresholds) are made on these images, none of which is reported.
-TUNING = {"infer.split": "val", "infer.limit": 16}
+TUNING = {"infer.split": "val", "infer.limit": 12}
 PAPER = {"rib.mode": "paper"}
 
 WHOLE_STAGES = ("data", "classifier")  # not made of units that several processes could share

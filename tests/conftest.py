@@ -1,8 +1,40 @@
 """What every test needs before anything else."""
 
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
 import torch
 
 import ribstudy  # noqa: F401  (before a test imports torchvision, see ribstudy/torchvision_operators.py)
 
 # Tests run on small tensors, where threads cost more than they bring; the shards of a run have one thread each too.
 torch.set_num_threads(1)
+
+ROOT = Path(__file__).resolve().parent.parent
+TINY = ROOT / "tests" / "tiny.yml"
+
+
+class TinyBook:
+    """The whole of `make book` with the preset tests/tiny.yml, in a folder of its own."""
+
+    def __init__(self, folder: Path):
+        self.folder = folder
+        self.results = folder / "results"
+        self.html = folder / "_build" / "html"
+        process = self.run("--keep-going", "book")
+        self.returncode = process.returncode
+        self.output = process.stdout + process.stderr
+
+    def run(self, *arguments: str) -> subprocess.CompletedProcess:
+        command = [Path(sys.executable).with_name("snakemake"), "--snakefile", ROOT / "Snakefile", "--config", f"preset={TINY}"]
+        command += ["--rerun-triggers", "mtime", "input", "--cores", "2", *arguments]
+        places = {"RIBSTUDY_RESULTS": str(self.results), "RIBSTUDY_DATA": str(self.folder / "data")}
+        return subprocess.run(command, cwd=self.folder, env={**os.environ, **places}, capture_output=True, text=True)
+
+
+@pytest.fixture(scope="session")
+def tiny_book(tmp_path_factory) -> TinyBook:
+    return TinyBook(tmp_path_factory.mktemp("book"))

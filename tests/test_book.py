@@ -1,0 +1,49 @@
+"""The rendered book, from the chapters that were executed with tiny parameters (fixture `tiny_book`)."""
+
+import re
+from pathlib import Path
+from urllib.parse import unquote
+
+import pytest
+import yaml
+
+ROOT = Path(__file__).resolve().parent.parent
+LINK = re.compile(r"""<(?:a|img|link|script)\b[^>]*?\b(?:href|src)="([^"#?]+)""")
+LOADED = re.compile(
+    r"""<(?:img|script)\b[^>]*?\bsrc="(https?:[^"]+)|<link\b[^>]*?\brel="stylesheet"[^>]*?\bhref="(https?:[^"]+)"""
+)
+
+pytestmark = pytest.mark.timeout(900)
+
+
+@pytest.fixture(scope="module")
+def pages(tiny_book) -> dict[str, str]:
+    contents = yaml.safe_load((ROOT / "book" / "_toc.yml").read_text())
+    names = [contents["root"], *(page["file"] for page in contents["chapters"])]
+    assert tiny_book.returncode == 0, tiny_book.output[-5000:]
+    return {name: (tiny_book.html / f"{name}.html").read_text() for name in names}
+
+
+def test_pages_are_whole(pages):
+    for name, text in pages.items():
+        assert 'class="system-message"' not in text, name
+        assert "Traceback (most recent call last)" not in text, name
+        assert "{glue" not in text, name
+
+
+def test_links_within_the_book_lead_somewhere(pages, tiny_book):
+    for name, text in pages.items():
+        targets = {unquote(link) for link in LINK.findall(text) if not re.match(r"[a-z]+:|//", link)}
+        assert [target for target in sorted(targets) if not (tiny_book.html / target).exists()] == [], name
+
+
+def test_pages_load_nothing_from_the_network(pages):
+    for name, text in pages.items():
+        assert [a or b for a, b in LOADED.findall(text)] == [], name
+
+
+def test_a_second_run_does_nothing(tiny_book, pages):
+    before = (tiny_book.html / "index.html").stat().st_mtime_ns
+    again = tiny_book.run("book")
+    assert "Nothing to be done" in again.stdout + again.stderr
+    assert (tiny_book.html / "index.html").stat().st_mtime_ns == before

@@ -1,0 +1,54 @@
+import pytest
+import yaml
+
+from ribstudy import study
+from ribstudy.config import load_settings, preset_names
+from ribstudy.paths import PROJECT
+from ribstudy.stages import STAGES, Run, key
+from ribstudy.store import Store
+
+
+@pytest.mark.parametrize("preset", preset_names())
+def test_every_job_has_valid_settings_and_comes_after_what_it_needs(preset, tmp_path):
+    settings = load_settings(preset)
+    jobs = study.all_jobs(settings)
+    for number, job in enumerate(jobs):
+        load_settings(preset, job.overrides)
+        assert tuple(earlier.stage for earlier in job.after) == STAGES[job.stage].needs
+        assert all(earlier in jobs[:number] for earlier in job.after)
+
+
+def test_what_comes_first_has_the_key_that_is_needed():
+    """A job's `after` leaves out the job's own overrides: they must not change the results that come before it."""
+    for job in study.all_jobs(load_settings("mini")):
+        for earlier in job.after:
+            own, before = load_settings("mini", job.overrides), load_settings("mini", earlier.overrides)
+            assert key(earlier.stage, own) == key(earlier.stage, before)
+
+
+def test_whole_stages_are_those_without_units():
+    assert {name for name, stage in STAGES.items() if not stage.units} == set(study.WHOLE_STAGES)
+
+
+def test_every_chapter_is_in_the_table_of_contents():
+    contents = yaml.safe_load((PROJECT / "book" / "_toc.yml").read_text())
+    assert set(study.chapters(load_settings("mini"))) <= {page["file"] for page in contents["chapters"]}
+
+
+def test_status_of_what_was_not_run_is_said_and_nothing_is_made(tmp_path):
+    store = Store(tmp_path / "results")
+    rows = study.job_rows(lambda overrides: Run(load_settings("mini", overrides), store))
+    assert {row["state"] for row in rows} == {"not run"}
+    assert not store.root.exists()
+
+
+@pytest.mark.parametrize(
+    ("git", "name"),
+    [
+        ({"commit": "0123456789abcdef", "dirty": False}, "0123456789"),
+        ({"commit": "0123456789abcdef", "dirty": True}, "0123456789*"),
+        ({}, ""),
+    ],
+)
+def test_commit_name(git, name):
+    assert study.commit_name(git) == name
