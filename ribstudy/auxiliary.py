@@ -1,14 +1,14 @@
 """The other images that each RIB step sees: images that share no class with the adapted one."""
 
+import itertools
 import zlib
 from collections.abc import Iterator
 
 import numpy as np
-import torch
 from torch import Tensor
 
 from ribstudy.config import AuxiliarySettings
-from ribstudy.datasets.transforms import Normalization, random_crop_view
+from ribstudy.datasets.transforms import Normalization, crop_batch
 from ribstudy.datasets.voc12 import VocDataset
 
 
@@ -35,15 +35,11 @@ def auxiliary_batches(
     while True:
         chosen = order[np.arange(position, position + settings.batch_size) % max(len(order), 1)]
         position += settings.batch_size
-        crops = [
-            random_crop_view(
-                dataset.image(dataset.names[i]),
-                long_side=settings.long_side,
-                crop_size=settings.crop_size,
-                normalization=normalization,
-                rng=rng,
-            )
-            for i in chosen
-        ]
-        images = torch.stack(crops) if crops else torch.empty(0, 3, settings.crop_size, settings.crop_size)
-        yield images, torch.from_numpy(dataset.labels[chosen].astype(np.float32))
+        yield crop_batch(
+            dataset,
+            chosen,
+            itertools.repeat(rng),
+            long_side=settings.long_side,
+            crop_size=settings.crop_size,
+            normalization=normalization,
+        )

@@ -15,7 +15,7 @@ from accelerate import Accelerator
 from torch import Tensor, nn
 
 from ribstudy.config import ClassifierSettings
-from ribstudy.datasets.transforms import normalize, random_crop_view
+from ribstudy.datasets.transforms import crop_batch, normalize
 from ribstudy.datasets.voc12 import VocDataset
 from ribstudy.losses import classification_loss
 from ribstudy.models import CamNet, build_cam_net
@@ -130,17 +130,14 @@ def training_batches(
     order = np.random.default_rng([seed, epoch]).permutation(len(dataset))
     for start in range(0, len(order) - settings.batch_size + 1, settings.batch_size):
         chosen = order[start : start + settings.batch_size]
-        images = [
-            random_crop_view(
-                dataset.image(dataset.names[i]),
-                long_side=settings.long_side,
-                crop_size=settings.crop_size,
-                normalization=normalization,
-                rng=np.random.default_rng([seed, epoch, i]),
-            )
-            for i in chosen
-        ]
-        yield torch.stack(images), torch.from_numpy(dataset.labels[chosen].astype(np.float32))
+        yield crop_batch(
+            dataset,
+            chosen,
+            [np.random.default_rng([seed, epoch, index]) for index in chosen],
+            long_side=settings.long_side,
+            crop_size=settings.crop_size,
+            normalization=normalization,
+        )
 
 
 def load_classifier(folder: Path, settings: ClassifierSettings, num_classes: int, device: str) -> CamNet:

@@ -1,11 +1,13 @@
 """From uint8 images to network inputs: the views that maps are computed on, and the random crops of training."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 import torch
 from PIL import Image
 from torch import Tensor
+
+from ribstudy.datasets.voc12 import VocDataset
 
 Normalization = tuple[tuple[float, ...], tuple[float, ...]]
 
@@ -46,6 +48,25 @@ def random_crop_view(
     if rng.random() < 0.5:
         view = view.flip(-1)
     return _random_crop(view, crop_size, rng)
+
+
+def crop_batch(
+    dataset: VocDataset,
+    indices: Sequence[int],
+    rngs: Iterable[np.random.Generator],
+    *,
+    long_side: tuple[int, int],
+    crop_size: int,
+    normalization: Normalization,
+) -> tuple[Tensor, Tensor]:
+    """Training views of some images, each with its generator: images [B, 3, crop_size, crop_size] and labels [B, C]."""
+    crops = torch.zeros(len(indices), 3, crop_size, crop_size)
+    for position, (index, rng) in enumerate(zip(indices, rngs, strict=False)):
+        image = dataset.image(dataset.names[index])
+        crops[position] = random_crop_view(
+            image, long_side=long_side, crop_size=crop_size, normalization=normalization, rng=rng
+        )
+    return crops, torch.from_numpy(dataset.labels[indices].astype(np.float32))
 
 
 def _random_crop(view: Tensor, size: int, rng: np.random.Generator) -> Tensor:
