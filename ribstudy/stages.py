@@ -173,7 +173,8 @@ def _finish(stage: str, run: Run, result: Result) -> None:
             "key": key(stage, run.settings),
             "identity": _identity(stage, run.settings),
             "device": run.device,
-            "units": len(run.units(stage)),
+            "seed": run.settings.seed,
+            "units": len(result.unit_names()),
             "inputs": {path.name: file_digest(path) for path in STAGES[stage].inputs(run)},
         }
     )

@@ -76,6 +76,9 @@ class Result:
     def has_unit(self, name: str) -> bool:
         return self.unit_path(name).is_file()
 
+    def unit_names(self) -> list[str]:
+        return sorted(path.stem for path in (self.folder / "units").glob("[!.]*.npz"))
+
     def write_unit(self, name: str, arrays: dict[str, np.ndarray]) -> None:
         with atomic(self.unit_path(name)) as temporary:
             np.savez_compressed(temporary, **arrays)
@@ -102,7 +105,9 @@ class Result:
         return [json.loads(line) for line in path.read_text().splitlines()] if path.is_file() else []
 
     def finish(self, record: dict) -> None:
-        write_json(self.folder / "record.json", {**record, "sessions": self.sessions(), **provenance()})
+        sessions = self.sessions()
+        seconds = sum(session["seconds"] for session in sessions)
+        write_json(self.folder / "record.json", {**record, "seconds": seconds, "sessions": sessions, **provenance()})
 
 
 class Store:
