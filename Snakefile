@@ -1,6 +1,7 @@
 """The batch as a graph: the results of the stages, the chapters that show them, the book. `make book` runs all of it here.
 
-    snakemake --cores all book --config preset=voc12        another preset, or the path of a .yml file
+    snakemake --cores all book --config preset=my.yml       another preset, by name or by the path of a .yml file
+    snakemake --cores 16 book --config preset=voc12 data_root=/data/VOC2012
     snakemake --cores 16 book --config threads=8            threads of one stage (default: a quarter of the cores)
     snakemake --cores all results --dry-run                 what of the stages there is to do
 """
@@ -21,8 +22,15 @@ BOOK = ROOT / "book"
 PRESET = config.get("preset", "mini")
 if PRESET.endswith((".yml", ".yaml")):
     PRESET = str(Path(PRESET).resolve())
-CHAPTER_JOBS = study.chapters(load_settings(PRESET))
-ALL_JOBS = study.all_jobs(load_settings(PRESET))
+DATA_ROOT = str(Path(config["data_root"]).resolve()) if "data_root" in config else None
+
+
+def settings_of(overrides):
+    return load_settings(PRESET, {**({"data.root": DATA_ROOT} if DATA_ROOT else {}), **overrides})
+
+
+CHAPTER_JOBS = study.chapters(settings_of({}))
+ALL_JOBS = study.all_jobs(settings_of({}))
 # There are many stages to share few cores: one thread for each of them is the least waste.
 THREADS = config.get("threads", max(1, (workflow.cores or 1) // 4))
 EXECUTED = f"_build/executed/{Path(PRESET).stem}"
@@ -41,7 +49,7 @@ shell.prefix(f"set -eo pipefail; export PATH={shlex.quote(str(Path(sys.executabl
 
 def stamp(job):
     """The file that says that a job is done; jobs with equal settings share it."""
-    return f"{RESULTS}/.done/{job.stage}-{digest(load_settings(PRESET, job.overrides).model_dump(mode='json'))}"
+    return f"{RESULTS}/.done/{job.stage}-{digest(settings_of(job.overrides).model_dump(mode='json'))}"
 
 
 def stamps(jobs):
@@ -55,7 +63,14 @@ def command(wildcards, threads):
     job = JOBS[wildcards.job]
     options = [f"--set {shlex.quote(f'{name}={json.dumps(value)}')}" for name, value in job.overrides.items()]
     processes = [] if job.stage in study.WHOLE_STAGES else [f"--processes {threads}"]
-    return " ".join([job.stage, f"--preset {shlex.quote(PRESET)}", *options, *processes])
+    root = [f"--data-root {shlex.quote(DATA_ROOT)}"] if DATA_ROOT else []
+    return " ".join([job.stage, f"--preset {shlex.quote(PRESET)}", *root, *options, *processes])
+
+
+def parameters(wildcards):
+    """What papermill passes to a chapter; the one on the toy has no data_root."""
+    takes_root = DATA_ROOT and '"data_root = ' in (BOOK / f"{wildcards.chapter}.ipynb").read_text()
+    return f"-p preset {shlex.quote(PRESET)}" + (f" -p data_root {shlex.quote(DATA_ROOT)}" if takes_root else "")
 
 
 rule book:
@@ -82,13 +97,13 @@ rule chapter:
         library=LIBRARY,
         results=lambda wildcards: stamps(CHAPTER_JOBS.get(wildcards.chapter, ALL_JOBS)),
     output: f"{EXECUTED}/{{chapter}}.ipynb"
-    params: preset=PRESET, unfinished="_build/unfinished/{chapter}.ipynb"
+    params: given=parameters, unfinished="_build/unfinished/{chapter}.ipynb"
     threads: 1
     message: "chapter {wildcards.chapter}"
     # A chapter that fails stays among the unfinished ones, with its error in it.
     shell:
         "mkdir -p _build/unfinished && OMP_NUM_THREADS={threads} papermill --kernel python3 --no-progress-bar --log-level WARNING "
-        "{input.notebook:q} {params.unfinished} -p preset {params.preset:q} && mv {params.unfinished} {output}"
+        "{input.notebook:q} {params.unfinished} {params.given} && mv {params.unfinished} {output}"
 
 
 rule render:

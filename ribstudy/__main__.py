@@ -17,7 +17,7 @@ def main(arguments: list[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     try:
         return options.command(options) or 0
-    except (ValueError, OSError) as error:
+    except (ValueError, OSError, ArithmeticError) as error:
         lines = [f"error: {error}", *getattr(error, "__notes__", [])]
         print("\n".join(lines), file=sys.stderr)
         return 1
@@ -82,7 +82,10 @@ def _overrides(options: argparse.Namespace) -> dict[str, Any]:
 
 def _read_value(text: str) -> Any:
     """A YAML value; 3e-4, which YAML takes for text, is read as the number it is."""
-    value = yaml.safe_load(text)
+    try:
+        value = yaml.safe_load(text)
+    except yaml.YAMLError:
+        raise ValueError(f"--set ...={text}: the value is not YAML (a number, a word, true, null, [1.0, 0.5])") from None
     if isinstance(value, str):
         try:
             return float(value)
@@ -110,6 +113,8 @@ def _check_data(options: argparse.Namespace) -> int:
     from ribstudy import datasets
 
     if options.action is None:
+        if options.decode:
+            raise ValueError("--decode belongs to the check: python -m ribstudy data check --decode")
         return _run_stage(options)
     settings = _run(options).settings.data
     problems = datasets.check(settings, decode=options.decode)

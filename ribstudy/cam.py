@@ -25,12 +25,6 @@ def merge_mirrored(maps: Tensor) -> Tensor:
     return plain + mirrored.flip(-1)
 
 
-def cams(net: CamNet, image_views: Sequence[Tensor]) -> list[Tensor]:
-    """For each view [2, 3, H_s, W_s] the map [C, h_s, w_s], not negative."""
-    with torch.no_grad():
-        return [merge_mirrored(net(view)) for view in image_views]
-
-
 def resize_sum(maps: Iterable[Tensor], size: tuple[int, int], *, stride: int) -> Tensor:
     """Maps [n, h_s, w_s] of several scales, resized and summed, for an image of `size` (H, W).
 

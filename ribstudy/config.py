@@ -4,6 +4,7 @@ Every field says what it is; the value and its source (paper, reference code, ou
 `RibSettings` carry their source here, since `adapt` can be called without a preset.
 """
 
+import copy
 import difflib
 import hashlib
 import json
@@ -12,14 +13,23 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, Strict, ValidationError, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, Strict, ValidationError, model_validator
 
-Positive = Annotated[float, Field(gt=0)]
-NonNegative = Annotated[float, Field(ge=0)]
+Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+NonNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 Share = Annotated[float, Field(ge=0, le=1)]
 Count = Annotated[int, Field(ge=1)]
 Scales = Annotated[tuple[Positive, ...], Strict(False), Field(min_length=1)]
-Range = Annotated[tuple[Count, Count], Strict(False)]
+Seed = Annotated[int, Field(ge=0)]
+
+
+def _ordered(values: tuple[int, int]) -> tuple[int, int]:
+    if values[0] > values[1]:
+        raise ValueError(f"the first of {values} must not be above the second")
+    return values
+
+
+Range = Annotated[tuple[Count, Count], Strict(False), AfterValidator(_ordered)]
 
 
 class Section(BaseModel):
@@ -35,7 +45,7 @@ class MiniVocSettings(Section):
     num_train_aug: Count = Field(description="images the classifier is trained on; at least num_train")
     num_val: Count = Field(description="images that choices are made on")
     image_size: Annotated[int, Field(ge=64)] = Field(description="side of the square images in pixels")
-    seed: int = Field(description="seed of the drawing; apart from the study's seed, so that seeds share one data set")
+    seed: Seed = Field(description="seed of the drawing; apart from the study's seed, so that seeds share one data set")
 
     @model_validator(mode="after")
     def _train_is_part_of_train_aug(self):
@@ -128,7 +138,7 @@ class RibSettings(Section):
             return data
         data = dict(data)
         mode = data.pop("mode", "code")
-        if mode not in RIB_MODES:
+        if not isinstance(mode, str) or mode not in RIB_MODES:
             raise ValueError(f"mode {mode!r} is unknown; known: {', '.join(RIB_MODES)}")
         return {**RIB_MODES[mode], **data}
 
@@ -137,6 +147,8 @@ class RibSettings(Section):
         extra = set(self.loss_scales) - set(self.scales)
         if extra:
             raise ValueError(f"loss_scales {sorted(extra)} are not among scales {self.scales}")
+        if len(set(self.scales)) < len(self.scales):
+            raise ValueError(f"scales {self.scales} name a scale twice")
         if self.scales[0] != 1.0:
             raise ValueError(f"the first of scales must be 1, the scale of the spread stop, but it is {self.scales[0]}")
         return self
@@ -180,7 +192,7 @@ class ToySettings(Section):
 class Settings(Section):
     """All that decides a run's numbers. Devices and worker counts do not belong here."""
 
-    seed: int = Field(0, description="of training and of the auxiliary images")
+    seed: Seed = Field(0, description="of training and of the auxiliary images")
     data: DataSettings
     infer: InferSettings
     classifier: ClassifierSettings
@@ -199,7 +211,10 @@ def load_settings(preset: str, overrides: dict[str, Any] | None = None) -> Setti
 
     Raises ValueError that names the preset or the setting, and what is known instead.
     """
-    values = yaml.safe_load(_preset_text(str(preset)))
+    try:
+        values = yaml.safe_load(_preset_text(str(preset)))
+    except yaml.YAMLError as error:
+        raise ValueError(f"preset {preset!r} is not YAML: {error}") from None
     if not isinstance(values, dict):
         raise ValueError(f"preset {preset!r} holds no settings")
     for name, value in (overrides or {}).items():
@@ -209,7 +224,9 @@ def load_settings(preset: str, overrides: dict[str, Any] | None = None) -> Setti
             section = section.setdefault(parent, {})
             if not isinstance(section, dict):
                 raise ValueError(f"setting {name!r} is unknown: {parent!r} has no settings of its own")
-        section[last] = value
+        if name == "rib.mode":  # what a preset says of the choices between the modes must not outlive the mode
+            section = values["rib"] = {key: kept for key, kept in section.items() if key not in RIB_MODES["code"]}
+        section[last] = copy.deepcopy(value)
     return validate(Settings, values, what=f"preset {preset}")
 
 

@@ -1,7 +1,6 @@
 """How well stored maps find the objects: over all thresholds, image by image, and from the peak of the map outwards."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
@@ -9,20 +8,18 @@ from sklearn.metrics import average_precision_score
 
 from ribstudy.cam import stored_seed_maps
 from ribstudy.datasets.voc12 import VocDataset
-from ribstudy.metrics import DEFAULT_THRESHOLDS, Estimate, Sweep, bootstrap_difference, coverage_by_distance, threshold_sweep
+from ribstudy.metrics import (
+    DEFAULT_THRESHOLDS,
+    Comparison,
+    Sweep,
+    bootstrap_comparison,
+    coverage_by_distance,
+    threshold_sweep,
+)
 
 Units = Mapping[str, dict[str, np.ndarray]]  # image name -> what a stage stored of it
 
-DISTANCE_EDGES = np.linspace(0, 1.25, 11)  # in units of the object's size
-
-
-@dataclass(frozen=True)
-class Comparison:
-    """Two results on the same images, each at a threshold chosen on other images, with paired 95 % intervals."""
-
-    first: Estimate
-    second: Estimate
-    difference: Estimate
+DISTANCE_EDGES = np.linspace(0, 1.25, 11)  # in units of the object's size; the last bin is open
 
 
 def sweep_units(dataset: VocDataset, units: Units, *, steps: int | None = None) -> Sweep:
@@ -35,19 +32,17 @@ def sweep_units(dataset: VocDataset, units: Units, *, steps: int | None = None) 
     return Sweep(tuple(units), np.stack(counts), DEFAULT_THRESHOLDS)
 
 
-def compare(first: Sweep, second: Sweep, *, at: tuple[int, int]) -> Comparison:
-    """mIoU of two sweeps at one threshold index each, and their difference (second - first), bootstrapped over images."""
+def compare(first: Sweep, second: Sweep, *, at: tuple[int, int] | None = None) -> Comparison:
+    """Two sweeps of the same images, at one threshold index each, or (None) at the best one of each on these images."""
     if first.names != second.names:
         raise ValueError("the two sweeps are not of the same images")
-    estimates = bootstrap_difference(first.counts[:, at[0]], second.counts[:, at[1]])
-    return Comparison(*(estimates[name] for name in ("first", "second", "difference")))
+    if at is None:
+        return bootstrap_comparison(first.counts, second.counts)
+    return bootstrap_comparison(first.counts[:, at[0]], second.counts[:, at[1]])
 
 
 def summary(sweep: Sweep, index: int) -> dict[str, float]:
-    """mIoU, precision, recall, over- and under-activation at a threshold: means over the classes that have a value.
-
-    As in LPCAM's table the last two are over the foreground classes' unions (all classes here: background included).
-    """
+    """mIoU, precision, recall, over- and under-activation at a threshold: means over the classes that have a value."""
     scores = {name: float(np.nanmean(values[index])) for name, values in sweep.scores().items()}
     return {"miou": scores.pop("iou"), **scores}
 
@@ -67,9 +62,9 @@ def coverage_curves(
     (0 background, k + 1 class k). The peak is the CAM's for all methods, so that the curves share their distances.
 
     Returns:
-        method -> share [len(DISTANCE_EDGES) - 1], nan where no object reaches that far.
+        method -> share [len(DISTANCE_EDGES)], nan where no object reaches that far.
     """
-    totals = {method: np.zeros((2, len(DISTANCE_EDGES) - 1), dtype=np.int64) for method in predicted}
+    totals = {method: np.zeros((2, len(DISTANCE_EDGES)), dtype=np.int64) for method in predicted}
     for name, unit in cam.items():
         maps, truth = stored_seed_maps(unit), dataset.mask(name)
         for class_map, key in zip(maps, unit["keys"], strict=True):
@@ -89,10 +84,25 @@ def predicted_mask(unit: dict[str, np.ndarray], threshold: float, *, steps: int 
     return np.where(maps.max(axis=0) > threshold, unit["keys"][maps.argmax(axis=0)] + 1, 0)
 
 
-def steps_table(dataset: VocDataset, units: Units, *, num_steps: int, threshold: int | None = None) -> pd.DataFrame:
+def background_share(dataset: VocDataset, predicted: Mapping[str, np.ndarray]) -> float:
+    """Share of the true background's pixels that the predicted masks (image name -> [H, W]) paint as some object."""
+    painted = background = 0
+    for name, mask in predicted.items():
+        true_background = dataset.mask(name) == 0
+        painted += int((mask[true_background] > 0).sum())
+        background += int(true_background.sum())
+    return painted / background
+
+
+def num_steps(units: Units) -> int:
+    """How many maps the longest adaptation summed."""
+    return max(len(unit["iterates_0"]) for unit in units.values() if len(unit["keys"]))
+
+
+def steps_table(dataset: VocDataset, units: Units, *, threshold: int | None = None) -> pd.DataFrame:
     """Scores of RIB's maps summed over the first 1, 2, ... steps, at one threshold index or (None) at each sum's best."""
     rows = []
-    for steps in range(1, num_steps + 1):
+    for steps in range(1, num_steps(units) + 1):
         sweep = sweep_units(dataset, units, steps=steps)
         index = sweep.best() if threshold is None else threshold
         rows.append({"steps": steps, "threshold": sweep.thresholds[index], **summary(sweep, index)})

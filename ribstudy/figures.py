@@ -20,7 +20,7 @@ from skimage.transform import resize
 
 from ribstudy.cam import stored_seed_maps
 from ribstudy.datasets.voc12 import PALETTE, VOID
-from ribstudy.evaluation import DISTANCE_EDGES, Units
+from ribstudy.evaluation import DISTANCE_EDGES, Units, num_steps
 from ribstudy.metrics import Estimate, Sweep
 
 COLORS = {"CAM": "#0072B2", "RIB": "#D55E00", "RIB as written": "#009E73", "chosen on val": "#333333"}
@@ -102,9 +102,9 @@ def slider(frames: Sequence[Figure], labels: Sequence[str], *, alt: str) -> HTML
     )
 
 
-def growth_slider(images: Mapping[str, np.ndarray], units: Units, class_names: Sequence[str], *, num_steps: int) -> HTML:
-    """RIB's summed map of the first class of each image, after 1 to `num_steps` steps."""
-    steps = range(1, num_steps + 1)
+def growth_slider(images: Mapping[str, np.ndarray], units: Units, class_names: Sequence[str]) -> HTML:
+    """RIB's summed map of the first class of each image, after each step."""
+    steps = range(1, num_steps(units) + 1)
     titles = {name: class_names[units[name]["keys"][0]] for name in images}
     frames = [
         gallery(
@@ -113,7 +113,7 @@ def growth_slider(images: Mapping[str, np.ndarray], units: Units, class_names: S
         )
         for step in steps
     ]
-    return slider(frames, [f"{step} of {num_steps}" for step in steps], alt="RIB maps over the iterations")
+    return slider(frames, [f"{step} of {len(frames)}" for step in steps], alt="RIB maps over the iterations")
 
 
 def _jpeg(figure: Figure) -> str:
@@ -203,11 +203,12 @@ def _nanmean(values: np.ndarray) -> np.ndarray:
     return np.where(known.any(axis=1), np.nansum(values, axis=1) / np.maximum(known.sum(axis=1), 1), np.nan)
 
 
-def steps_curves(table: pd.DataFrame, *, title: str) -> Figure:
-    """mIoU, precision and recall of the summed maps over the number of steps."""
+def steps_curves(table: pd.DataFrame, *, cam_miou: float, title: str) -> Figure:
+    """mIoU, precision and recall of the summed maps over the number of steps, and the CAM's mIoU at its own threshold."""
     figure, axis = plt.subplots()
     for name, label in (("miou", "mIoU"), ("precision", "precision"), ("recall", "recall")):
         axis.plot(table["steps"], table[name], marker="o", label=label)
+    axis.axhline(cam_miou, color="#333333", linestyle=":", label="mIoU of the CAM at its own threshold")
     axis.set(title=title, xlabel="maps summed (1: the plain CAM)", ylabel="mean over classes", xticks=table["steps"])
     axis.legend()
     return figure
@@ -228,7 +229,7 @@ def learning_rate_curves(tables: Mapping[float, pd.DataFrame]) -> Figure:
 def coverage(curves: Mapping[str, np.ndarray]) -> Figure:
     """Share of the objects' pixels that are found, over their distance from the CAM's peak."""
     figure, axis = plt.subplots()
-    centres = (DISTANCE_EDGES[:-1] + DISTANCE_EDGES[1:]) / 2
+    centres = DISTANCE_EDGES + (DISTANCE_EDGES[1] - DISTANCE_EDGES[0]) / 2  # the last bin is open
     for name, values in curves.items():
         axis.plot(centres, values, marker="o", label=name, color=COLORS.get(name))
     axis.set(

@@ -76,7 +76,7 @@ def threshold_sweep(
     background): an argmax with a constant background map in front, as the reference code evaluates seeds.
 
     Args:
-        maps: [n, H, W], the maps of the image's classes, in 0..1.
+        maps: [n, H, W], the maps of the image's classes, in 0..1, without nan.
         keys: [n], their classes, from 0 (class k is k + 1 in the truth).
         truth: [H, W], 0 background, 1..C, 255 left out.
         num_classes: C + 1, background included.
@@ -87,6 +87,8 @@ def threshold_sweep(
     """
     if maps.shape[1:] != truth.shape:
         raise ValueError(f"maps {maps.shape} and truth {truth.shape} differ in size")
+    if np.isnan(maps).any():
+        raise ValueError("a map holds nan: it has no place on the scale of thresholds")
     counted = truth != IGNORED
     true_class = truth[counted].astype(np.int64)
     if len(keys):
@@ -151,32 +153,41 @@ class Estimate:
     n: int | None = None
 
 
-def bootstrap_difference(
-    first: np.ndarray, second: np.ndarray, *, num_samples: int = 2000, seed: int = 0
-) -> dict[str, Estimate]:
-    """mIoU of two results on the same images, and second - first, with paired bootstrap intervals over images.
+@dataclass(frozen=True)
+class Comparison:
+    """mIoU of two results on the same images, and second - first, with 95 % intervals."""
 
-    first, second: counts [N, 3, C+1] of the same images at one threshold each. Each sample draws N images with replacement,
-    the same for both, sums their counts and takes the mIoU of the sums.
+    first: Estimate
+    second: Estimate
+    difference: Estimate
+
+
+def bootstrap_comparison(first: np.ndarray, second: np.ndarray, *, num_samples: int = 2000, seed: int = 0) -> Comparison:
+    """Compares two results on the same images, with paired bootstrap intervals over images.
+
+    first, second: counts of the same N images, [N, 3, C+1] at one threshold each, or [N, T, 3, C+1] at all thresholds; then
+    each takes the threshold that is best, anew in every sample, so that the interval includes that choice. A sample draws N
+    images with replacement, the same for both, and takes the mIoU of their summed counts. The classifier is held fixed: its
+    training is not part of the interval.
     """
     if first.shape != second.shape:
         raise ValueError(f"counts {first.shape} and {second.shape} are not of the same images and classes")
     num_images = len(first)
     draws = np.random.default_rng(seed).multinomial(num_images, np.full(num_images, 1 / num_images), size=num_samples)
-    samples = {name: _sampled_miou(draws, counts) for name, counts in (("first", first), ("second", second))}
-    samples["difference"] = samples["second"] - samples["first"]
-    values = {"first": miou(first.sum(axis=0)), "second": miou(second.sum(axis=0))}
-    values["difference"] = values["second"] - values["first"]
-    return {name: _estimate(values[name], samples[name], num_images) for name in values}
+    draws = np.concatenate([np.ones((1, num_images)), draws])  # the images themselves come first
+    values = [_best_miou(draws, counts) for counts in (first, second)]
+    return Comparison(*(_estimate(sample, num_images) for sample in (*values, values[1] - values[0])))
 
 
-def _sampled_miou(draws: np.ndarray, counts: np.ndarray) -> np.ndarray:
-    return miou((draws @ counts.reshape(len(counts), -1)).reshape(len(draws), *counts.shape[1:]))
+def _best_miou(draws: np.ndarray, counts: np.ndarray) -> np.ndarray:
+    """draws [B, N], counts [N, (T,) 3, C+1] -> [B]."""
+    summed = (draws @ counts.reshape(len(counts), -1).astype(np.float64)).reshape(len(draws), *counts.shape[1:])
+    return miou(summed).reshape(len(draws), -1).max(axis=1)
 
 
-def _estimate(value: float, samples: np.ndarray, n: int) -> Estimate:
-    low, high = np.quantile(samples, [0.025, 0.975])
-    return Estimate(float(value), float(low), float(high), n)
+def _estimate(sample: np.ndarray, n: int) -> Estimate:
+    low, high = np.quantile(sample[1:], [0.025, 0.975])
+    return Estimate(float(sample[0]), float(low), float(high), n)
 
 
 def coverage_by_distance(
@@ -184,13 +195,15 @@ def coverage_by_distance(
 ) -> tuple[np.ndarray, np.ndarray]:
     """How much of an object is covered at each distance from the peak of its map.
 
-    region, predicted: bool [H, W]; distances are in units of the object's size (square root of its area), binned by `edges`.
+    region, predicted: bool [H, W]; distances are in units of the object's size (square root of its area), binned by `edges`;
+    the last bin is open.
 
     Returns:
-        covered and all pixels of the region per bin, two int64 [len(edges) - 1].
+        covered and all pixels of the region per bin, two int64 [len(edges)].
     """
     rows, columns = np.nonzero(region)
     distance = np.hypot(rows - peak[0], columns - peak[1]) / np.sqrt(max(len(rows), 1))
-    covered, _ = np.histogram(distance[predicted[rows, columns]], bins=edges)
-    everything, _ = np.histogram(distance, bins=edges)
+    bins = [*edges, np.inf]
+    covered, _ = np.histogram(distance[predicted[rows, columns]], bins=bins)
+    everything, _ = np.histogram(distance, bins=bins)
     return covered, everything

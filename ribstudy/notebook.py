@@ -14,16 +14,18 @@ from typing import Any
 
 from IPython import get_ipython
 from myst_nb import glue
+from pydantic import ConfigDict, TypeAdapter, ValidationError
 
 from ribstudy import datasets, figures
-from ribstudy.config import load_settings
+from ribstudy.config import Count, digest, load_settings
 from ribstudy.datasets.voc12 import VocDataset
 from ribstudy.metrics import Estimate
 from ribstudy.stages import Run, default_processes, execute
 from ribstudy.store import Result, write_json
 
+__all__ = ["Chapter", "Count", "note_comparisons", "start"]
+
 MARKER = "# Parameters"
-SHARED = {"preset": None, "seed": "seed", "data_root": "data.root"}  # parameters that every chapter has or may have
 
 
 def start(
@@ -34,36 +36,38 @@ def start(
     Args:
         name: the notebook's name without its suffix.
         settings: parameter -> dotted setting, for the parameters that stand for one; None as a value keeps the preset's.
-        view: parameter -> type, for the parameters that only change what is shown.
+        view: parameter -> type (`Count`: a whole number from 1 on), for those that only say how much is shown or repeated.
 
     Raises:
         ValueError: a parameter that the chapter does not have, a value of a wrong type or out of range, an unknown preset.
     """
     figures.use_style()
-    shell = get_ipython()
-    settings = {**SHARED, **settings}
-    _check_names(_assigned_names(shell.user_ns["In"]), known=[*settings, *view], chapter=name)
+    variables = get_ipython().user_ns
+    _check_names(_assigned_names(variables["In"]), known=["preset", *settings, *view], chapter=name)
     for parameter, kind in view.items():
-        value = shell.user_ns[parameter]
-        if type(value) is not kind:
-            raise ValueError(f"{name}: parameter {parameter} = {value!r}: expected {kind.__name__}")
-    overrides = {
-        setting: shell.user_ns[parameter]
-        for parameter, setting in settings.items()
-        if setting is not None and shell.user_ns.get(parameter) is not None
-    }
-    return Chapter(name, shell.user_ns["preset"], overrides)
+        _check_value(f"{name}: {parameter}", variables[parameter], kind)
+    overrides = {setting: variables[parameter] for parameter, setting in settings.items() if variables[parameter] is not None}
+    return Chapter(name, variables["preset"], overrides)
 
 
 def _assigned_names(history: list[str]) -> list[str]:
-    """Names assigned in the parameter cells that ran right before the current cell (the last of `history`)."""
-    names = []
-    for source in reversed(history[:-1]):
-        if not source.lstrip().startswith(MARKER):
-            break
-        targets = [t for node in ast.parse(source).body if isinstance(node, ast.Assign) for t in node.targets]
-        names.extend(target.id for target in targets if isinstance(target, ast.Name))
-    return names
+    """Names assigned in the latest parameter cells of `history`: the chapter's own, and behind it what papermill put in."""
+    is_parameters = [source.lstrip().startswith(MARKER) for source in history]
+    if not any(is_parameters):
+        return []
+    last = len(history) - 1 - is_parameters[::-1].index(True)
+    first = last
+    while is_parameters[first - 1]:
+        first -= 1
+    nodes = [node for source in history[first : last + 1] for node in ast.walk(ast.parse(source))]
+    return [node.id for node in nodes if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)]
+
+
+def _check_value(what: str, value: Any, kind: type) -> None:
+    try:
+        TypeAdapter(kind, config=ConfigDict(strict=True)).validate_python(value)
+    except ValidationError as error:
+        raise ValueError(f"{what} = {value!r}: {error.errors()[0]['msg']}") from None
 
 
 def _check_names(names: list[str], *, known: list[str], chapter: str) -> None:
@@ -121,14 +125,27 @@ class Chapter:
         self.note(name, estimate.value, estimate.low, estimate.high, estimate.n)
 
     def finish(self) -> Path:
-        """Writes the headline numbers to results/records/<chapter>.<preset>.json and makes them known to the text."""
+        """Writes the headline numbers to results/records/<chapter>.<preset>.json and makes them known to the text.
+
+        A run with settings of its own gets a record of its own, <chapter>.<preset>-<digest of them>.json.
+        """
         for name, estimate in self.notes.items():
             for suffix, number in (("", estimate.value), ("_low", estimate.low), ("_high", estimate.high)):
-                if number is not None:
-                    glue(name + suffix, int(number) if float(number).is_integer() else number, display=False)
-        path = self.run.store.root / "records" / f"{self.name}.{Path(self.preset).stem}.json"
+                glue(name + suffix, _plain(number), display=False)
+        path = self.run.store.root / "records" / f"{self.name}.{self._settings_name()}.json"
         write_json(path, {name: asdict(estimate) for name, estimate in self.notes.items()})
         return path
+
+    def _settings_name(self) -> str:
+        own = {name: value for name, value in self.overrides.items() if name != "data.root"}
+        return Path(self.preset).stem + (f"-{digest(own)}" if own else "")
+
+
+def _plain(number: float | None) -> int | float:
+    """What the text prints: whole numbers without a point, nan where there is no interval."""
+    if number is None:
+        return float("nan")
+    return int(number) if number.is_integer() else number
 
 
 def note_comparisons(chapter: Chapter, rows: Sequence[dict]) -> None:

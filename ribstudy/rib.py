@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ribstudy.cam import EPSILON, merge_mirrored
+from ribstudy.cam import merge_mirrored, normalize_by_maximum
 from ribstudy.config import RibSettings
 from ribstudy.datasets.transforms import views
 from ribstudy.losses import rib_objective, target_logits
@@ -35,7 +35,7 @@ class RibResult:
     iterates: per scale the maps [C, h, w] of theta_0, theta_1, ..., not negative, mirrored views merged. After a spread stop
         scale 1 holds one more than the others, as in the reference code.
     scores: per step the labelled logits summed over the own views, which the margin is held against.
-    steps: how many steps were begun; stopped_by: what ended the loop.
+    steps: how many maps scale 1 holds; stopped_by: what ended the loop.
     """
 
     iterates: list[list[Tensor]]
@@ -70,11 +70,15 @@ def adapt(
 
     Raises:
         ValueError: no label, views that do not fit the scales, or too few auxiliary batches.
+        FloatingPointError: the weights ran away, a map is not finite; a smaller learning rate helps.
     """
     labels = labels.to(net.classifier.weight)
     _check(net, views, labels, settings)
     with adapted(net):
-        return _adapt(net, views, labels, iter(aux_batches), settings)
+        result = _adapt(net, views, labels, iter(aux_batches), settings)
+    if not all(torch.isfinite(maps).all() for maps in result.maps):
+        raise FloatingPointError(f"the adaptation diverged at learning rate {settings.learning_rate}: a map is not finite")
+    return result
 
 
 def rib_unit(
@@ -184,10 +188,9 @@ def _own_maps(
     return signed
 
 
-def _has_spread(summed: Tensor, settings: RibSettings) -> bool:
-    """Whether the union of the classes' covered positions is larger than the ratio; `summed` [n, h, w]."""
-    normalized = summed / (summed.amax(dim=(1, 2), keepdim=True) + EPSILON)
-    covered = (normalized > settings.spread_threshold).any(dim=0)
+def _has_spread(maps: Tensor, settings: RibSettings) -> bool:
+    """Whether the union of the positions that one step's maps [n, h, w] of the image's classes cover exceeds the ratio."""
+    covered = (normalize_by_maximum(maps) > settings.spread_threshold).any(dim=0)
     return covered.float().mean().item() > settings.spread_ratio
 
 

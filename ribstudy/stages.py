@@ -8,7 +8,7 @@ finished is skipped; one that was killed goes on where it was.
 import logging
 import os
 from collections.abc import Callable
-from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass, field
 from multiprocessing import get_context
 from pathlib import Path
@@ -25,7 +25,7 @@ from ribstudy.paths import MNIST
 from ribstudy.progress import track
 from ribstudy.rib import rib_unit
 from ribstudy.store import Result, Store, atomic, file_digest
-from ribstudy.training import image_logits, load_classifier, train_classifier
+from ribstudy.training import CHECKPOINT, image_logits, load_classifier, train_classifier
 
 log = logging.getLogger(__name__)
 
@@ -64,6 +64,7 @@ class Stage:
     units: Callable[[Run], list[str]] | None = None
     worker: Callable[[Run], UnitWorker] | None = None
     inputs: Callable[[Run], list[Path]] = lambda run: []  # files whose hashes the record holds
+    only_checks: bool = False  # its result tells that something is sound, and is no input of other stages
     version: int = 1  # raised when a change of the code changes what the stage computes
 
 
@@ -101,24 +102,39 @@ def _identity(stage: str, settings: Settings) -> dict:
         "stage": stage,
         "version": spec.version,
         "settings": {section: _section(section, settings) for section in spec.reads},
-        "needs": {need: key(need, settings) for need in spec.needs},
+        "needs": {need: key(need, settings) for need in spec.needs if not STAGES[need].only_checks},
     }
 
 
 def _section(name: str, settings: Settings) -> object:
     if name == "data":
         return datasets.fingerprint(settings.data)
+    if name == "data.root":
+        return str(datasets.data_folder(settings.data))
+    if name == "classifier":
+        return _classifier_section(settings)
     if name == "toy":  # a seed's result does not depend on how many seeds there are
         return settings.toy.model_dump(mode="json", exclude={"seeds"})
     value = getattr(settings, name)
     return value.model_dump(mode="json") if hasattr(value, "model_dump") else value
 
 
+def _classifier_section(settings: Settings) -> dict:
+    """The settings, with the content of a weights file in place of its path."""
+    section = settings.classifier.model_dump(mode="json")
+    if section["weights"] not in (None, "imagenet"):
+        path = Path(section["weights"])
+        if not path.is_file():
+            raise ValueError(f"classifier.weights = {str(path)!r}: no such file")
+        section["weights"] = file_digest(path)
+    return section
+
+
 def execute(stage: str, run: Run, *, shard: Shard | None = None, processes: int = 1) -> Result:
     """Runs a stage, and before it what it needs, unless their results are finished.
 
     `shard`: only this part of the units. `processes`: this many shards side by side, one torch thread each. The result of
-    a unit depends on neither.
+    a unit depends on neither, but for the rounding of sums that several threads share.
     """
     result = run.result(stage)
     if run.is_finished(stage):
@@ -162,8 +178,10 @@ def _run_side_by_side(stage: str, run: Run, processes: int) -> None:
     count = min(processes, len(run.units(stage)))
     shards = [Shard(index, count) for index in range(count)]
     with ProcessPoolExecutor(count, get_context("spawn"), torch.set_num_threads, (1,)) as pool:
-        for future in [pool.submit(_run_units, stage, run, run.result(stage), shard) for shard in shards]:
-            future.result()
+        for future in as_completed([pool.submit(_run_units, stage, run, run.result(stage), shard) for shard in shards]):
+            if error := future.exception():
+                log.error("%s: a shard ended with: %s; the others go on with their units", stage, error)
+                raise error
 
 
 def _finish(stage: str, run: Run, result: Result) -> None:
@@ -173,7 +191,6 @@ def _finish(stage: str, run: Run, result: Result) -> None:
             "key": key(stage, run.settings),
             "identity": _identity(stage, run.settings),
             "device": run.device,
-            "seed": run.settings.seed,
             "units": len(result.unit_names()),
             "inputs": {path.name: file_digest(path) for path in STAGES[stage].inputs(run)},
         }
@@ -236,6 +253,7 @@ def _train_classifier(run: Run, result: Result) -> None:
     logits = image_logits(net.eval(), validation)
     with atomic(result.path("validation.npz")) as temporary:
         np.savez_compressed(temporary, names=validation.names, labels=validation.labels, logits=logits)
+    result.path(CHECKPOINT).unlink()
 
 
 def _image_names(run: Run) -> list[str]:
@@ -292,13 +310,14 @@ STAGES: dict[str, Stage] = {
     ),
     "data": Stage(
         help="draw MiniVOC where it is missing; check every annotation and image header",
-        reads=("data",),
+        reads=("data", "data.root"),
+        only_checks=True,
         whole=_prepare_data,
         inputs=_lists,
     ),
     "classifier": Stage(
         help="train the image classifier on image-level labels",
-        reads=("seed", "classifier"),
+        reads=("seed", "data", "classifier"),
         needs=("data",),
         whole=_train_classifier,
         inputs=_lists,

@@ -101,8 +101,10 @@ class Result:
                 file.write(json.dumps(notes, sort_keys=True) + "\n")
 
     def sessions(self) -> list[dict]:
+        """The notes of the processes that ended, by themselves or with an exception; one that was killed left none."""
         path = self.folder / "sessions.jsonl"
-        return [json.loads(line) for line in path.read_text().splitlines()] if path.is_file() else []
+        lines = path.read_text().splitlines() if path.is_file() else []
+        return [json.loads(line) for line in lines if line.endswith("}")]  # a full disk can leave half a line
 
     def finish(self, record: dict) -> None:
         sessions = self.sessions()
@@ -118,9 +120,6 @@ class Store:
 
     def result(self, stage: str, key: str) -> Result:
         return Result(self.root / "runs" / f"{stage}-{key}")
-
-    def results(self) -> list[Result]:
-        return [Result(folder) for folder in sorted((self.root / "runs").glob("*-*"))]
 
 
 def provenance() -> dict:

@@ -9,6 +9,9 @@ from ribstudy.config import Settings
 if TYPE_CHECKING:
     from ribstudy.stages import Run
 
+# Results are reported on the images of train that have masks, whatever images a preset computes maps of.
+REPORTED = {"infer.split": "train", "infer.limit": None}
+VALIDATION = {"infer.split": "val", "infer.limit": None}
 # Choices (learning rate, thresholds) are made on these images, none of which is reported.
 TUNING = {"infer.split": "val", "infer.limit": 12}
 PAPER = {"rib.mode": "paper"}
@@ -18,7 +21,8 @@ WHOLE_STAGES = ("data", "classifier")  # not made of units that several processe
 
 def learning_rates(settings: Settings) -> tuple[float, ...]:
     """The learning rates of RIB that are compared: the preset's, and about a third and three times as much."""
-    return tuple(float(f"{settings.rib.learning_rate * factor:.2g}") for factor in (0.3, 1, 3))
+    rate = settings.rib.learning_rate
+    return (float(f"{0.3 * rate:.2g}"), rate, float(f"{3 * rate:.2g}"))
 
 
 @dataclass(frozen=True)
@@ -35,9 +39,9 @@ DATA = Job("data")
 CLASSIFIER = Job("classifier", after=(DATA,))
 
 
-def maps(stage: str, overrides: dict[str, Any] | None = None) -> Job:
-    """Maps (stage `cam` or `rib`) of the images of a split, train where `overrides` name no other."""
-    return Job(stage, overrides or {}, after=(CLASSIFIER,))
+def maps(stage: str, overrides: dict[str, Any]) -> Job:
+    """Maps (stage `cam` or `rib`) of some images."""
+    return Job(stage, overrides, after=(CLASSIFIER,))
 
 
 def chapters(settings: Settings) -> dict[str, tuple[Job, ...]]:
@@ -46,11 +50,11 @@ def chapters(settings: Settings) -> dict[str, tuple[Job, ...]]:
     return {
         "01_toy": (TOY,),
         "02_data": (DATA,),
-        "03_cam": (CLASSIFIER, maps("cam"), maps("cam", {"infer.split": "val"})),
+        "03_cam": (CLASSIFIER, maps("cam", REPORTED), maps("cam", VALIDATION)),
         "04_rib": (
-            maps("cam"),
-            maps("rib"),
-            maps("rib", PAPER),
+            maps("cam", REPORTED),
+            maps("rib", REPORTED),
+            maps("rib", {**REPORTED, **PAPER}),
             maps("cam", TUNING),
             *(maps("rib", {**TUNING, "rib.learning_rate": rate}) for rate in rates),
             maps("rib", {**TUNING, **PAPER}),

@@ -13,6 +13,7 @@ import pandas as pd
 import torch
 from accelerate import Accelerator
 from torch import Tensor, nn
+from torch.optim.lr_scheduler import LambdaLR, LRScheduler
 
 from ribstudy.config import ClassifierSettings
 from ribstudy.datasets.transforms import crop_batch, normalize
@@ -26,6 +27,7 @@ from ribstudy.store import atomic
 log = logging.getLogger(__name__)
 
 Batch = tuple[Tensor, Tensor]
+CHECKPOINT = "checkpoint.pt"  # of a training that is not through
 
 
 def train(
@@ -38,16 +40,17 @@ def train(
     steps_per_epoch: int,
     poly_power: float,
     checkpoint: Path,
+    settings: dict,
     accelerator: Accelerator,
 ) -> pd.DataFrame:
     """Trains in place and returns the mean loss of each epoch; goes on from `checkpoint` where there is one.
 
     batches(epoch) gives an epoch's batches, loss_of(net, batch) a scalar. Every learning rate falls with
-    (1 - step / steps)^poly_power (reference code).
+    (1 - step / steps)^poly_power (reference code). `settings` are kept in the checkpoint for whoever opens it.
     """
     net, optimizer = accelerator.prepare(net, optimizer)
     num_steps = num_epochs * steps_per_epoch
-    schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: (1 - min(step, num_steps) / num_steps) ** poly_power)
+    schedule = LambdaLR(optimizer, lambda step: (1 - min(step, num_steps) / num_steps) ** poly_power)
     history = _resume(checkpoint, net, optimizer, schedule)
     for epoch in range(len(history), num_epochs):
         losses = []
@@ -62,23 +65,26 @@ def train(
             if not np.isfinite(losses[-1]):
                 raise FloatingPointError(f"epoch {epoch + 1}: the loss is {losses[-1]}; a smaller learning rate may help")
         history.append({"epoch": epoch + 1, "loss": float(np.mean(losses)), "learning_rate": schedule.get_last_lr()[0]})
-        _save(checkpoint, net, optimizer, schedule, history)
+        _save(checkpoint, net, optimizer, schedule, history, settings)
     return pd.DataFrame(history)
 
 
-def _save(path: Path, net: nn.Module, optimizer: torch.optim.Optimizer, schedule, history: list[dict]) -> None:
+def _save(
+    path: Path, net: nn.Module, optimizer: torch.optim.Optimizer, schedule: LRScheduler, history: list[dict], settings: dict
+) -> None:
     state = {
         "net": net.state_dict(),
         "optimizer": optimizer.state_dict(),
         "schedule": schedule.state_dict(),
         "random_state": torch.get_rng_state(),
         "history": history,
+        "settings": settings,
     }
     with atomic(path) as temporary:
         torch.save(state, temporary)
 
 
-def _resume(path: Path, net: nn.Module, optimizer: torch.optim.Optimizer, schedule) -> list[dict]:
+def _resume(path: Path, net: nn.Module, optimizer: torch.optim.Optimizer, schedule: LRScheduler) -> list[dict]:
     if not path.is_file():
         return []
     state = torch.load(path, map_location="cpu", weights_only=True)
@@ -103,7 +109,6 @@ def train_classifier(dataset: VocDataset, settings: ClassifierSettings, *, seed:
         momentum=settings.momentum,
         weight_decay=settings.weight_decay,
     )
-    checkpoint = folder / "checkpoint.pt"
     history = train(
         net,
         optimizer,
@@ -112,14 +117,14 @@ def train_classifier(dataset: VocDataset, settings: ClassifierSettings, *, seed:
         num_epochs=settings.epochs,
         steps_per_epoch=len(dataset) // settings.batch_size,
         poly_power=settings.poly_power,
-        checkpoint=checkpoint,
+        checkpoint=folder / CHECKPOINT,
+        settings=settings.model_dump(mode="json"),
         accelerator=Accelerator(cpu=device == "cpu"),
     )
     with atomic(folder / "history.csv") as temporary:
         history.to_csv(temporary, index=False)
     with atomic(folder / "classifier.pt") as temporary:
         torch.save(net.state_dict(), temporary)
-    checkpoint.unlink(missing_ok=True)
     return net
 
 

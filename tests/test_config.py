@@ -36,6 +36,11 @@ def test_overrides_are_put_in():
         ({"rib.loss_scales": [3.0]}, "loss_scales .3.0. are not among scales"),
         ({"rib.scales": [0.5, 1.0], "rib.loss_scales": [1.0]}, "first of scales must be 1"),
         ({"rib.mode": "papper"}, "mode 'papper' is unknown"),
+        ({"rib.mode": ["code"]}, "mode .*code.* is unknown"),
+        ({"rib.learning_rate": float("inf")}, "learning_rate = inf"),
+        ({"seed": -1}, "seed = -1"),
+        ({"auxiliary.long_side": [352, 224]}, "first of .352, 224. must not be above"),
+        ({"rib.scales": [1.0, 1.0], "rib.loss_scales": [1.0]}, "name a scale twice"),
         ({"rib.tau.x": 1}, "tau"),
         ({"data.minivoc": None}, "data.minivoc is missing"),
         ({"data.minivoc.num_train_aug": 1}, "must be at least num_train"),
@@ -57,6 +62,21 @@ def test_mode_is_a_set_of_defaults_and_not_a_setting_of_its_own():
     by_value = RibSettings(denominator="region", margin_mode="clamp", spread_ratio=1.0, include_last=True)
     assert by_mode == by_value
     assert load_settings("mini", {"rib.mode": "paper"}).rib.denominator == "region"
+
+
+def test_the_mode_of_a_run_outlives_what_a_preset_says_of_the_choices(tmp_path):
+    text = (PRESETS / "mini.yml").read_text().replace("rib:\n", "rib:\n  spread_ratio: 0.8\n  denominator: map\n")
+    preset = tmp_path / "own.yml"
+    preset.write_text(text)
+    assert load_settings(str(preset)).rib.spread_ratio == 0.8
+    paper = load_settings(str(preset), {"rib.mode": "paper"}).rib
+    assert (paper.spread_ratio, paper.denominator) == (1.0, "region")
+
+
+def test_overrides_are_not_written_to():
+    minivoc = load_settings("mini").data.minivoc.model_dump()
+    load_settings("mini", {"data.minivoc": minivoc, "data.minivoc.num_val": 9})
+    assert minivoc["num_val"] != 9
 
 
 def test_defaults_of_the_method_are_those_of_the_reference_code():

@@ -1,7 +1,16 @@
 import numpy as np
 import pytest
 
-from ribstudy.evaluation import average_precision, compare, coverage_curves, predicted_mask, steps_table, summary, sweep_units
+from ribstudy.evaluation import (
+    average_precision,
+    background_share,
+    compare,
+    coverage_curves,
+    predicted_mask,
+    steps_table,
+    summary,
+    sweep_units,
+)
 
 
 class Masks:
@@ -34,7 +43,7 @@ def test_a_perfect_map_scores_one_and_its_second_step_spoils_it():
     assert summary(spoiled, 50) == pytest.approx(
         {"miou": 0.25, "over": 0.25, "under": 0.5, "precision": 0.5, "recall": 0.5}
     )  # all of it class a: IoU 1/2 for the class and 0 for the background, whose pixels are all missed
-    table = steps_table(Masks(), UNITS, num_steps=2, threshold=50)
+    table = steps_table(Masks(), UNITS, threshold=50)
     assert table["miou"].tolist() == pytest.approx([1, 0.25])
 
 
@@ -60,6 +69,11 @@ def test_coverage_counts_pixels_of_the_object_alone():
     assert reached.any()
     assert (curves["all"][reached] == 1).all()
     assert (curves["none"][reached] == 0).all()
+
+
+def test_background_share_by_hand():
+    masks = {"first": np.ones((16, 16), int), "second": np.zeros((16, 16), int)}
+    assert background_share(Masks(), masks) == pytest.approx(128 / 384)
 
 
 def test_average_precision_by_hand():

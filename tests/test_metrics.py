@@ -5,7 +5,7 @@ from sklearn.metrics import confusion_matrix
 from ribstudy.metrics import (
     ConfusionMatrix,
     Sweep,
-    bootstrap_difference,
+    bootstrap_comparison,
     class_scores,
     coverage_by_distance,
     miou,
@@ -83,21 +83,34 @@ def sweep_of(num_images: int, seed: int) -> Sweep:
 
 def test_bootstrap_is_paired_and_seeded():
     counts = sweep_of(12, seed=0).counts[:, 0]
-    same = bootstrap_difference(counts, counts)
-    assert (same["difference"].value, same["difference"].low, same["difference"].high) == (0, 0, 0)
-    assert same["first"].low < same["first"].value < same["first"].high
-    assert same["first"].n == 12
+    same = bootstrap_comparison(counts, counts)
+    assert (same.difference.value, same.difference.low, same.difference.high) == (0, 0, 0)
+    assert same.first.low < same.first.value < same.first.high
+    assert same.first.n == 12
     other = sweep_of(12, seed=1).counts[:, 0]
-    assert bootstrap_difference(counts, other) == bootstrap_difference(counts, other)
-    assert bootstrap_difference(counts, other)["difference"].value == pytest.approx(
+    assert bootstrap_comparison(counts, other) == bootstrap_comparison(counts, other)
+    assert bootstrap_comparison(counts, other).difference.value == pytest.approx(
         miou(other.sum(axis=0)) - miou(counts.sum(axis=0))
     )
 
 
 def test_bootstrap_of_one_image_has_no_spread():
     first, second = (sweep_of(1, seed).counts[:, 0] for seed in (0, 1))
-    estimate = bootstrap_difference(first, second)["difference"]
+    estimate = bootstrap_comparison(first, second).difference
     assert estimate.low == pytest.approx(estimate.value) == pytest.approx(estimate.high)
+
+
+def test_the_best_threshold_is_chosen_anew_in_every_sample():
+    first, second = (sweep_of(9, seed).counts for seed in (3, 4))
+    compared = bootstrap_comparison(first, second)
+    assert compared.first.value == pytest.approx(miou(first.sum(axis=0)).max())
+    fixed = bootstrap_comparison(first[:, 0], second[:, 0])
+    assert compared.second.low >= fixed.second.low
+
+
+def test_nan_has_no_threshold():
+    with pytest.raises(ValueError, match="nan"):
+        threshold_sweep(np.full((1, 2, 2), np.nan), np.array([0]), np.zeros((2, 2), int), num_classes=2)
 
 
 def test_sweep_picks_its_best_threshold():
@@ -110,7 +123,7 @@ def test_coverage_by_distance_by_hand():
     region = np.zeros((1, 4), bool)
     region[0] = True
     predicted = np.array([[True, True, False, False]])
-    covered, everything = coverage_by_distance(region, predicted, (0, 0), edges=[0, 0.75, 2])
+    covered, everything = coverage_by_distance(region, predicted, (0, 0), edges=[0, 0.75])
     # four pixels in a row, object size 2: distances 0, 0.5, 1, 1.5
     assert covered.tolist() == [2, 0]
     assert everything.tolist() == [2, 2]

@@ -22,12 +22,12 @@ def start(monkeypatch, tmp_path):
 
     def run(*cells):
         monkeypatch.setattr(notebook, "get_ipython", lambda: Shell(*cells))
-        return notebook.start("04_rib", settings={"tau": "rib.tau"}, view={"shown": int})
+        return notebook.start("04_rib", settings={"tau": "rib.tau", "data_root": "data.root"}, view={"shown": notebook.Count})
 
     return run
 
 
-DECLARED = '# Parameters\npreset = "mini"  # settings\ntau = None\nshown = 3'
+DECLARED = '# Parameters\npreset = "mini"  # settings\ntau = None\ndata_root = None\nshown = 3'
 
 
 def test_none_keeps_the_preset_and_a_value_replaces_it(start):
@@ -40,7 +40,11 @@ def test_none_keeps_the_preset_and_a_value_replaces_it(start):
     [
         ("taau = 0.5", "04_rib has no parameter taau, did you mean tau"),
         ("tau = '0.5'", "rib.tau = '0.5'"),
-        ("shown = 2.5", "shown = 2.5: expected int"),
+        ("shown = 2.5", "shown = 2.5: Input should be a valid integer"),
+        ("shown = 0", "shown = 0: Input should be greater than or equal to 1"),
+        ("seed = 3", "no parameter seed"),
+        ("taau: float = 0.5", "no parameter taau"),
+        ("a, b = 1, 2", "no parameter a"),
         ("preset = 'minni'", "'minni' is unknown; known: mini"),
         ("data_root = 3", "data.root"),
     ],
@@ -53,7 +57,17 @@ def test_a_bad_parameter_stops_the_chapter(start, injected, message, tmp_path):
 
 def test_only_the_cells_right_before_count(start):
     """A typo that was mended, and other work in between, must not stop somebody who edits the notebook."""
-    assert start("# Parameters\ntua = 0.3", "something = 1", DECLARED).settings.rib.tau == 0.4
+    assert start("# Parameters\ntua = 0.3", "something = 1", DECLARED, "other = 2").settings.rib.tau == 0.4
+
+
+def test_a_cell_in_between_does_not_hide_a_typo(start):
+    with pytest.raises(ValueError, match="tua"):
+        start(DECLARED, "# Parameters\ntua = 0.3", "something = 1")
+
+
+def test_a_run_with_settings_of_its_own_leaves_the_published_record(start):
+    assert start(DECLARED, "# Parameters\ntau = 0.5").finish().name.startswith("04_rib.mini-")
+    assert start(DECLARED, "# Parameters\ndata_root = '/data'").finish().name == "04_rib.mini.json"
 
 
 def test_records_hold_value_interval_and_number(start, tmp_path):

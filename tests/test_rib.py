@@ -162,6 +162,13 @@ def test_without_auxiliary_images():
     torch.testing.assert_close(adapt(tiny_net(), views, LABELS, aux, settings).maps[0], expected[0])
 
 
+def test_a_diverged_adaptation_is_no_result():
+    settings = RibSettings(**{**QUIET, "learning_rate": 1e12})
+    views, aux = inputs(settings)
+    with pytest.raises(FloatingPointError, match="diverged at learning rate 1000000000000"):
+        adapt(tiny_net(), views, LABELS, aux, settings)
+
+
 def test_the_modes_are_the_documented_differences():
     code, paper = RibSettings(), RibSettings(mode="paper")
     different = {name for name, value in code.model_dump().items() if value != getattr(paper, name)}

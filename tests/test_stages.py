@@ -156,6 +156,37 @@ def test_bad_data_stop_a_run_before_training(tmp_path, data_root):
     assert not run.result("classifier").folder.exists()
 
 
+def test_finished_training_survives_what_fails_after_it(tmp_path, data_root, monkeypatch):
+    run = run_in(tmp_path, data_root)
+    monkeypatch.setattr(stages, "image_logits", lambda net, dataset: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        execute("classifier", run)
+    monkeypatch.undo()
+    monkeypatch.setattr("ribstudy.training.training_batches", None)  # no epoch is left to do
+    assert execute("classifier", run).finished
+    assert not run.result("classifier").path("checkpoint.pt").exists()
+
+
+def test_other_weights_under_the_same_path_are_another_key(tmp_path, data_root):
+    path = tmp_path / "weights.pth"
+    keys = []
+    for content in (b"one", b"two"):
+        path.write_bytes(content)
+        keys.append(key("classifier", settings_of(data_root, **{"classifier.weights": str(path)})))
+    assert keys[0] != keys[1]
+
+
+def test_data_at_another_place_are_checked_again(tmp_path, data_root, trained):
+    execute("classifier", run_in(tmp_path / "results", data_root, trained))
+    copy = tmp_path / "copy"
+    shutil.copytree(data_root, copy)
+    (sorted((copy / "Annotations").iterdir())[0]).write_text("<annotation/>")
+    run = run_in(tmp_path / "results", copy)
+    assert key("classifier", run.settings) == key("classifier", settings_of(data_root))
+    with pytest.raises(ValueError, match="problems in"):
+        execute("data", run)
+
+
 def test_resumed_training_ends_with_the_same_weights(tmp_path, data_root, trained, monkeypatch):
     import torch
 
@@ -234,4 +265,9 @@ def test_command_line_errors_are_one_line(tmp_path, capsys):
     assert capsys.readouterr().err.startswith("error: preset mini: rib.taau is unknown, did you mean tau?")
     assert main(["rib", "--preset", "voc12", "--data-root", str(tmp_path / "none"), "--results", str(tmp_path)]) == 1
     assert "none" in capsys.readouterr().err
+    assert main(["rib", "--set", "rib.tau=[1", "--results", str(tmp_path)]) == 1
+    assert "is not YAML" in capsys.readouterr().err
+    assert main(["data", "--decode", "--results", str(tmp_path)]) == 1
+    assert main(["data", "check", "--data-root", str(tmp_path / "none")]) == 1
+    assert "not drawn yet" in capsys.readouterr().out
     assert list(tmp_path.iterdir()) == []

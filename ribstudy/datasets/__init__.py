@@ -49,7 +49,7 @@ def _prepare_minivoc(root: Path, settings: minivoc.MiniVocSettings) -> None:
 
 
 def open_dataset(settings: DataSettings, split: str) -> VocDataset:
-    """One split ("train", "val" or "train_aug"), after `prepare`."""
+    """One split ("train", "val" or "train_aug"); MiniVOC is drawn before where it is not there yet."""
     return VocDataset(prepare(settings), split, class_names(settings))
 
 
@@ -64,8 +64,7 @@ def fingerprint(settings: DataSettings) -> dict:
 
 def check(settings: DataSettings, *, decode: bool = False) -> list[str]:
     """All problems of the data at once, a line each; an empty list means that there is none (see voc12.check)."""
-    try:
-        root = prepare(settings)
-    except DataError as error:
-        return [str(error)]
+    root = data_folder(settings)
+    if settings.name == "minivoc" and minivoc.read_description(root) is None:
+        return [f"{root}: MiniVOC is not drawn yet: python -m ribstudy data"]
     return voc12.check(root, class_names(settings), decode=decode)
