@@ -47,9 +47,9 @@ clean:
 
 lock:
 	$(PYTHON) -m venv --clear .venv-lock
-	.venv-lock/bin/pip install '.[crf,book,dev]' torch==2.13.0 torchvision==0.28.0
+	.venv-lock/bin/pip install -e '.[crf,book,dev]' torch==2.13.0 torchvision==0.28.0
 	sed -i '/^[^#]/d' requirements.lock
-	.venv-lock/bin/pip freeze --exclude ribstudy | grep -Ev '$(CUDA_PACKAGES)' | sed 's/+[a-z0-9.]*$$//' >> requirements.lock
+	.venv-lock/bin/pip freeze --exclude-editable | grep -Ev '$(CUDA_PACKAGES)' | sed 's/+[a-z0-9.]*$$//' >> requirements.lock
 	sed -i '/- pip:/q' environment.yml
 	sed -n '/^pydensecrf/d; s/^[^#]/      - &/p' requirements.lock >> environment.yml
 	rm -rf .venv-lock
