@@ -13,10 +13,10 @@ from PIL import ImageOps
 
 from ribstudy.datasets import minivoc
 from ribstudy.datasets.voc12 import PALETTE, VOID, VocDataset
+from ribstudy.figures import WIDTH
 from ribstudy.metrics import Estimate
 
 ANIMALS = ("cat", "dog", "horse", "cow", "sheep")
-WIDTH = 7.0  # inches; text keeps its size, so a narrower figure is easier to read on a small screen
 SIDE = 128  # of the square that silhouettes are compared in
 HEAD_BOX = (38, 70)  # width and height of the corner of that square in which the heads lie; chosen by eye
 COLOURS = ("#0072B2", "#E69F00")  # Okabe and Ito: told apart with every kind of colour vision

@@ -6,6 +6,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from ribstudy import paper
+from ribstudy.figures import WIDTH
 from ribstudy.toy import summary
 from ribstudy.toy.data import REGIONS
 from ribstudy.toy.experiment import LABELS, THRESHOLDS, reading_names
@@ -16,7 +17,6 @@ from ribstudy.toy.information import PROBES
 COLORS = {"discriminative": "#0072B2", "non_discriminative": "#D55E00", "irrelevant": "#666666"}
 NAMES = {"discriminative": "digit (discriminative)", "non_discriminative": "marker (non-discriminative)", "irrelevant": "rest"}
 MAP_COLORS = "inferno"
-WIDTH = 6.5  # inches: text of 10 points stays readable when a telephone shrinks the page
 PROBE_STYLES = dict(zip(PROBES, (("#0072B2", "linear probe"), ("#D55E00", "small network")), strict=True))
 NORMALIZATION_STYLES = {
     "per_map": ("#D55E00", "o", "each map by its own maximum"),
