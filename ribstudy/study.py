@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 REPORTED = {"infer.split": "train", "infer.limit": None}
 VALIDATION = {"infer.split": "val", "infer.limit": None}
 # Choices (learning rate, thresholds) are made on these images, none of which is reported.
-TUNING = {"infer.split": "val", "infer.limit": 12}
+TUNING = {"infer.split": "val", "infer.limit": 10}
 PAPER = {"rib.mode": "paper"}
 
 WHOLE_STAGES = ("data", "classifier")  # not made of units that several processes could share
