@@ -97,7 +97,7 @@ def slider(frames: Sequence[Figure], labels: Sequence[str], *, alt: str) -> HTML
     return HTML(
         f'<div id="{name}" class="iteration-slider">{images}'
         f'<label style="display:flex;gap:1em;align-items:center">'
-        f'<input type="range" min="0" max="{len(frames) - 1}" value="0" style="flex:1" aria-label="{alt}" oninput="{show}">'
+        f'<input type="range" autocomplete="off" min="0" max="{len(frames) - 1}" value="0" style="flex:1" aria-label="{alt}" oninput="{show}">'
         f"<output>{labels[0]}</output></label></div>"
     )
 
@@ -193,7 +193,7 @@ def trade_off(sweep: Sweep, chosen: int) -> Figure:
     axis.axvline(sweep.thresholds[chosen], color="#333333", linestyle=":", label="threshold chosen on val")
     axis.set(title="What a higher threshold costs and gains", xlabel="background threshold", ylabel="mean over classes")
     axis.set_ylim(0, 1)
-    axis.legend(fontsize=10)
+    figure.legend(loc="outside lower center", ncols=2)
     return figure
 
 
@@ -210,7 +210,7 @@ def steps_curves(table: pd.DataFrame, *, cam_miou: float, title: str) -> Figure:
         axis.plot(table["steps"], table[name], marker="o", label=label)
     axis.axhline(cam_miou, color="#333333", linestyle=":", label="mIoU of the CAM at its own threshold")
     axis.set(title=title, xlabel="maps summed (1: the plain CAM)", ylabel="mean over classes", xticks=table["steps"])
-    axis.legend()
+    figure.legend(loc="outside lower center", ncols=2)
     return figure
 
 

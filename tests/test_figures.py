@@ -1,0 +1,47 @@
+import re
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pytest
+
+from ribstudy import figures
+from ribstudy.figures import Panel
+
+
+@pytest.fixture(autouse=True)
+def closed_figures():
+    yield
+    plt.close("all")
+
+
+def test_slider_shows_its_first_frame_and_loads_nothing():
+    frames = [figures.gallery([[Panel("a", np.zeros((4, 4, 3), np.uint8))]], title=str(i)) for i in range(3)]
+    html = figures.slider(frames, ["one", "two", "three"], alt="growth").data
+    styles = re.findall(r'<img src="data:image/jpeg;base64,[^"]+" alt="growth, \w+" style="([^"]+)"', html)
+    assert ["display:none" in style for style in styles] == [False, True, True]
+    assert 'max="2"' in html
+    assert "http" not in re.sub(r"base64,[^\"]+", "", html)
+    assert plt.get_fignums() == []
+
+
+def test_slider_of_an_adaptation_has_a_frame_for_each_step():
+    unit = {"keys": np.array([1]), "size": np.array([8, 8]), "iterates_0": np.ones((3, 1, 2, 2), np.float32)}
+    html = figures.growth_slider({"x": np.zeros((8, 8, 3), np.uint8)}, {"x": unit}, ["a", "b"]).data
+    assert html.count("<img") == 3
+    assert "['1 of 3', '2 of 3', '3 of 3']" in html
+
+
+def test_void_and_background_are_not_painted():
+    mask = np.array([[0, 1], [255, 2]])
+    figure, axis = plt.subplots()
+    figures.draw_panel(axis, Panel("t", np.zeros((2, 2, 3), np.uint8), mask=mask))
+    painted = axis.images[1].get_array()[..., 3] > 0
+    assert painted.tolist() == [[False, True], [False, True]]
+
+
+def test_signed_maps_are_white_at_zero():
+    picture = figures.diverging(np.array([[-1.0, 0.0, 1.0]]), (1, 3))
+    blue, white, red = picture[0].astype(int)
+    assert blue[2] > blue[0]
+    assert (white > 240).all()
+    assert red[0] > red[2]
