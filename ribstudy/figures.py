@@ -97,8 +97,8 @@ def slider(frames: Sequence[Figure], labels: Sequence[str], *, alt: str) -> HTML
     return HTML(
         f'<div id="{name}" class="iteration-slider">{images}'
         f'<label style="display:flex;gap:1em;align-items:center">'
-        f'<input type="range" autocomplete="off" min="0" max="{len(frames) - 1}" value="0" style="flex:1" aria-label="{alt}" oninput="{show}">'
-        f"<output>{labels[0]}</output></label></div>"
+        f'<input type="range" min="0" max="{len(frames) - 1}" value="0" autocomplete="off" style="flex:1" '
+        f'aria-label="{alt}" oninput="{show}"><output>{labels[0]}</output></label></div>'
     )
 
 

@@ -33,7 +33,7 @@ def test_slider_of_an_adaptation_has_a_frame_for_each_step():
 
 def test_void_and_background_are_not_painted():
     mask = np.array([[0, 1], [255, 2]])
-    figure, axis = plt.subplots()
+    _, axis = plt.subplots()
     figures.draw_panel(axis, Panel("t", np.zeros((2, 2, 3), np.uint8), mask=mask))
     painted = axis.images[1].get_array()[..., 3] > 0
     assert painted.tolist() == [[False, True], [False, True]]
