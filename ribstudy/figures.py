@@ -6,7 +6,6 @@ a figure can be read on a telephone.
 
 import base64
 import io
-import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -83,7 +82,6 @@ def gallery(rows: Sequence[Sequence[Panel]], *, title: str) -> Figure:
 
 def slider(frames: Sequence[Figure], labels: Sequence[str], *, alt: str) -> HTML:
     """Figures that a slider goes through, as plain HTML that needs no server and loads nothing. Closes the figures."""
-    name = f"slider-{uuid.uuid4().hex[:8]}"
     pictures = [f"data:image/jpeg;base64,{_jpeg(frame)}" for frame in frames]
     images = "".join(
         f'<img src="{picture}" alt="{alt}, {label}" style="width:100%;{"" if index == 0 else "display:none"}">'
@@ -95,7 +93,7 @@ def slider(frames: Sequence[Figure], labels: Sequence[str], *, alt: str) -> HTML
         f"box.querySelector('output').textContent={list(labels)}[this.value]"
     )
     return HTML(
-        f'<div id="{name}" class="iteration-slider">{images}'
+        f'<div class="iteration-slider">{images}'
         f'<label style="display:flex;gap:1em;align-items:center">'
         f'<input type="range" min="0" max="{len(frames) - 1}" value="0" autocomplete="off" style="flex:1" '
         f'aria-label="{alt}" oninput="{show}"><output>{labels[0]}</output></label></div>'
