@@ -64,7 +64,10 @@ def fingerprint(settings: DataSettings) -> dict:
 
 def check(settings: DataSettings, *, decode: bool = False) -> list[str]:
     """All problems of the data at once, a line each; an empty list means that there is none (see voc12.check)."""
-    root = data_folder(settings)
-    if settings.name == "minivoc" and minivoc.read_description(root) is None:
-        return [f"{root}: MiniVOC is not drawn yet: python -m ribstudy data"]
+    if settings.name == "minivoc" and minivoc.read_description(data_folder(settings)) is None:
+        return [f"{data_folder(settings)}: MiniVOC is not drawn yet: python -m ribstudy data"]
+    try:
+        root = prepare(settings)
+    except DataError as error:
+        return [str(error)]
     return voc12.check(root, class_names(settings), decode=decode)
