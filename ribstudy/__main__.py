@@ -72,7 +72,7 @@ def _overrides(options: argparse.Namespace) -> dict[str, Any]:
     overrides: dict[str, Any] = {}
     for text in options.set:
         name, equals, value = text.partition("=")
-        if not equals:
+        if not (equals and name):
             raise ValueError(f"--set {text}: expected NAME=VALUE, such as rib.tau=0.5")
         overrides[name] = _read_value(value)
     if options.data_root is not None:
@@ -98,6 +98,8 @@ def _run_stage(options: argparse.Namespace) -> int:
     from ribstudy.stages import STAGES, Shard, execute
 
     run = _run(options)
+    if STAGES[options.stage].units and options.processes < 1:
+        raise ValueError(f"--processes {options.processes}: at least 1 is needed")
     if not STAGES[options.stage].units:
         result = execute(options.stage, run)
     else:
@@ -117,10 +119,10 @@ def _check_data(options: argparse.Namespace) -> int:
             raise ValueError("--decode belongs to the check: python -m ribstudy data check --decode")
         return _run_stage(options)
     settings = _run(options).settings.data
+    folder = datasets.data_folder(settings)
     problems = datasets.check(settings, decode=options.decode)
     for problem in problems:
         print(problem)
-    folder = datasets.data_folder(settings)
     print(f"{folder}: {len(problems)} problems" if problems else f"{folder}: no problems", file=sys.stderr)
     return 1 if problems else 0
 
@@ -128,6 +130,8 @@ def _check_data(options: argparse.Namespace) -> int:
 def _show_status(options: argparse.Namespace) -> int:
     from ribstudy.stages import status
 
+    if options.results and not options.results.is_dir():
+        raise ValueError(f"--results {options.results}: no such folder")
     run = _run(options)
     for row in status(run):
         print(f"{row['stage']:<12}{row['state']:<24}{row['seconds']:>8.0f} s  {row['folder']}")

@@ -237,7 +237,10 @@ def _preset_text(preset: str) -> str:
         raise ValueError(f"preset {preset!r} is unknown; known: {', '.join(preset_names())}, or the path of a .yml file")
     if not Path(preset).is_file():
         raise ValueError(f"preset {preset!r}: there is no such file")
-    return Path(preset).read_text()
+    try:
+        return Path(preset).read_text()
+    except UnicodeDecodeError:
+        raise ValueError(f"preset {preset!r} is not a text file") from None
 
 
 def validate(model: type[Section], values: dict[str, Any], *, what: str) -> Any:

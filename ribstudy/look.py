@@ -269,7 +269,7 @@ def draw(explanation: Explanation) -> Figure:
 def _draw_map(panel, image: np.ndarray, heat: np.ndarray) -> None:
     panel.imshow(image.mean(axis=2), cmap="gray", vmin=0, vmax=255)
     panel.imshow(heat, cmap="inferno", vmin=0, vmax=1, alpha=np.clip(1.2 * heat, 0, 0.75))  # nothing over the background
-    if heat.min() < CONTOUR < heat.max():  # else matplotlib warns that there is no line
+    if heat.min() < CONTOUR < heat.max() and min(heat.shape) > 1:  # else matplotlib warns that there is no line
         panel.contour(heat, [CONTOUR], colors="cyan", linewidths=1)
 
 

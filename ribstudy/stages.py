@@ -7,14 +7,16 @@ finished is skipped; one that was killed goes on where it was.
 
 import logging
 import os
+import threading
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass, field
-from multiprocessing import get_context
+from multiprocessing import get_context, parent_process
 from pathlib import Path
 
 import numpy as np
 import torch
+from filelock import FileLock
 
 from ribstudy import datasets, toy
 from ribstudy.auxiliary import auxiliary_batches
@@ -152,9 +154,13 @@ def execute(stage: str, run: Run, *, shard: Shard | None = None, processes: int 
 
 
 def _run_whole(stage: str, run: Run, result: Result) -> None:
-    with result.session(run.device):
-        STAGES[stage].whole(run, result)
-    _finish(stage, run, result)
+    result.folder.mkdir(parents=True, exist_ok=True)
+    with FileLock(result.folder / ".lock"):  # of two processes that want the same training, the second waits for the first
+        if run.is_finished(stage):
+            return
+        with result.session(run.device):
+            STAGES[stage].whole(run, result)
+        _finish(stage, run, result)
 
 
 def _run_units(stage: str, run: Run, result: Result, shard: Shard) -> None:
@@ -170,18 +176,33 @@ def _run_units(stage: str, run: Run, result: Result, shard: Shard) -> None:
                     error.add_note(f"stage {stage}, unit {name}; the units before it are kept in {result.folder}")
                     raise
                 notes["units"] += 1
-    if all(map(result.has_unit, run.units(stage))):
+    names = run.units(stage)
+    done = sum(map(result.has_unit, names))
+    if done == len(names):
         _finish(stage, run, result)
+    else:
+        log.info("%s: %d of %d units done; the rest belongs to other shards", stage, done, len(names))
 
 
 def _run_side_by_side(stage: str, run: Run, processes: int) -> None:
     count = min(processes, len(run.units(stage)))
     shards = [Shard(index, count) for index in range(count)]
-    with ProcessPoolExecutor(count, get_context("spawn"), torch.set_num_threads, (1,)) as pool:
+    with ProcessPoolExecutor(count, get_context("spawn"), _start_worker) as pool:
         for future in as_completed([pool.submit(_run_units, stage, run, run.result(stage), shard) for shard in shards]):
             if error := future.exception():
                 log.error("%s: a shard ended with: %s; the others go on with their units", stage, error)
                 raise error
+
+
+def _start_worker() -> None:
+    torch.set_num_threads(1)
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+
+
+def _end_with_parent() -> None:
+    """A process that was killed cannot end its workers; without this they would go on unseen."""
+    parent_process().join()
+    os._exit(1)
 
 
 def _finish(stage: str, run: Run, result: Result) -> None:

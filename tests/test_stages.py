@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from ribstudy import datasets, stages
 from ribstudy.__main__ import main
@@ -145,6 +146,22 @@ def test_an_error_names_the_image_and_keeps_the_others(tmp_path, data_root, trai
     assert [run.result("cam").has_unit(name) for name in names[:2]] == [True, True]
 
 
+def _train(run):
+    torch.set_num_threads(1)
+    execute("classifier", run)
+
+
+def test_two_runs_that_want_the_same_training_do_it_once(tmp_path, data_root):
+    run = run_in(tmp_path, data_root)
+    processes = [multiprocessing.get_context("spawn").Process(target=_train, args=(run,)) for _ in range(2)]
+    for process in processes:
+        process.start()
+    for process in processes:
+        process.join()
+    assert [process.exitcode for process in processes] == [0, 0]
+    assert len(run.result("classifier").sessions()) == 1
+
+
 def test_bad_data_stop_a_run_before_training(tmp_path, data_root):
     broken = tmp_path / "data"
     shutil.copytree(data_root, broken)
@@ -188,8 +205,6 @@ def test_data_at_another_place_are_checked_again(tmp_path, data_root, trained):
 
 
 def test_resumed_training_ends_with_the_same_weights(tmp_path, data_root, trained, monkeypatch):
-    import torch
-
     from ribstudy import training
 
     run = run_in(tmp_path, data_root)
@@ -250,6 +265,9 @@ def test_command_line(tmp_path, data_root, capsys):
     options = ["--results", str(tmp_path), "--data-root", str(data_root)]
     for name, value in TINY.items():
         options += ["--set", f"{name}={value if value is not None else 'null'}"]
+    assert main(["status", "--results", str(tmp_path / "none")]) == 1
+    assert "no such folder" in capsys.readouterr().err
+    assert main(["cam", *options, "--processes", "0"]) == 1
     assert main(["status", *options]) == 0
     assert "not run" in capsys.readouterr().out
     assert main(["cam", *options, "--shard", "0/2"]) == 0
