@@ -128,12 +128,12 @@ def _check_data(options: argparse.Namespace) -> int:
 
 
 def _show_status(options: argparse.Namespace) -> int:
-    from ribstudy.stages import status
+    from ribstudy.stages import STAGES, status
 
     if options.results and not options.results.is_dir():
         raise ValueError(f"--results {options.results}: no such folder")
     run = _run(options)
-    for row in status(run):
+    for row in (status(stage, run) for stage in STAGES):
         print(f"{row['stage']:<12}{row['state']:<24}{row['seconds']:>8.0f} s  {row['folder']}")
     return 0
 

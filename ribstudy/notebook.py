@@ -113,7 +113,6 @@ class Chapter:
         return dict(zip(run.units(stage), self.units(stage, run), strict=True))
 
     def dataset(self, split: str) -> VocDataset:
-        datasets.prepare(self.settings.data)
         return datasets.open_dataset(self.settings.data, split)
 
     def note(self, name: str, value: float, low: float | None = None, high: float | None = None, n: int | None = None) -> None:

@@ -225,25 +225,20 @@ def default_processes(device: str) -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def status(run: Run) -> list[dict]:
-    """A row for each stage: its state, the seconds worked on it, its key and folder."""
-    rows = []
-    for stage in STAGES:
-        result = run.result(stage)
-        units = run.units(stage) if result.folder.is_dir() else []
-        done = sum(map(result.has_unit, units))
-        finished = result.finished and done == len(units)
-        state = "finished" if finished else "not run" if not result.folder.is_dir() else "unfinished"
-        rows.append(
-            {
-                "stage": stage,
-                "state": state + (f" ({done}/{len(units)})" if units else ""),
-                "seconds": sum(session["seconds"] for session in result.sessions()),
-                "key": key(stage, run.settings),
-                "folder": str(result.folder),
-            }
-        )
-    return rows
+def status(stage: str, run: Run) -> dict:
+    """A stage's state, the seconds worked on it, its key and folder; reading it runs nothing."""
+    result = run.result(stage)
+    units = run.units(stage) if result.folder.is_dir() else []
+    done = sum(map(result.has_unit, units))
+    finished = result.finished and done == len(units)
+    state = "finished" if finished else "not run" if not result.folder.is_dir() else "unfinished"
+    return {
+        "stage": stage,
+        "state": state + (f" ({done}/{len(units)})" if units else ""),
+        "seconds": sum(session["seconds"] for session in result.sessions()),
+        "key": key(stage, run.settings),
+        "folder": str(result.folder),
+    }
 
 
 # --- what the stages do -------------------------------------------------------------------------------------------------

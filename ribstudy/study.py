@@ -85,7 +85,7 @@ def job_rows(run_with: Callable[[dict[str, Any]], "Run"]) -> list[dict[str, Any]
     rows = []
     for job in all_jobs(run_with({}).settings):
         run = run_with(job.overrides)
-        found = next(row for row in status(run) if row["stage"] == job.stage)
+        found = status(job.stage, run)
         result = run.result(job.stage)
         record = result.record() if result.finished else {}
         rows.append(
