@@ -8,8 +8,8 @@ import numpy as np
 from torch import Tensor
 
 from ribstudy.config import AuxiliarySettings
+from ribstudy.datasets import Dataset
 from ribstudy.datasets.transforms import Normalization, crop_batch
-from ribstudy.datasets.voc12 import VocDataset
 
 
 def disjoint_pool(labels: np.ndarray, label: np.ndarray) -> np.ndarray:
@@ -18,7 +18,7 @@ def disjoint_pool(labels: np.ndarray, label: np.ndarray) -> np.ndarray:
 
 
 def auxiliary_batches(
-    dataset: VocDataset, name: str, label: np.ndarray, settings: AuxiliarySettings, normalization: Normalization, *, seed: int
+    dataset: Dataset, name: str, label: np.ndarray, settings: AuxiliarySettings, normalization: Normalization, *, seed: int
 ) -> Iterator[tuple[Tensor, Tensor]]:
     """Endless batches (images [B, 3, s, s], labels [B, C]) for the image `name`; they depend on the seed and the name alone.
 

@@ -55,14 +55,19 @@ class MiniVocSettings(Section):
 
 
 class DataSettings(Section):
-    name: Literal["minivoc", "voc12"]
-    root: Annotated[Path, Strict(False)] | None = Field(None, description="folder of the VOC devkit; None: drawn under data/")
+    name: Literal["minivoc", "voc12", "coco14", "folder"]
+    root: Annotated[Path, Strict(False)] | None = Field(None, description="folder of the data; None: drawn (MiniVOC)")
     minivoc: MiniVocSettings | None = Field(None, description="needed where name is minivoc")
+    max_side: Annotated[int, Field(ge=32)] | None = Field(
+        None, description="of a folder: an image whose longer side has more pixels is shrunk to this many; None: never"
+    )
 
     @model_validator(mode="after")
     def _minivoc_is_described(self):
         if self.name == "minivoc" and self.minivoc is None:
             raise ValueError("data.minivoc is missing: name minivoc needs its sizes and seed")
+        if self.max_side is not None and self.name != "folder":
+            raise ValueError(f"data.max_side = {self.max_side}: only images of name folder are shrunk")
         return self
 
 
@@ -97,6 +102,9 @@ class AuxiliarySettings(Section):
     batch_size: Annotated[int, Field(ge=0)]
     long_side: Range
     crop_size: Count
+    bank: Count | None = Field(
+        None, description="draw from so many crops, whose frozen features are kept; None: a new crop each time"
+    )
 
 
 # The two readings of the method: what the reference code does, and what the paper writes (differences: see the book).
@@ -123,13 +131,22 @@ class RibSettings(Section):
     denominator: Literal["map", "region"] = Field(
         "map", description="GNDRP divides by h*w (code) or by the region's size (paper)"
     )
+    gndrp_classes: Count | None = Field(
+        None, description="the first so many classes get GNDRP, the others GAP; None: all (code on COCO: 20 of 80)"
+    )
     margin: Positive = Field(600.0, description="m; code: of the summed logits of the own views, paper: of each logit")
     margin_mode: Literal["stop", "clamp"] = Field("stop", description="end the loop at the margin (code), or min(m, y) (paper)")
     spread_threshold: Share = Field(0.3, description="a position of a max-normalised map above this counts as covered (code)")
     spread_ratio: Share = Field(0.7, description="the loop ends where more than this share is covered; 1: never (code: 0.7)")
+    spread_scales: Literal["first", "all"] = Field(
+        "first", description="scales at which the step that ends by spread still adds a map (code: the first only)"
+    )
     scales: Scales = Field((1.0, 0.5, 1.5, 2.0), description="views whose maps are summed (reference code)")
     loss_scales: Scales = Field((1.0, 1.5, 2.0), description="views that the objective sees (reference code)")
     include_last: bool = Field(False, description="sum the maps of theta_0..theta_K (paper) or theta_0..theta_{K-1} (code)")
+    aggregation: Literal["raw", "normalized"] = Field(
+        "raw", description="maps of the steps are summed as they are (paper, code), or each divided by its maximum first"
+    )
 
     @model_validator(mode="before")
     @classmethod
@@ -152,6 +169,13 @@ class RibSettings(Section):
         if self.scales[0] != 1.0:
             raise ValueError(f"the first of scales must be 1, the scale of the spread stop, but it is {self.scales[0]}")
         return self
+
+
+class ComputeSettings(Section):
+    """How the numbers are computed. All but the defaults trade digits for speed; how many digits, the page on costs says."""
+
+    precision: Literal["fp32", "bf16"] = Field("fp32", description="bf16: forward passes under autocast; weights stay in fp32")
+    compile: bool = Field(False, description="torch.compile the trained part of the network")
 
 
 class ProbeSettings(Section):
@@ -200,6 +224,7 @@ class Settings(Section):
     auxiliary: AuxiliarySettings
     rib: RibSettings
     toy: ToySettings
+    compute: ComputeSettings = ComputeSettings()
 
 
 def preset_names() -> list[str]:

@@ -12,7 +12,7 @@ from pandas.io.formats.style import Styler
 from PIL import ImageOps
 
 from ribstudy.datasets import minivoc
-from ribstudy.datasets.voc12 import PALETTE, VOID, VocDataset
+from ribstudy.datasets.base import PALETTE, VOID, Dataset
 from ribstudy.figures import WIDTH
 from ribstudy.metrics import Estimate
 
@@ -26,17 +26,17 @@ VOC12_IMAGES = {"train": 1464, "train_aug": 10582}
 VOC12_IMAGES_BY_CLASSES = (6249, 3104, 969, 210, 46, 4)  # with one, two, ... classes
 
 
-def classes_per_image(dataset: VocDataset) -> np.ndarray:
+def classes_per_image(dataset: Dataset) -> np.ndarray:
     """int [N]"""
     return dataset.labels.sum(axis=1)
 
 
-def objects_per_image(dataset: VocDataset) -> np.ndarray:
+def objects_per_image(dataset: Dataset) -> np.ndarray:
     """int [N]"""
-    return np.array([len(dataset.objects(name)) for name in dataset.names])
+    return np.array([dataset.num_objects(name) for name in dataset.names])
 
 
-def split_table(splits: Mapping[str, VocDataset]) -> pd.DataFrame:
+def split_table(splits: Mapping[str, Dataset]) -> pd.DataFrame:
     """A row for each split, and two of VOC 2012 to compare with (published size; labels of the reference code's file)."""
     rows = {name: _split_row(dataset) for name, dataset in splits.items()}
     rows["VOC 2012 train"] = {"images": VOC12_IMAGES["train"]}
@@ -47,7 +47,7 @@ def split_table(splits: Mapping[str, VocDataset]) -> pd.DataFrame:
     return pd.DataFrame.from_dict(rows, orient="index").astype({"objects": "Int64"})
 
 
-def _split_row(dataset: VocDataset) -> dict[str, object]:
+def _split_row(dataset: Dataset) -> dict[str, object]:
     num_objects = int(objects_per_image(dataset).sum())
     return {"images": len(dataset), "objects": num_objects, **_class_columns(classes_per_image(dataset))}
 
@@ -64,7 +64,7 @@ def style_table(table: pd.DataFrame) -> Styler:
     return table.style.set_uuid("splits").set_table_attributes('class="dataframe"').format(formats, na_rep="–")
 
 
-def mask_shares(dataset: VocDataset, *, num_masks: int) -> pd.DataFrame:
+def mask_shares(dataset: Dataset, *, num_masks: int) -> pd.DataFrame:
     """Shares of the pixels in up to `num_masks` masks, evenly spread over the split.
 
     A row for each image (index: its name), a column for each class, "background" and "void"; a class that the mask does not
@@ -94,7 +94,7 @@ def mean_estimate(values: np.ndarray) -> Estimate:
     return Estimate(mean, None if margin is None else mean - margin, None if margin is None else mean + margin, len(values))
 
 
-def pick_examples(dataset: VocDataset, number: int) -> list[str]:
+def pick_examples(dataset: Dataset, number: int) -> list[str]:
     """Names of images with one, two and three classes in turn, of each the first ones."""
     counts = classes_per_image(dataset)
     queues = [[name for name, count in zip(dataset.names, counts, strict=True) if count == wanted] for wanted in (1, 2, 3)]
@@ -103,7 +103,7 @@ def pick_examples(dataset: VocDataset, number: int) -> list[str]:
     return turns[:number]
 
 
-def draw_examples(dataset: VocDataset, names: Sequence[str]) -> Figure:
+def draw_examples(dataset: Dataset, names: Sequence[str]) -> Figure:
     """Image and mask side by side, two pairs in a row."""
     num_rows = -(-len(names) // 2)
     figure, axes = plt.subplots(num_rows, 4, figsize=(WIDTH, 2.0 * num_rows + 0.4), squeeze=False, layout="constrained")
@@ -118,7 +118,7 @@ def draw_examples(dataset: VocDataset, names: Sequence[str]) -> Figure:
     return figure
 
 
-def draw_class_counts(dataset: VocDataset) -> Figure:
+def draw_class_counts(dataset: Dataset) -> Figure:
     counts = dataset.labels.sum(axis=0)
     figure, ax = plt.subplots(figsize=(WIDTH, 0.8 + 0.3 * len(counts)), layout="constrained")
     bars = ax.barh(dataset.class_names, counts, color=COLOURS[0])
@@ -129,7 +129,7 @@ def draw_class_counts(dataset: VocDataset) -> Figure:
     return figure
 
 
-def draw_counts_per_image(dataset: VocDataset) -> Figure:
+def draw_counts_per_image(dataset: Dataset) -> Figure:
     """Left: classes per image, beside VOC 2012's. Right: objects per image."""
     figure, (left, right) = plt.subplots(1, 2, figsize=(WIDTH, 3.6), sharey=True, layout="constrained")
     here = _shares_of_counts(classes_per_image(dataset))
@@ -172,7 +172,7 @@ def draw_class_shares(shares: pd.DataFrame) -> Figure:
     return figure
 
 
-def draw_void(dataset: VocDataset, shares: pd.DataFrame) -> Figure:
+def draw_void(dataset: Dataset, shares: pd.DataFrame) -> Figure:
     """A detail of a mask over its image, and the share of void in all masks."""
     figure, (left, right) = plt.subplots(1, 2, figsize=(WIDTH, 3.8), layout="constrained", width_ratios=(1, 1.2))
     _draw_detail(left, dataset, shares["void"].idxmax())
@@ -185,7 +185,7 @@ def draw_void(dataset: VocDataset, shares: pd.DataFrame) -> Figure:
     return figure
 
 
-def _draw_detail(ax: Axes, dataset: VocDataset, name: str) -> None:
+def _draw_detail(ax: Axes, dataset: Dataset, name: str) -> None:
     """The surroundings of the topmost void pixel, with void pixels painted."""
     image, void = dataset.image(name).copy(), dataset.mask(name) == VOID
     height, width = void.shape

@@ -7,7 +7,7 @@ import pandas as pd
 from sklearn.metrics import average_precision_score
 
 from ribstudy.cam import stored_seed_maps
-from ribstudy.datasets.voc12 import VocDataset
+from ribstudy.datasets import Dataset
 from ribstudy.metrics import (
     DEFAULT_THRESHOLDS,
     Comparison,
@@ -22,7 +22,7 @@ Units = Mapping[str, dict[str, np.ndarray]]  # image name -> what a stage stored
 DISTANCE_EDGES = np.linspace(0, 1.25, 11)  # in units of the object's size; the last bin is open
 
 
-def sweep_units(dataset: VocDataset, units: Units, *, steps: int | None = None) -> Sweep:
+def sweep_units(dataset: Dataset, units: Units, *, steps: int | None = None) -> Sweep:
     """The threshold sweep of every stored image against its mask; RIB's maps summed over the first `steps` (None: all)."""
     num_classes = len(dataset.class_names) + 1
     counts = [
@@ -53,9 +53,7 @@ def average_precision(labels: np.ndarray, logits: np.ndarray, class_names: Seque
     return pd.Series(values, index=list(class_names), name="average precision")
 
 
-def coverage_curves(
-    dataset: VocDataset, cam: Units, predicted: Mapping[str, Mapping[str, np.ndarray]]
-) -> dict[str, np.ndarray]:
+def coverage_curves(dataset: Dataset, cam: Units, predicted: Mapping[str, Mapping[str, np.ndarray]]) -> dict[str, np.ndarray]:
     """Share of an object's pixels that are found, by their distance from the peak of its CAM.
 
     Each class of each image counts as one object. `predicted` holds for each method and image name the predicted mask [H, W]
@@ -84,7 +82,7 @@ def predicted_mask(unit: dict[str, np.ndarray], threshold: float, *, steps: int 
     return np.where(maps.max(axis=0) > threshold, unit["keys"][maps.argmax(axis=0)] + 1, 0)
 
 
-def background_share(dataset: VocDataset, predicted: Mapping[str, np.ndarray]) -> float:
+def background_share(dataset: Dataset, predicted: Mapping[str, np.ndarray]) -> float:
     """Share of the true background's pixels that the predicted masks (image name -> [H, W]) paint as some object."""
     painted = background = 0
     for name, mask in predicted.items():
@@ -99,7 +97,7 @@ def num_steps(units: Units) -> int:
     return max(len(unit["iterates_0"]) for unit in units.values() if len(unit["keys"]))
 
 
-def steps_table(dataset: VocDataset, units: Units, *, threshold: int | None = None) -> pd.DataFrame:
+def steps_table(dataset: Dataset, units: Units, *, threshold: int | None = None) -> pd.DataFrame:
     """Scores of RIB's maps summed over the first 1, 2, ... steps, at one threshold index or (None) at each sum's best."""
     rows = []
     for steps in range(1, num_steps(units) + 1):

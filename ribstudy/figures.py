@@ -18,7 +18,7 @@ from matplotlib.figure import Figure
 from skimage.transform import resize
 
 from ribstudy.cam import stored_seed_maps
-from ribstudy.datasets.voc12 import PALETTE, VOID
+from ribstudy.datasets.base import PALETTE, VOID
 from ribstudy.evaluation import DISTANCE_EDGES, Units, num_steps
 from ribstudy.metrics import Estimate, Sweep
 

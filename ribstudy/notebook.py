@@ -18,7 +18,7 @@ from pydantic import ConfigDict, TypeAdapter, ValidationError
 
 from ribstudy import datasets, figures
 from ribstudy.config import Count, digest, load_settings
-from ribstudy.datasets.voc12 import VocDataset
+from ribstudy.datasets import Dataset
 from ribstudy.metrics import Estimate
 from ribstudy.stages import Run, default_processes, execute
 from ribstudy.store import Result, write_json
@@ -112,7 +112,7 @@ class Chapter:
         run = run or self.run
         return dict(zip(run.units(stage), self.units(stage, run), strict=True))
 
-    def dataset(self, split: str) -> VocDataset:
+    def dataset(self, split: str) -> Dataset:
         return datasets.open_dataset(self.settings.data, split)
 
     def note(self, name: str, value: float, low: float | None = None, high: float | None = None, n: int | None = None) -> None:

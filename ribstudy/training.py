@@ -16,8 +16,8 @@ from torch import Tensor, nn
 from torch.optim.lr_scheduler import LambdaLR, LRScheduler
 
 from ribstudy.config import ClassifierSettings
+from ribstudy.datasets import Dataset
 from ribstudy.datasets.transforms import crop_batch, normalize
-from ribstudy.datasets.voc12 import VocDataset
 from ribstudy.losses import classification_loss
 from ribstudy.models import CamNet, build_cam_net
 from ribstudy.pooling import gap
@@ -96,7 +96,7 @@ def _resume(path: Path, net: nn.Module, optimizer: torch.optim.Optimizer, schedu
     return state["history"]
 
 
-def train_classifier(dataset: VocDataset, settings: ClassifierSettings, *, seed: int, folder: Path, device: str) -> CamNet:
+def train_classifier(dataset: Dataset, settings: ClassifierSettings, *, seed: int, folder: Path, device: str) -> CamNet:
     """Trains the image classifier on image-level labels; writes `history.csv` and `classifier.pt` into `folder`."""
     if len(dataset) < settings.batch_size:
         raise ValueError(f"{len(dataset)} training images are fewer than a batch of {settings.batch_size}")
@@ -129,7 +129,7 @@ def train_classifier(dataset: VocDataset, settings: ClassifierSettings, *, seed:
 
 
 def training_batches(
-    dataset: VocDataset, settings: ClassifierSettings, normalization, *, seed: int, epoch: int
+    dataset: Dataset, settings: ClassifierSettings, normalization, *, seed: int, epoch: int
 ) -> Iterator[Batch]:
     """An epoch's full batches (images [B, 3, s, s], labels [B, C]); the rest that fills no batch is left for other epochs."""
     order = np.random.default_rng([seed, epoch]).permutation(len(dataset))
@@ -152,7 +152,7 @@ def load_classifier(folder: Path, settings: ClassifierSettings, num_classes: int
     return net.to(device, memory_format=torch.channels_last).eval()
 
 
-def image_logits(net: CamNet, dataset: VocDataset) -> np.ndarray:
+def image_logits(net: CamNet, dataset: Dataset) -> np.ndarray:
     """Logits [N, C] of every image of a data set, each at its own size."""
     device = net.classifier.weight.device
     with torch.no_grad():

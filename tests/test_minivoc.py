@@ -10,7 +10,7 @@ from PIL import Image
 from ribstudy import datasets
 from ribstudy.config import DataSettings, MiniVocSettings
 from ribstudy.datasets import minivoc, voc12
-from ribstudy.datasets.voc12 import PALETTE, VOID, DataError
+from ribstudy.datasets.base import PALETTE, VOID, DataError
 
 SMALL = MiniVocSettings(num_train=12, num_train_aug=24, num_val=12, image_size=128, seed=5)
 

@@ -9,7 +9,8 @@ from PIL import Image
 
 from ribstudy import data_figures, datasets
 from ribstudy.config import DataSettings
-from ribstudy.datasets.voc12 import PALETTE, VOC_CLASSES, DataError, VocDataset, check
+from ribstudy.datasets.base import PALETTE, DataError
+from ribstudy.datasets.voc12 import VOC_CLASSES, VocDataset, check
 
 NAMES = {
     "train": ["2007_000001", "2007_000002"],

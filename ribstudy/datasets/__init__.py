@@ -6,9 +6,10 @@ from pathlib import Path
 from ribstudy import paths
 from ribstudy.config import DataSettings, digest
 from ribstudy.datasets import minivoc, voc12
-from ribstudy.datasets.voc12 import DataError, VocDataset
+from ribstudy.datasets.base import DataError, Dataset
+from ribstudy.datasets.voc12 import VocDataset
 
-__all__ = ["DataError", "VocDataset", "check", "class_names", "data_folder", "fingerprint", "open_dataset", "prepare"]
+__all__ = ["DataError", "Dataset", "check", "class_names", "data_folder", "fingerprint", "open_dataset", "prepare"]
 
 
 def class_names(settings: DataSettings) -> tuple[str, ...]:
@@ -48,7 +49,7 @@ def _prepare_minivoc(root: Path, settings: minivoc.MiniVocSettings) -> None:
         raise DataError(f"{root}: holds a MiniVOC with other settings ({present}); pass another data.root, or none")
 
 
-def open_dataset(settings: DataSettings, split: str) -> VocDataset:
+def open_dataset(settings: DataSettings, split: str) -> Dataset:
     """One split ("train", "val" or "train_aug"); MiniVOC is drawn before where it is not there yet."""
     return VocDataset(prepare(settings), split, class_names(settings))
 

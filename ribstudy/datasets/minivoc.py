@@ -22,7 +22,8 @@ from scipy import ndimage
 from skimage import data as skimage_data
 
 from ribstudy.config import MiniVocSettings
-from ribstudy.datasets.voc12 import FOLDERS, PALETTE, VOID, DataError
+from ribstudy.datasets.base import VOID, DataError, write_mask
+from ribstudy.datasets.voc12 import FOLDERS
 from ribstudy.progress import track
 
 VERSION = 1  # raised when the code changes what is drawn; part of the identity of the data
@@ -290,9 +291,7 @@ def _write_devkit(root: Path, settings: MiniVocSettings) -> None:
 
 def _write_scene(root: Path, name: str, scene: Scene) -> None:
     Image.fromarray(scene.picture).save(root / "JPEGImages" / f"{name}.jpg", quality=JPEG_QUALITY)
-    mask = Image.fromarray(scene.mask()).convert("P")
-    mask.putpalette(PALETTE.tobytes())
-    mask.save(root / "SegmentationClass" / f"{name}.png")
+    write_mask(root / "SegmentationClass" / f"{name}.png", scene.mask())
     tree = _annotation(name, scene)
     ElementTree.indent(tree)
     tree.write(root / "Annotations" / f"{name}.xml", encoding="utf-8")

@@ -7,7 +7,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from ribstudy.datasets.voc12 import VocDataset
+from ribstudy.datasets.base import Dataset
 
 Normalization = tuple[tuple[float, ...], tuple[float, ...]]
 
@@ -51,7 +51,7 @@ def random_crop_view(
 
 
 def crop_batch(
-    dataset: VocDataset,
+    dataset: Dataset,
     indices: Sequence[int],
     rngs: Iterable[np.random.Generator],
     *,

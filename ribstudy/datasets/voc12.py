@@ -9,16 +9,14 @@
 need not hold masks for it: the labels are enough to train on. So masks are demanded of train and val only.
 """
 
-import io
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
 from xml.etree import ElementTree
 
 import numpy as np
-from PIL import Image, UnidentifiedImageError
 
+from ribstudy.datasets.base import DataError, Dataset, open_jpeg, read_bytes, read_mask
 from ribstudy.progress import track
 
 VOC_CLASSES: tuple[str, ...] = (
@@ -26,27 +24,9 @@ VOC_CLASSES: tuple[str, ...] = (
     "diningtable", "dog", "horse", "motorbike", "person", "pottedplant", "sheep", "sofa", "train", "tvmonitor",
 )  # fmt: skip
 
-VOID = 255
 SPLITS = ("train", "val", "train_aug")
 SPLITS_WITH_MASKS = ("train", "val")
 FOLDERS = ("JPEGImages", "Annotations", "SegmentationClass", "ImageSets/Segmentation")
-
-
-def _voc_palette() -> np.ndarray:
-    """The devkit's colour map, uint8 [256, 3]: the bits of an index, three at a time, fill the colours from their top bits."""
-    index = np.arange(256)
-    palette = np.zeros((256, 3), np.uint8)
-    for level in range(8):
-        for channel in range(3):
-            palette[:, channel] |= (((index >> (3 * level + channel)) & 1) << (7 - level)).astype(np.uint8)
-    return palette
-
-
-PALETTE = _voc_palette()
-
-
-class DataError(ValueError):
-    """Something about the data on disk is wrong; the message names the file."""
 
 
 @dataclass(frozen=True)
@@ -60,8 +40,8 @@ class VocObject:
     occluded: bool = False
 
 
-class VocDataset:
-    """The images of one split. Everything is read from disk when asked for; nothing is kept but names and labels."""
+class VocDataset(Dataset):
+    """The images of one split of a devkit."""
 
     def __init__(self, root: Path, split: str, class_names: Sequence[str]):
         """Raises DataError where the folder, one of its parts or the split's list is missing or malformed."""
@@ -73,19 +53,11 @@ class VocDataset:
             raise DataError("; ".join(problems))
         self.names = read_names(self.root, split)
 
-    def __len__(self) -> int:
-        return len(self.names)
-
-    @cached_property
-    def labels(self) -> np.ndarray:
-        """Image-level labels, bool [N, C], in the order of `names`.
+    def label(self, name: str) -> np.ndarray:
+        """The image-level label of one image, bool [C].
 
         Every annotated object counts, also one marked "difficult", as in the reference code (IRN reads every name in the XML).
         """
-        return np.stack([self.label(name) for name in self.names])
-
-    def label(self, name: str) -> np.ndarray:
-        """The image-level label of one image, bool [C]."""
         label = np.zeros(len(self.class_names), bool)
         label[[item.class_index for item in self.objects(name)]] = True
         return label
@@ -94,12 +66,13 @@ class VocDataset:
         """The annotated objects of one image; DataError where there is none, or one of an unknown class."""
         return read_objects(self.root / "Annotations" / f"{name}.xml", self.class_names)
 
+    def num_objects(self, name: str) -> int:
+        return len(self.objects(name))
+
     def image(self, name: str) -> np.ndarray:
-        """RGB, uint8 [H, W, 3]."""
-        return np.asarray(open_picture(self.root / "JPEGImages" / f"{name}.jpg").convert("RGB"))
+        return np.asarray(open_jpeg(self.root / "JPEGImages" / f"{name}.jpg").convert("RGB"))
 
     def mask(self, name: str) -> np.ndarray:
-        """uint8 [H, W]: 0 background, 1..C classes, 255 void."""
         return read_mask(self.root / "SegmentationClass" / f"{name}.png", len(self.class_names))
 
 
@@ -128,7 +101,7 @@ def read_names(root: Path, split: str) -> list[str]:
 def read_objects(path: Path, class_names: Sequence[str]) -> list[VocObject]:
     """The objects of an annotation file."""
     try:
-        tree = ElementTree.fromstring(_read_bytes(path))
+        tree = ElementTree.fromstring(read_bytes(path))
     except ElementTree.ParseError as error:
         raise DataError(f"{path}: is not readable as XML ({error})") from None
     objects = [_parse_object(node, path=path, class_names=class_names) for node in tree.iter("object")]
@@ -147,50 +120,6 @@ def _parse_object(node: ElementTree.Element, *, path: Path, class_names: Sequenc
         raise DataError(f"{path}: the box of a {name} is missing or not four numbers") from None
     flags = {flag: (node.findtext(flag) or "0").strip() == "1" for flag in ("difficult", "truncated", "occluded")}
     return VocObject(tuple(class_names).index(name), box, **flags)
-
-
-def open_picture(path: Path, *, decode: bool = True) -> Image.Image:
-    """A JPEG; DataError where it is missing, empty, truncated or not readable. Without `decode` only its header is parsed."""
-    data = _read_bytes(path)
-    # A camera may pad a file behind its end-of-image marker; the coded pixels never contain the marker.
-    if b"\xff\xd9" not in data[-1024:]:
-        raise DataError(f"{path}: the JPEG is truncated (its end marker is missing)")
-    try:
-        with Image.open(io.BytesIO(data), formats=["JPEG"]) as picture:
-            if decode:
-                picture.load()
-            return picture
-    except UnidentifiedImageError:
-        raise DataError(f"{path}: is not a JPEG") from None
-    except OSError as error:
-        raise DataError(f"{path}: the JPEG is not readable ({error})") from None
-
-
-def read_mask(path: Path, num_classes: int) -> np.ndarray:
-    """Class indices, uint8 [H, W]."""
-    try:
-        with Image.open(io.BytesIO(_read_bytes(path)), formats=["PNG"]) as picture:
-            picture.load()
-    except UnidentifiedImageError:
-        raise DataError(f"{path}: is not a PNG") from None
-    except (OSError, SyntaxError) as error:  # Pillow reports a broken PNG chunk as SyntaxError
-        raise DataError(f"{path}: the PNG is not readable ({error})") from None
-    if picture.mode not in ("P", "L"):
-        raise DataError(f"{path}: a mask holds class indices (mode P or L), but this is a picture of mode {picture.mode}")
-    mask = np.asarray(picture)
-    unknown = sorted(set(np.unique(mask).tolist()) - set(range(num_classes + 1)) - {VOID})
-    if unknown:
-        raise DataError(f"{path}: holds {unknown}, but only 0 to {num_classes} and {VOID} are meant for {num_classes} classes")
-    return mask
-
-
-def _read_bytes(path: Path) -> bytes:
-    if not path.is_file():
-        raise DataError(f"{path}: is missing")
-    data = path.read_bytes()
-    if not data:
-        raise DataError(f"{path}: is empty (0 bytes)")
-    return data
 
 
 def check(root: Path, class_names: Sequence[str], splits: Iterable[str] = SPLITS, *, decode: bool = False) -> list[str]:
@@ -243,7 +172,7 @@ def _check_image(root: Path, name: str, *, class_names: Sequence[str], need_mask
     except DataError as error:
         problems.append(str(error))
     try:
-        picture_size = open_picture(picture_path, decode=decode).size
+        picture_size = open_jpeg(picture_path, decode=decode).size
     except DataError as error:
         problems.append(str(error))
     if need_mask or mask_path.exists():

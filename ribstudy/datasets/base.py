@@ -1,0 +1,115 @@
+"""What every data set of the study offers, and the pictures and masks that they all read the same way."""
+
+import io
+from abc import ABC, abstractmethod
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+from PIL import Image, UnidentifiedImageError
+
+VOID = 255  # of a mask: left out of every score
+
+
+def _voc_palette() -> np.ndarray:
+    """The devkit's colour map, uint8 [256, 3]: the bits of an index, three at a time, fill the colours from their top bits."""
+    index = np.arange(256)
+    palette = np.zeros((256, 3), np.uint8)
+    for level in range(8):
+        for channel in range(3):
+            palette[:, channel] |= (((index >> (3 * level + channel)) & 1) << (7 - level)).astype(np.uint8)
+    return palette
+
+
+PALETTE = _voc_palette()
+
+
+class DataError(ValueError):
+    """Something about the data on disk is wrong; the message names the file."""
+
+
+class Dataset(ABC):
+    """The images of one split. Everything is read from disk when asked for; nothing is kept but names and labels.
+
+    split: its name; names: of its images, unique, usable as file names; class_names: C of them.
+    """
+
+    split: str
+    names: list[str]
+    class_names: tuple[str, ...]
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    @cached_property
+    def labels(self) -> np.ndarray:
+        """Image-level labels, bool [N, C], in the order of `names`."""
+        return np.stack([self.label(name) for name in self.names])
+
+    @abstractmethod
+    def label(self, name: str) -> np.ndarray:
+        """The image-level label of one image, bool [C]."""
+
+    @abstractmethod
+    def num_objects(self, name: str) -> int | None:
+        """How many objects are annotated in one image; None where only classes are."""
+
+    @abstractmethod
+    def image(self, name: str) -> np.ndarray:
+        """RGB, uint8 [H, W, 3]."""
+
+    @abstractmethod
+    def mask(self, name: str) -> np.ndarray:
+        """uint8 [H, W]: 0 background, 1..C classes, 255 void."""
+
+
+def read_bytes(path: Path) -> bytes:
+    """A file's content; DataError where it is missing or empty."""
+    if not path.is_file():
+        raise DataError(f"{path}: is missing")
+    data = path.read_bytes()
+    if not data:
+        raise DataError(f"{path}: is empty (0 bytes)")
+    return data
+
+
+def open_jpeg(path: Path, *, decode: bool = True) -> Image.Image:
+    """A JPEG; DataError where it is missing, empty, truncated or not readable. Without `decode` only its header is parsed."""
+    data = read_bytes(path)
+    # A camera may pad a file behind its end-of-image marker; the coded pixels never contain the marker.
+    if b"\xff\xd9" not in data[-1024:]:
+        raise DataError(f"{path}: the JPEG is truncated (its end marker is missing)")
+    try:
+        with Image.open(io.BytesIO(data), formats=["JPEG"]) as picture:
+            if decode:
+                picture.load()
+            return picture
+    except UnidentifiedImageError:
+        raise DataError(f"{path}: is not a JPEG") from None
+    except OSError as error:
+        raise DataError(f"{path}: the JPEG is not readable ({error})") from None
+
+
+def read_mask(path: Path, num_classes: int) -> np.ndarray:
+    """Class indices, uint8 [H, W]."""
+    try:
+        with Image.open(io.BytesIO(read_bytes(path)), formats=["PNG"]) as picture:
+            picture.load()
+    except UnidentifiedImageError:
+        raise DataError(f"{path}: is not a PNG") from None
+    except (OSError, SyntaxError) as error:  # Pillow reports a broken PNG chunk as SyntaxError
+        raise DataError(f"{path}: the PNG is not readable ({error})") from None
+    if picture.mode not in ("P", "L"):
+        raise DataError(f"{path}: a mask holds class indices (mode P or L), but this is a picture of mode {picture.mode}")
+    mask = np.asarray(picture)
+    unknown = sorted(set(np.unique(mask).tolist()) - set(range(num_classes + 1)) - {VOID})
+    if unknown:
+        raise DataError(f"{path}: holds {unknown}, but only 0 to {num_classes} and {VOID} are meant for {num_classes} classes")
+    return mask
+
+
+def write_mask(path: Path, mask: np.ndarray) -> None:
+    """Writes class indices, uint8 [H, W], as a palette PNG in the devkit's colours."""
+    picture = Image.fromarray(mask).convert("P")
+    picture.putpalette(PALETTE.tobytes())
+    picture.save(path, format="PNG")
