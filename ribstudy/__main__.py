@@ -3,6 +3,7 @@
 import argparse
 import logging
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +35,10 @@ def _parser() -> argparse.ArgumentParser:
         if stage.units:
             command.add_argument("--shard", metavar="I/N", help="only the part I (from 0) of N equal parts of the units")
             command.add_argument("--processes", type=int, default=1, help="shards to run side by side here (default: 1)")
+        if name in ("classifier", "cam", "rib"):
+            command.add_argument(
+                "--workers", type=int, help="processes that decode images ahead (default: none on a CPU, else the free cores)"
+            )
         if name == "data":
             command.add_argument("action", nargs="?", choices=["check"], help="check: list all problems and draw nothing")
             command.add_argument("--decode", action="store_true", help="with check: decode every image in full")
@@ -62,10 +67,14 @@ def _add_look(commands: argparse._SubParsersAction) -> None:
 
 
 def _run(options: argparse.Namespace):
-    from ribstudy.stages import Run
+    from ribstudy.stages import Run, default_workers
     from ribstudy.store import Store
 
-    return Run(load_settings(options.preset, _overrides(options)), Store(options.results))
+    run = Run(load_settings(options.preset, _overrides(options)), Store(options.results))
+    workers = getattr(options, "workers", None)
+    if workers is not None and workers < 0:
+        raise ValueError(f"--workers {workers}: 0 or more is needed")
+    return replace(run, num_workers=default_workers(run.device) if workers is None else workers)
 
 
 def _overrides(options: argparse.Namespace) -> dict[str, Any]:
@@ -95,20 +104,29 @@ def _read_value(text: str) -> Any:
 
 
 def _run_stage(options: argparse.Namespace) -> int:
-    from ribstudy.stages import STAGES, Shard, execute
+    from ribstudy import launch
+    from ribstudy.stages import execute
 
     run = _run(options)
-    if STAGES[options.stage].units and options.processes < 1:
-        raise ValueError(f"--processes {options.processes}: at least 1 is needed")
-    if not STAGES[options.stage].units:
-        result = execute(options.stage, run)
-    else:
-        shard = Shard.parse(options.shard) if options.shard else None
-        if shard and options.processes > 1:
-            raise ValueError("--shard and --processes exclude each other")
-        result = execute(options.stage, run, shard=shard, processes=options.processes)
+    with launch.together():
+        result = execute(options.stage, run, shard=_shard(options), processes=getattr(options, "processes", 1))
     print(result.folder)
     return 0
+
+
+def _shard(options: argparse.Namespace):
+    """The part of the units that this process is asked for, by --shard or as one of several ranks; None: all."""
+    from ribstudy.stages import STAGES, Shard
+
+    if not STAGES[options.stage].units:
+        return None
+    given = Shard.parse(options.shard) if options.shard else None
+    launched = Shard.of_launch()
+    if options.processes < 1:
+        raise ValueError(f"--processes {options.processes}: at least 1 is needed")
+    if (given is not None) + (launched is not None) + (options.processes > 1) > 1:
+        raise ValueError("--shard, --processes and several ranks (torchrun, accelerate launch) exclude each other")
+    return given or launched
 
 
 def _check_data(options: argparse.Namespace) -> int:

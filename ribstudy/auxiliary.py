@@ -1,45 +1,141 @@
-"""The other images that each RIB step sees: images that share no class with the adapted one."""
+"""The other images that each RIB step sees: images that share no class with the adapted one.
 
-import itertools
+Everything drawn here depends on (seed, image name, step, place in the batch) alone: not on order, shards or workers.
+"""
+
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import numpy as np
+import torch
 from torch import Tensor
 
 from ribstudy.config import AuxiliarySettings
-from ribstudy.datasets import Dataset
+from ribstudy.datasets.base import DataError, Dataset
 from ribstudy.datasets.transforms import Normalization, crop_batch
+from ribstudy.models import CamNet
+
+ROWS_AT_ONCE = 1024  # of the product below, whose float32 rows are then packed into bits
+BANK_BATCH = 16
 
 
-def disjoint_pool(labels: np.ndarray, label: np.ndarray) -> np.ndarray:
-    """Indices of the images [N, C] that share no class with `label` [C]."""
-    return np.flatnonzero(~(labels.astype(bool) @ label.astype(bool)))
+class DisjointPools:
+    """For each target image the images of a set that share no class with it.
 
-
-def auxiliary_batches(
-    dataset: Dataset, name: str, label: np.ndarray, settings: AuxiliarySettings, normalization: Normalization, *, seed: int
-) -> Iterator[tuple[Tensor, Tensor]]:
-    """Endless batches (images [B, 3, s, s], labels [B, C]) for the image `name`; they depend on the seed and the name alone.
-
-    The pool is shuffled and gone through in order, again where it ends before the steps do (the reference code runs out).
-
-    Raises ValueError where a batch is wanted and no image without the image's classes exists.
+    One product of the target label sets that differ with the set's labels answers for all of them (the reference code scans
+    all labels for every image); it is kept as one bit for each pair.
     """
-    rng = np.random.default_rng([seed, zlib.crc32(name.encode())])
-    pool = disjoint_pool(dataset.labels, label)
-    if settings.batch_size and not len(pool):
-        raise ValueError(f"{name}: every image of {dataset.split} shares a class with it, so there are no auxiliary images")
-    order = rng.permutation(pool)
-    position = 0
-    while True:
-        chosen = order[np.arange(position, position + settings.batch_size) % max(len(order), 1)]
-        position += settings.batch_size
-        yield crop_batch(
-            dataset,
-            chosen,
-            itertools.repeat(rng),
-            long_side=settings.long_side,
-            crop_size=settings.crop_size,
-            normalization=normalization,
-        )
+
+    def __init__(self, labels: np.ndarray, targets: np.ndarray):
+        """labels: bool [N, C] of the set; targets: bool [M, C]."""
+        self._num_images = len(labels)
+        distinct, rows = np.unique(targets, axis=0, return_inverse=True)
+        self._row_of = rows.ravel()
+        columns = labels.T.astype(np.float32)
+        blocks = [distinct[start : start + ROWS_AT_ONCE].astype(np.float32) for start in range(0, len(distinct), ROWS_AT_ONCE)]
+        self._bits = np.concatenate([np.packbits(block @ columns == 0, axis=1) for block in blocks])
+
+    def of(self, target: int) -> np.ndarray:
+        """Indices of the images that share no class with a target, rising."""
+        return np.flatnonzero(np.unpackbits(self._bits[self._row_of[target]], count=self._num_images))
+
+    def without_any(self) -> np.ndarray:
+        """Indices of the targets with which every image shares a class."""
+        return np.flatnonzero(~self._bits.any(axis=1)[self._row_of])
+
+
+class AuxiliaryDraws:
+    """Which auxiliary images each image sees in each step: indices into a set of images, or places in a bank."""
+
+    def __init__(
+        self,
+        set_labels: np.ndarray,
+        names: Sequence[str],
+        labels: np.ndarray,
+        settings: AuxiliarySettings,
+        *,
+        num_steps: int,
+        seed: int,
+    ):
+        """set_labels: bool [N, C] of the images to draw from; labels: bool [M, C] of the images `names`.
+
+        Raises DataError where a batch is wanted and an image shares a class with every image of the set.
+        """
+        self._pools = DisjointPools(set_labels, labels)
+        self._place = {name: place for place, name in enumerate(names)}
+        self._num_steps = np.where(labels.any(axis=1), num_steps, 0)  # an image without a class is not adapted
+        self._batch_size, self._seed = settings.batch_size, seed
+        lacking = [place for place in self._pools.without_any() if labels[place].any()]
+        if settings.batch_size and lacking:
+            raise DataError(
+                f"{len(lacking)} of {len(names)} images, such as {names[lacking[0]]}, share a class with every image that "
+                "auxiliary images are drawn from; add images of other classes or of none, or adapt without auxiliary images: "
+                "--set auxiliary.batch_size=0"
+            )
+
+    def num_steps(self, name: str) -> int:
+        """How many batches an image can ask for."""
+        return int(self._num_steps[self._place[name]])
+
+    def of(self, name: str, step: int) -> np.ndarray:
+        """The indices [B] of one step: the image's pool is shuffled, gone through, and again from its start where it ends."""
+        if not self._batch_size:
+            return np.zeros(0, dtype=np.int64)
+        pool = self._pools.of(self._place[name])
+        order = np.random.default_rng([self._seed, zlib.crc32(name.encode())]).permutation(pool)
+        return order[np.arange(step * self._batch_size, (step + 1) * self._batch_size) % len(pool)]
+
+
+def auxiliary_batch(
+    dataset: Dataset,
+    chosen: np.ndarray,
+    name: str,
+    step: int,
+    settings: AuxiliarySettings,
+    normalization: Normalization,
+    *,
+    seed: int,
+) -> tuple[Tensor, Tensor]:
+    """The images `chosen` for a step of the image `name`, cropped at random: images [B, 3, s, s] and labels [B, C]."""
+    key = [seed, zlib.crc32(name.encode()), step]
+    rngs = [np.random.default_rng([*key, place]) for place in range(len(chosen))]
+    return crop_batch(
+        dataset, chosen, rngs, long_side=settings.long_side, crop_size=settings.crop_size, normalization=normalization
+    )
+
+
+class FeatureBank:
+    """Crops of the training images whose frozen features are computed once and kept on the device.
+
+    With it a step decodes no image and runs no frozen layer for its auxiliary images. The price: what is drawn from is a fixed
+    set of `settings.bank` crops, and memory: a 512-pixel crop of ResNet-50 takes 8 MiB in float32.
+    """
+
+    def __init__(self, net: CamNet, dataset: Dataset, settings: AuxiliarySettings, *, seed: int):
+        """Takes the images in a shuffled order, again from the start where the bank is larger than the set."""
+        order = np.random.default_rng(seed).permutation(len(dataset))
+        self.chosen = order[np.arange(settings.bank) % len(order)]
+        self.labels = dataset.labels[self.chosen]  # bool [bank, C]
+        self._features = torch.cat(list(self._compute(net, dataset, settings, seed)))
+
+    def _compute(self, net: CamNet, dataset: Dataset, settings: AuxiliarySettings, seed: int) -> Iterator[Tensor]:
+        device = net.classifier.weight.device
+        for start in range(0, len(self.chosen), BANK_BATCH):
+            places = range(start, min(start + BANK_BATCH, len(self.chosen)))
+            rngs = [np.random.default_rng([seed, place]) for place in places]
+            crops, _ = crop_batch(
+                dataset,
+                self.chosen[list(places)],
+                rngs,
+                long_side=settings.long_side,
+                crop_size=settings.crop_size,
+                normalization=net.normalization,
+            )
+            yield net.features(crops.to(device))
+
+    def batches(self, draws: AuxiliaryDraws, name: str) -> Iterator[tuple[Tensor, Tensor]]:
+        """The batches of the image `name`, step by step: features [B, c, h, w] and labels [B, C]."""
+        for step in range(draws.num_steps(name)):
+            places = draws.of(name, step)
+            features = self._features[torch.from_numpy(places).to(self._features.device)]
+            yield features, torch.from_numpy(self.labels[places].astype(np.float32))

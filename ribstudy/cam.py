@@ -13,7 +13,6 @@ import torch
 from torch import Tensor
 from torch.nn.functional import interpolate
 
-from ribstudy.datasets.transforms import views
 from ribstudy.models import CamNet
 
 EPSILON = 1e-5  # in the normalisation by the maximum (reference code)
@@ -48,16 +47,17 @@ def seed_maps(maps: Iterable[Tensor | np.ndarray], size: tuple[int, int], *, str
     return normalize_by_maximum(resize_sum([torch.as_tensor(m) for m in maps], size, stride=stride))
 
 
-def cam_unit(net: CamNet, image: np.ndarray, label: np.ndarray, scales: Sequence[float]) -> dict[str, np.ndarray]:
-    """What the stage `cam` stores of an image: `keys` (classes in the image), `size`, and per scale the maps of those classes.
+def cam_unit(net: CamNet, views: Sequence[Tensor], label: np.ndarray, size: tuple[int, int]) -> dict[str, np.ndarray]:
+    """What the stage `cam` stores of an image of `size` (H, W): `keys` (its classes), `size`, and the maps of those classes.
 
-    `maps_<i>` [n, h, w] are merged and not negative, `signed_<i>` [n, h, w] are those of the plain view before the ReLU.
+    views: per scale [2, 3, h_s, w_s], the image and its mirror. `maps_<i>` [n, h, w] are merged and not negative,
+    `signed_<i>` [n, h, w] are those of the plain view before the ReLU.
     """
     keys = np.flatnonzero(label)
     device = net.classifier.weight.device
-    arrays = {"keys": keys, "size": np.array(image.shape[:2])}
+    arrays = {"keys": keys, "size": np.array(size)}
     with torch.no_grad():
-        for index, view in enumerate(views(image, scales, net.normalization)):
+        for index, view in enumerate(views):
             signed = net(view.to(device))
             arrays[f"maps_{index}"] = merge_mirrored(signed)[keys].cpu().numpy()
             arrays[f"signed_{index}"] = signed[0, keys].cpu().numpy()

@@ -134,6 +134,9 @@ class RibSettings(Section):
     gndrp_classes: Count | None = Field(
         None, description="the first so many classes get GNDRP, the others GAP; None: all (code on COCO: 20 of 80)"
     )
+    empty_region: Literal["skip", "pool"] = Field(
+        "skip", description="of a labelled map that is negative everywhere: no logit and no gradient (code), or pool all of it"
+    )
     margin: Positive = Field(600.0, description="m; code: of the summed logits of the own views, paper: of each logit")
     margin_mode: Literal["stop", "clamp"] = Field("stop", description="end the loop at the margin (code), or min(m, y) (paper)")
     spread_threshold: Share = Field(0.3, description="a position of a max-normalised map above this counts as covered (code)")

@@ -1,6 +1,14 @@
-"""How well stored maps find the objects: over all thresholds, image by image, and from the peak of the map outwards."""
+"""How well stored maps find the objects: over all thresholds, image by image, and from the peak of the map outwards.
 
-from collections.abc import Mapping, Sequence
+Every function makes one pass over the images, reads each when its turn comes, and keeps sums only, so that memory does not
+depend on how many there are. The passes run side by side in `processes` processes; what they return does not depend on that.
+"""
+
+import contextlib
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial, reduce
+from typing import TypeVar
 
 import numpy as np
 import pandas as pd
@@ -14,37 +22,137 @@ from ribstudy.metrics import (
     Sweep,
     bootstrap_comparison,
     coverage_by_distance,
+    mean_scores,
+    miou,
     threshold_sweep,
 )
+from ribstudy.parallel import run_tasks
+from ribstudy.progress import track
+from ribstudy.store import Result
 
-Units = Mapping[str, dict[str, np.ndarray]]  # image name -> what a stage stored of it
+Unit = dict[str, np.ndarray]  # what a stage stored of an image
+Units = Mapping[str, Unit]  # by image name
+Part = TypeVar("Part")
 
 DISTANCE_EDGES = np.linspace(0, 1.25, 11)  # in units of the object's size; the last bin is open
+NUM_CHUNKS = 100  # of a pass over the images
+GROUPS_PER_CHUNK = 10  # so a sweep has at most 1,000 groups
+WORTH_PROCESSES = 200  # fewer images are scored before other processes have started
 
 
-def sweep_units(dataset: Dataset, units: Units, *, steps: int | None = None) -> Sweep:
-    """The threshold sweep of every stored image against its mask; RIB's maps summed over the first `steps` (None: all)."""
-    num_classes = len(dataset.class_names) + 1
-    counts = [
-        threshold_sweep(stored_seed_maps(unit, steps=steps), unit["keys"], dataset.mask(name), num_classes=num_classes)
-        for name, unit in units.items()
-    ]
-    return Sweep(tuple(units), np.stack(counts), DEFAULT_THRESHOLDS)
+class StoredUnits(Mapping[str, Unit]):
+    """The units of a stage's result, read from their files each time they are asked for; none is kept."""
+
+    def __init__(self, result: Result, names: Sequence[str]):
+        self.result = result
+        self.names = dict.fromkeys(names)
+
+    def __getitem__(self, name: str) -> Unit:
+        if name not in self.names:
+            raise KeyError(name)
+        return self.result.read_unit(name)
+
+    def __contains__(self, name: object) -> bool:
+        return name in self.names
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.names)
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+
+def scored_names(dataset: Dataset, units: Units) -> list[str]:
+    """The stored images that have a mask, in order; ValueError where there is none."""
+    with_mask = set(dataset.masked_names)
+    names = [name for name in units if name in with_mask]
+    if not names:
+        raise ValueError(f"split {dataset.split}: none of the {len(units)} images that have maps has a mask to score them with")
+    return names
+
+
+def sweep_units(dataset: Dataset, units: Units, *, steps: int | None = None, processes: int = 1) -> Sweep:
+    """The threshold sweep of the stored images that have a mask; RIB's maps summed over the first `steps` (None: all).
+
+    Up to 1,000 images each is a group of its own. Of more, those whose positions in the list differ by 1,000 form a group:
+    1,000 groups of the same size, but for one image, with neighbours in the list (such as the frames of a film) in
+    different ones.
+    """
+    names = scored_names(dataset, units)
+    sweeps = list(_in_chunks(partial(_sweep_chunk, dataset, units, steps), names, processes))
+    counts, blank, image_scores, has_class = (
+        _interleaved([getattr(sweep, part) for sweep in sweeps]) for part in ("counts", "blank", "image_scores", "has_class")
+    )
+    return Sweep(tuple(names), counts, blank, image_scores, has_class, DEFAULT_THRESHOLDS)
+
+
+def _sweep_chunk(dataset: Dataset, units: Units, steps: int | None, names: list[str]) -> Sweep:
+    num_groups, num_thresholds = min(len(names), GROUPS_PER_CHUNK), len(DEFAULT_THRESHOLDS)
+    counts = np.zeros((num_groups, num_thresholds, 3, len(dataset.class_names) + 1), dtype=np.int64)
+    blank = np.zeros_like(counts[:, 0])
+    image_scores = np.zeros((len(names), num_thresholds), dtype=np.float32)
+    has_class = np.zeros(len(names), dtype=bool)
+    for place, name in enumerate(names):
+        with _naming(name):
+            unit = units[name]
+            of_image = _counts(dataset, unit, dataset.mask(name), steps=steps)
+        group = place % GROUPS_PER_CHUNK
+        counts[group] += of_image
+        image_scores[place] = miou(of_image)
+        has_class[place] = len(unit["keys"]) > 0
+        if not has_class[place]:
+            blank[group] += of_image[0]
+    return Sweep(tuple(names), counts, blank, image_scores, has_class, DEFAULT_THRESHOLDS)
+
+
+def _counts(
+    dataset: Dataset, unit: Unit, truth: np.ndarray, *, steps: int | None, thresholds: np.ndarray = DEFAULT_THRESHOLDS
+) -> np.ndarray:
+    """`threshold_sweep` of a stored image, [T, 3, C+1]."""
+    maps, num_classes = stored_seed_maps(unit, steps=steps), len(dataset.class_names) + 1
+    return threshold_sweep(maps, unit["keys"], truth, num_classes=num_classes, thresholds=thresholds)
 
 
 def compare(first: Sweep, second: Sweep, *, at: tuple[int, int] | None = None) -> Comparison:
     """Two sweeps of the same images, at one threshold index each, or (None) at the best one of each on these images."""
     if first.names != second.names:
         raise ValueError("the two sweeps are not of the same images")
-    if at is None:
-        return bootstrap_comparison(first.counts, second.counts)
-    return bootstrap_comparison(first.counts[:, at[0]], second.counts[:, at[1]])
+    counts = (first.counts, second.counts) if at is None else (first.counts[:, at[0]], second.counts[:, at[1]])
+    return bootstrap_comparison(*counts, num_images=len(first.names))
+
+
+def comparisons(first: Sweep, second: Sweep, *, at: tuple[int, int]) -> dict[str, Comparison]:
+    """Two sweeps compared at thresholds from other images (`compared`) and at the best ones of these (`best`).
+
+    Where some images have no class there is a third, `labelled`: of the others alone, at the thresholds from other images.
+    """
+    found = {"compared": compare(first, second, at=at), "best": compare(first, second)}
+    if not first.has_class.all():
+        found["labelled"] = compare(first.labelled(), second.labelled(), at=at)
+    return found
 
 
 def summary(sweep: Sweep, index: int) -> dict[str, float]:
     """mIoU, precision, recall, over- and under-activation at a threshold: means over the classes that have a value."""
-    scores = {name: float(np.nanmean(values[index])) for name, values in sweep.scores().items()}
-    return {"miou": scores.pop("iou"), **scores}
+    return mean_scores(sweep.counts[:, index].sum(axis=0))
+
+
+def score_table(sweep: Sweep, threshold: int) -> pd.DataFrame:
+    """`summary` at a threshold index from other images and at the best one, also of the images with a class where some have none."""
+    sweeps = {"": sweep}
+    if not sweep.has_class.all():
+        sweeps[", images with a class"] = sweep.labelled()
+    rows = {}
+    for images, part in sweeps.items():
+        rows[f"threshold from val{images}"] = summary(part, threshold)
+        rows[f"best threshold (field's protocol){images}"] = summary(part, part.best())
+    return pd.DataFrame(rows).T
+
+
+def extremes(values: np.ndarray, count: int) -> list[int]:
+    """Indices of the `count` largest values, falling, and behind them of the `count` smallest, rising; nan is left out."""
+    order = [index for index in np.argsort(values) if not np.isnan(values[index])]
+    return [*order[::-1][:count], *order[:count]]
 
 
 def average_precision(labels: np.ndarray, logits: np.ndarray, class_names: Sequence[str]) -> pd.Series:
@@ -53,28 +161,7 @@ def average_precision(labels: np.ndarray, logits: np.ndarray, class_names: Seque
     return pd.Series(values, index=list(class_names), name="average precision")
 
 
-def coverage_curves(dataset: Dataset, cam: Units, predicted: Mapping[str, Mapping[str, np.ndarray]]) -> dict[str, np.ndarray]:
-    """Share of an object's pixels that are found, by their distance from the peak of its CAM.
-
-    Each class of each image counts as one object. `predicted` holds for each method and image name the predicted mask [H, W]
-    (0 background, k + 1 class k). The peak is the CAM's for all methods, so that the curves share their distances.
-
-    Returns:
-        method -> share [len(DISTANCE_EDGES)], nan where no object reaches that far.
-    """
-    totals = {method: np.zeros((2, len(DISTANCE_EDGES)), dtype=np.int64) for method in predicted}
-    for name, unit in cam.items():
-        maps, truth = stored_seed_maps(unit), dataset.mask(name)
-        for class_map, key in zip(maps, unit["keys"], strict=True):
-            peak = np.unravel_index(class_map.argmax(), class_map.shape)
-            region = truth == key + 1
-            for method, masks in predicted.items():
-                totals[method] += np.stack(coverage_by_distance(region, masks[name] == key + 1, peak, DISTANCE_EDGES))
-    with np.errstate(invalid="ignore"):
-        return {method: covered / everything for method, (covered, everything) in totals.items()}
-
-
-def predicted_mask(unit: dict[str, np.ndarray], threshold: float, *, steps: int | None = None) -> np.ndarray:
+def predicted_mask(unit: Unit, threshold: float, *, steps: int | None = None) -> np.ndarray:
     """The seed of a stored image, int64 [H, W]: k + 1 where class k has the largest map and is above the threshold, else 0."""
     maps = stored_seed_maps(unit, steps=steps)
     if not len(maps):
@@ -82,26 +169,132 @@ def predicted_mask(unit: dict[str, np.ndarray], threshold: float, *, steps: int 
     return np.where(maps.max(axis=0) > threshold, unit["keys"][maps.argmax(axis=0)] + 1, 0)
 
 
-def background_share(dataset: Dataset, predicted: Mapping[str, np.ndarray]) -> float:
-    """Share of the true background's pixels that the predicted masks (image name -> [H, W]) paint as some object."""
-    painted = background = 0
-    for name, mask in predicted.items():
-        true_background = dataset.mask(name) == 0
-        painted += int((mask[true_background] > 0).sum())
-        background += int(true_background.sum())
-    return painted / background
+@dataclass(frozen=True)
+class Coverage:
+    """What predicted masks cover, by method.
+
+    objects: share of the objects' pixels that are found, [len(DISTANCE_EDGES)] by their distance from the peak of their CAM;
+        nan where no object reaches that far.
+    background: share of the true background's pixels that are painted as some object.
+    """
+
+    objects: dict[str, np.ndarray]
+    background: dict[str, float]
 
 
-def num_steps(units: Units) -> int:
-    """How many maps the longest adaptation summed."""
-    return max(len(unit["iterates_0"]) for unit in units.values() if len(unit["keys"]))
+def coverage(dataset: Dataset, units: Mapping[str, Units], thresholds: Mapping[str, float], *, processes: int = 1) -> Coverage:
+    """What the masks of each method cover, predicted from its units at its threshold; one of the methods is "CAM".
+
+    Each class of each image counts as one object. The peak is the CAM's for all methods, so that they share the distances.
+    """
+    names = scored_names(dataset, units["CAM"])
+    parts = list(_in_chunks(partial(_coverage_chunk, dataset, units, thresholds), names, processes))
+    found, painted = (sum(totals) for totals in zip(*parts, strict=True))
+    with np.errstate(invalid="ignore"):
+        objects, background = found[:, 0] / found[:, 1], painted[:, 0] / painted[:, 1]
+    return Coverage(dict(zip(units, objects, strict=True)), dict(zip(units, background, strict=True)))
 
 
-def steps_table(dataset: Dataset, units: Units, *, threshold: int | None = None) -> pd.DataFrame:
+def _coverage_chunk(
+    dataset: Dataset, units: Mapping[str, Units], thresholds: Mapping[str, float], names: list[str]
+) -> tuple[np.ndarray, np.ndarray]:
+    """Covered and all pixels of the objects, int64 [methods, 2, bins], and of the background, int64 [methods, 2]."""
+    found = np.zeros((len(units), 2, len(DISTANCE_EDGES)), dtype=np.int64)
+    painted = np.zeros((len(units), 2), dtype=np.int64)
+    for name in names:
+        with _naming(name):
+            truth = dataset.mask(name)
+            of_image = {method: stored[name] for method, stored in units.items()}
+            masks = [predicted_mask(unit, thresholds[method]) for method, unit in of_image.items()]
+            found += _found(of_image["CAM"], truth, masks)
+            background = truth == 0
+            painted += [[(mask[background] > 0).sum(), background.sum()] for mask in masks]
+    return found, painted
+
+
+def _found(cam: Unit, truth: np.ndarray, masks: list[np.ndarray]) -> np.ndarray:
+    """Covered and all pixels of an image's objects by their distance from the peak of their CAM, int64 [masks, 2, bins]."""
+    found = np.zeros((len(masks), 2, len(DISTANCE_EDGES)), dtype=np.int64)
+    for class_map, key in zip(stored_seed_maps(cam), cam["keys"], strict=True):
+        peak = np.unravel_index(class_map.argmax(), class_map.shape)
+        found += [coverage_by_distance(truth == key + 1, mask == key + 1, peak, DISTANCE_EDGES) for mask in masks]
+    return found
+
+
+def num_steps(unit: Unit) -> int:
+    """How many maps an image's adaptation summed; 1 for an image without a class."""
+    return len(unit["iterates_0"]) if len(unit["keys"]) else 1
+
+
+def steps_table(dataset: Dataset, units: Units, *, threshold: int | None = None, processes: int = 1) -> pd.DataFrame:
     """Scores of RIB's maps summed over the first 1, 2, ... steps, at one threshold index or (None) at each sum's best."""
+    thresholds = DEFAULT_THRESHOLDS if threshold is None else DEFAULT_THRESHOLDS[[threshold]]
+    names = scored_names(dataset, units)
     rows = []
-    for steps in range(1, num_steps(units) + 1):
-        sweep = sweep_units(dataset, units, steps=steps)
-        index = sweep.best() if threshold is None else threshold
-        rows.append({"steps": steps, "threshold": sweep.thresholds[index], **summary(sweep, index)})
+    totals = reduce(_add_steps, _in_chunks(partial(_steps_chunk, dataset, units, thresholds), names, processes))
+    for steps, counts in enumerate(totals, start=1):
+        best = int(miou(counts).argmax())
+        rows.append({"steps": steps, "threshold": thresholds[best], **mean_scores(counts[best])})
     return pd.DataFrame(rows)
+
+
+def _steps_chunk(dataset: Dataset, units: Units, thresholds: np.ndarray, names: list[str]) -> np.ndarray:
+    """The images' counts after each step, [steps, T, 3, C+1]."""
+    return reduce(_add_steps, (_steps_of_image(dataset, units, thresholds, name) for name in names))
+
+
+def _steps_of_image(dataset: Dataset, units: Units, thresholds: np.ndarray, name: str) -> np.ndarray:
+    with _naming(name):
+        unit, truth = units[name], dataset.mask(name)
+        steps = range(1, num_steps(unit) + 1)
+        return np.stack([_counts(dataset, unit, truth, steps=step, thresholds=thresholds) for step in steps])
+
+
+def _add_steps(first: np.ndarray, second: np.ndarray) -> np.ndarray:
+    """Counts by step, added; those that end earlier stay as they are after their last step."""
+    shorter, longer = sorted((first, second), key=len)
+    missing = len(longer) - len(shorter)
+    return longer + np.concatenate([shorter, np.repeat(shorter[-1:], missing, axis=0)])
+
+
+def endings(units: Units, *, processes: int = 1) -> pd.DataFrame:
+    """How RIB's adaptations ended: `stopped_by`, `first_score`, `last_score`, a row for each image that has a class."""
+    rows = {}
+    for part in _in_chunks(partial(_endings_chunk, units), list(units), processes):
+        rows |= part
+    in_order = {name: rows[name] for name in units if name in rows}
+    return pd.DataFrame.from_dict(in_order, orient="index", columns=["stopped_by", "first_score", "last_score"])
+
+
+def _endings_chunk(units: Units, names: list[str]) -> dict[str, tuple[str, float, float]]:
+    rows = {}
+    for name in names:
+        unit = units[name]
+        if len(unit["keys"]):
+            rows[name] = (str(unit["stopped_by"]), unit["scores"][0], unit["scores"][-1])
+    return rows
+
+
+def _in_chunks(work: Callable[[list[str]], Part], names: list[str], processes: int) -> Iterator[Part]:
+    """work(chunk) of every chunk of the images: chunk i holds those at i, i + 100, i + 200, ..."""
+    chunks = [names[place::NUM_CHUNKS] for place in range(min(NUM_CHUNKS, len(names)))]
+    parts = run_tasks(work, chunks, processes=processes if len(names) >= WORTH_PROCESSES else 1)
+    return (part for _, part in zip(track(chunks, "scores"), parts, strict=True))
+
+
+def _interleaved(parts: list[np.ndarray]) -> np.ndarray:
+    """The rows of all chunks in one array, in the order of the images: one of each chunk in turn."""
+    rows = np.empty((sum(map(len, parts)), *parts[0].shape[1:]), dtype=parts[0].dtype)
+    for place, part in enumerate(parts):
+        rows[place :: len(parts)] = part
+    return rows
+
+
+@contextlib.contextmanager
+def _naming(name: str) -> Iterator[None]:
+    """Adds the image's name to what goes wrong with it."""
+    try:
+        yield
+    except Exception as error:
+        error.add_note(f"image {name}")
+        raise

@@ -20,7 +20,7 @@ from skimage.transform import resize
 from ribstudy.cam import stored_seed_maps
 from ribstudy.datasets.base import PALETTE, VOID
 from ribstudy.evaluation import DISTANCE_EDGES, Units, num_steps
-from ribstudy.metrics import Estimate, Sweep
+from ribstudy.metrics import Estimate, Sweep, class_mean
 
 COLORS = {"CAM": "#0072B2", "RIB": "#D55E00", "RIB as written": "#009E73", "chosen on val": "#333333"}
 MAP_COLORS = "inferno"
@@ -101,12 +101,13 @@ def slider(frames: Sequence[Figure], labels: Sequence[str], *, alt: str) -> HTML
 
 
 def growth_slider(images: Mapping[str, np.ndarray], units: Units, class_names: Sequence[str]) -> HTML:
-    """RIB's summed map of the first class of each image, after each step."""
-    steps = range(1, num_steps(units) + 1)
-    titles = {name: class_names[units[name]["keys"][0]] for name in images}
+    """RIB's summed map of the first class of each image, after each step; every image has a class."""
+    shown = {name: units[name] for name in images}
+    steps = range(1, max(map(num_steps, shown.values())) + 1)
+    titles = {name: class_names[unit["keys"][0]] for name, unit in shown.items()}
     frames = [
         gallery(
-            [[Panel(titles[name], image, map=stored_seed_maps(units[name], steps=step)[0]) for name, image in images.items()]],
+            [[Panel(titles[name], image, map=stored_seed_maps(shown[name], steps=step)[0]) for name, image in images.items()]],
             title="The plain CAM" if step == 1 else f"Sum of the first {step} maps",
         )
         for step in steps
@@ -130,19 +131,21 @@ def diverging(signed: np.ndarray, size: tuple[int, int]) -> np.ndarray:
 
 def comparison_table(rows: Sequence[dict]) -> pd.DataFrame:
     """mIoU of CAM and RIB and their difference with its interval, a row for each seed and method (`note_comparisons`)."""
-    return pd.DataFrame(
-        [
-            {
-                "seed": row["seed"],
-                "method": row["method"],
-                "CAM": f"{row['compared'].first.value:.3f}",
-                "method's mIoU": f"{row['compared'].second.value:.3f}",
-                "difference (95 %)": _with_interval(row["compared"].difference),
-                "best threshold: difference (95 %)": _with_interval(row["best"].difference),
-            }
-            for row in rows
-        ]
-    ).set_index(["seed", "method"])
+    return pd.DataFrame(map(_comparison_row, rows)).set_index(["seed", "method"])
+
+
+def _comparison_row(row: dict) -> dict:
+    shown = {
+        "seed": row["seed"],
+        "method": row["method"],
+        "CAM": f"{row['compared'].first.value:.3f}",
+        "method's mIoU": f"{row['compared'].second.value:.3f}",
+        "difference (95 %)": _with_interval(row["compared"].difference),
+        "best threshold: difference (95 %)": _with_interval(row["best"].difference),
+    }
+    if "labelled" in row:
+        shown["images with a class: difference (95 %)"] = _with_interval(row["labelled"].difference)
+    return shown
 
 
 def _with_interval(estimate: Estimate) -> str:
@@ -183,8 +186,7 @@ def threshold_curves(sweeps: Mapping[str, Sweep], chosen: Mapping[str, int], *, 
 def trade_off(sweep: Sweep, chosen: int) -> Figure:
     """Mean precision, recall, over- and under-activation over the threshold."""
     figure, axis = plt.subplots()
-    with np.errstate(invalid="ignore"):
-        scores = {name: _nanmean(values) for name, values in sweep.scores().items()}
+    scores = {name: class_mean(values) for name, values in sweep.scores().items()}
     for name, style in (("precision", "-"), ("recall", "-"), ("over", "--"), ("under", "--")):
         label = f"{name}-activation" if style == "--" else name
         axis.plot(sweep.thresholds, scores[name], label=label, linestyle=style)
@@ -193,12 +195,6 @@ def trade_off(sweep: Sweep, chosen: int) -> Figure:
     axis.set_ylim(0, 1)
     figure.legend(loc="outside lower center", ncols=2)
     return figure
-
-
-def _nanmean(values: np.ndarray) -> np.ndarray:
-    """Row means without nan; nan for a row of nothing else."""
-    known = ~np.isnan(values)
-    return np.where(known.any(axis=1), np.nansum(values, axis=1) / np.maximum(known.sum(axis=1), 1), np.nan)
 
 
 def steps_curves(table: pd.DataFrame, *, cam_miou: float, title: str) -> Figure:
@@ -240,11 +236,13 @@ def coverage(curves: Mapping[str, np.ndarray]) -> Figure:
     return figure
 
 
-def image_differences(names: Sequence[str], first: np.ndarray, second: np.ndarray) -> Figure:
-    """Each image's mIoU under two methods, as the sorted difference."""
-    difference = np.sort(second - first)
+def image_differences(first: np.ndarray, second: np.ndarray) -> Figure:
+    """Each image's mIoU under two methods [N], as the sorted difference; an image where it is nan is left out."""
+    difference = second - first
+    difference = np.sort(difference[~np.isnan(difference)])
     figure, axis = plt.subplots(figsize=(WIDTH, 3.2))
-    axis.bar(np.arange(len(names)), difference, color=np.where(difference < 0, COLORS["CAM"], COLORS["RIB"]), width=0.9)
+    axis.stairs(difference.clip(max=0), fill=True, color=COLORS["CAM"])
+    axis.stairs(difference.clip(min=0), fill=True, color=COLORS["RIB"])
     axis.axhline(0, color="#333333", linewidth=0.8)
     axis.set(title="RIB less CAM, image by image", xlabel="images, sorted", ylabel="difference in mIoU", xticks=[])
     return figure

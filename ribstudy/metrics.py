@@ -1,15 +1,18 @@
 """Agreement of predicted and true masks: confusion matrix, all background thresholds in one pass, and what images say together.
 
-Shapes: C classes and the background as class 0; T thresholds; N images; H x W pixels. Truth 255 is left out everywhere.
+Shapes: C classes and the background as class 0; T thresholds; N images in G groups; H x W pixels. Truth 255 is left out
+everywhere.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import compress
 
 import numpy as np
 
 IGNORED = 255
 DEFAULT_THRESHOLDS = np.arange(0, 100) / 100
+DRAWS_AT_ONCE = 100  # bootstrap samples whose counts are in memory together
 
 
 class ConfusionMatrix:
@@ -38,8 +41,7 @@ class ConfusionMatrix:
     def summary(self) -> dict[str, float]:
         """mIoU, mean precision and mean recall over the classes that occur in truth or prediction, and pixel accuracy."""
         hits = np.diag(self.counts)
-        scores = class_scores(np.stack([hits, self.counts.sum(axis=0), self.counts.sum(axis=1)]))
-        means = {f"m{name}" if name == "iou" else name: float(np.nanmean(values)) for name, values in scores.items()}
+        means = mean_scores(np.stack([hits, self.counts.sum(axis=0), self.counts.sum(axis=1)]))
         return {**means, "accuracy": float(hits.sum() / max(self.counts.sum(), 1))}
 
 
@@ -62,9 +64,21 @@ def class_scores(counts: np.ndarray) -> dict[str, np.ndarray]:
         }
 
 
+def class_mean(values: np.ndarray) -> np.ndarray:
+    """[..., C+1] -> [...], the mean over the classes that have a value; nan where none has (an image that is all void)."""
+    known = ~np.isnan(values)
+    return np.where(known.any(axis=-1), np.nansum(values, axis=-1) / np.maximum(known.sum(axis=-1), 1), np.nan)
+
+
+def mean_scores(counts: np.ndarray) -> dict[str, float]:
+    """Pixel counts [3, C+1] -> mIoU, over and under activation, precision and recall: means over the classes with a value."""
+    scores = {name: float(class_mean(values)) for name, values in class_scores(counts).items()}
+    return {"miou": scores.pop("iou"), **scores}
+
+
 def miou(counts: np.ndarray) -> np.ndarray:
     """[..., 3, C+1] pixel counts -> [...], the mean IoU over the classes that occur in truth or prediction."""
-    return np.nanmean(class_scores(counts)["iou"], axis=-1)
+    return class_mean(class_scores(counts)["iou"])
 
 
 def threshold_sweep(
@@ -120,10 +134,21 @@ def _foreground_counts(classes: np.ndarray, level: np.ndarray, num_classes: int,
 
 @dataclass(frozen=True)
 class Sweep:
-    """The sweeps of a set of images. counts [N, T, 3, C+1] as `threshold_sweep` gives them; thresholds [T]."""
+    """The sweeps of a set of images, in memory that hardly grows with their number.
+
+    names: of the N images.
+    counts: [G, T, 3, C+1], as `threshold_sweep` gives them, summed over each group of images.
+    blank: [G, 3, C+1], the part of `counts` that comes from images without a class; nothing is predicted in those.
+    image_scores: [N, T], each image's mean IoU over the classes that occur in its truth or prediction.
+    has_class: bool [N].
+    thresholds: [T].
+    """
 
     names: tuple[str, ...]
     counts: np.ndarray
+    blank: np.ndarray
+    image_scores: np.ndarray
+    has_class: np.ndarray
     thresholds: np.ndarray
 
     def scores(self) -> dict[str, np.ndarray]:
@@ -138,9 +163,20 @@ class Sweep:
         """Index of the threshold with the best mIoU on these images."""
         return int(self.miou().argmax())
 
-    def image_miou(self, index: int) -> np.ndarray:
-        """[N]: at one threshold, each image's mean IoU over the classes that occur in its truth or prediction."""
-        return miou(self.counts[:, index])
+    def labelled(self) -> "Sweep":
+        """The sweep of those images alone that have a class; groups of which nothing is left are gone."""
+        if self.has_class.all():
+            return self
+        counts = self.counts - self.blank[:, None]
+        kept = counts.any(axis=(1, 2, 3))
+        return Sweep(
+            names=tuple(compress(self.names, self.has_class)),
+            counts=counts[kept],
+            blank=np.zeros_like(self.blank[kept]),
+            image_scores=self.image_scores[self.has_class],
+            has_class=self.has_class[self.has_class],
+            thresholds=self.thresholds,
+        )
 
 
 @dataclass(frozen=True)
@@ -162,27 +198,43 @@ class Comparison:
     difference: Estimate
 
 
-def bootstrap_comparison(first: np.ndarray, second: np.ndarray, *, num_samples: int = 2000, seed: int = 0) -> Comparison:
-    """Compares two results on the same images, with paired bootstrap intervals over images.
+def bootstrap_comparison(
+    first: np.ndarray, second: np.ndarray, *, num_images: int | None = None, num_samples: int = 2000, seed: int = 0
+) -> Comparison:
+    """Compares two results on the same images, with paired bootstrap intervals over images, or over groups of them.
 
-    first, second: counts of the same N images, [N, 3, C+1] at one threshold each, or [N, T, 3, C+1] at all thresholds; then
-    each takes the threshold that is best, anew in every sample, so that the interval includes that choice. A sample draws N
-    images with replacement, the same for both, and takes the mIoU of their summed counts. The classifier is held fixed: its
-    training is not part of the interval.
+    A sample draws G groups with replacement, the same for both results, and takes the mIoU of their summed counts. The
+    classifier is held fixed: its training is not part of the interval.
+
+    Groups may stand for their images as long as they say nothing of what is in these (`evaluation.sweep_units` forms them by
+    position in the list): then their sums are as independent of each other as the images, and vary, for a ratio of sums
+    such as the IoU, as the sums of so many images drawn one by one. What is lost is precision of the interval: from 1,000
+    groups its width is known to about 2 %.
+
+    Args:
+        first, second: counts of the same G groups, [G, 3, C+1] at one threshold each, or [G, T, 3, C+1] at all thresholds;
+            then each takes the threshold that is best, anew in every sample, so that the interval includes that choice.
+        num_images: how many images the groups hold, the n of the estimates; None: each group is one image.
+
+    Raises ValueError where the shapes differ.
     """
     if first.shape != second.shape:
         raise ValueError(f"counts {first.shape} and {second.shape} are not of the same images and classes")
-    num_images = len(first)
-    draws = np.random.default_rng(seed).multinomial(num_images, np.full(num_images, 1 / num_images), size=num_samples)
-    draws = np.concatenate([np.ones((1, num_images)), draws])  # the images themselves come first
+    num_groups = len(first)
+    draws = np.random.default_rng(seed).multinomial(num_groups, np.full(num_groups, 1 / num_groups), size=num_samples)
+    draws = np.concatenate([np.ones((1, num_groups)), draws])  # the images themselves come first
     values = [_best_miou(draws, counts) for counts in (first, second)]
-    return Comparison(*(_estimate(sample, num_images) for sample in (*values, values[1] - values[0])))
+    return Comparison(*(_estimate(sample, num_images or num_groups) for sample in (*values, values[1] - values[0])))
 
 
 def _best_miou(draws: np.ndarray, counts: np.ndarray) -> np.ndarray:
-    """draws [B, N], counts [N, (T,) 3, C+1] -> [B]."""
-    summed = (draws @ counts.reshape(len(counts), -1).astype(np.float64)).reshape(len(draws), *counts.shape[1:])
-    return miou(summed).reshape(len(draws), -1).max(axis=1)
+    """draws [B, G], counts [G, (T,) 3, C+1] -> [B]."""
+    flat = counts.reshape(len(counts), -1).astype(np.float64)
+    best = []
+    for part in np.array_split(draws, -(-len(draws) // DRAWS_AT_ONCE)):
+        summed = (part @ flat).reshape(len(part), *counts.shape[1:])
+        best.append(miou(summed).reshape(len(part), -1).max(axis=1))
+    return np.concatenate(best)
 
 
 def _estimate(sample: np.ndarray, n: int) -> Estimate:

@@ -19,6 +19,7 @@ from pydantic import ConfigDict, TypeAdapter, ValidationError
 from ribstudy import datasets, figures
 from ribstudy.config import Count, digest, load_settings
 from ribstudy.datasets import Dataset
+from ribstudy.evaluation import StoredUnits, Unit
 from ribstudy.metrics import Estimate
 from ribstudy.stages import Run, default_processes, execute
 from ribstudy.store import Result, write_json
@@ -87,6 +88,7 @@ class Chapter:
         self.overrides = overrides
         self.run = Run(load_settings(preset, overrides))
         self.notes: dict[str, Estimate] = {}
+        self.processes = default_processes("cpu")  # that score maps, which no accelerator does
 
     @property
     def settings(self):
@@ -101,19 +103,27 @@ class Chapter:
         run = run or self.run
         return execute(stage, run, processes=default_processes(run.device))
 
-    def units(self, stage: str, run: Run | None = None) -> list[dict]:
-        """The arrays of every unit (image, seed) of a stage, in order."""
-        run = run or self.run
-        result = self.result(stage, run)
-        return [result.read_unit(name) for name in run.units(stage)]
+    def units(self, stage: str) -> list[Unit]:
+        """The arrays of every unit (image, seed) of a stage, in order, all in memory."""
+        return list(self.maps(stage).values())
 
-    def maps(self, stage: str, run: Run | None = None) -> dict[str, dict]:
-        """What `cam` or `rib` stored, by image name."""
+    def maps(self, stage: str, run: Run | None = None) -> StoredUnits:
+        """What a stage such as `cam` or `rib` stored, by image name, read when it is asked for."""
         run = run or self.run
-        return dict(zip(run.units(stage), self.units(stage, run), strict=True))
+        return StoredUnits(self.result(stage, run), run.units(stage))
 
     def dataset(self, split: str) -> Dataset:
         return datasets.open_dataset(self.settings.data, split)
+
+    def scored_dataset(self, split: str) -> Dataset:
+        """A split whose masks the chapter holds maps against; ValueError where no image of it has one."""
+        dataset = self.dataset(split)
+        if not dataset.masked_names:
+            raise ValueError(
+                f"{self.name}: no image of split {split} has a mask, so there is nothing to score. The page on your own data "
+                "(book/own_data.ipynb) shows the maps of such images."
+            )
+        return dataset
 
     def note(self, name: str, value: float, low: float | None = None, high: float | None = None, n: int | None = None) -> None:
         """Adds a headline number; low and high: its 95 % interval, n: how many independent pieces it rests on."""
@@ -150,8 +160,7 @@ def _plain(number: float | None) -> int | float:
 def note_comparisons(chapter: Chapter, rows: Sequence[dict]) -> None:
     """Notes CAM, RIB and their difference for the first seed, and for every seed under names that end in its number.
 
-    rows: {"seed", "method" ("RIB", "RIB as written"), "compared", "best"} with two `evaluation.Comparison`s, at thresholds
-    from other images and at the best ones of these.
+    rows: {"seed", "method" ("RIB", "RIB as written")} and what `evaluation.comparisons` gives.
     """
     for row in rows:
         suffix = row["method"].removeprefix("RIB").replace(" ", "_")
@@ -162,6 +171,11 @@ def note_comparisons(chapter: Chapter, rows: Sequence[dict]) -> None:
         }
         if not suffix:
             numbers["miou_cam"] = row["compared"].first
+        if "labelled" in row:
+            labelled = row["labelled"]
+            numbers[f"miou_rib{suffix}_labelled"] = labelled.second
+            numbers[f"miou_difference{suffix}_labelled"] = labelled.difference
+            numbers["miou_cam_labelled"] = labelled.first
         for name, estimate in numbers.items():
             chapter.note_estimate(f"{name}_seed{row['seed']}", estimate)
             if row["seed"] == rows[0]["seed"]:

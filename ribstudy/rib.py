@@ -17,15 +17,14 @@ from torch import Tensor
 
 from ribstudy.cam import merge_mirrored, normalize_by_maximum
 from ribstudy.config import RibSettings
-from ribstudy.datasets.transforms import views
 from ribstudy.losses import rib_objective, target_logits
 from ribstudy.models import CamNet
 from ribstudy.pooling import gap, gndrp
 
-__all__ = ["RibResult", "RibSettings", "adapt"]
+__all__ = ["RibResult", "RibSettings", "adapt", "adapt_features"]
 
 StoppedBy = Literal["iterations", "margin", "spread"]
-AuxiliaryBatch = tuple[Tensor, Tensor]
+AuxiliaryBatch = tuple[Tensor, Tensor]  # images or their frozen features, and labels
 
 
 @dataclass
@@ -33,7 +32,7 @@ class RibResult:
     """What an adaptation leaves.
 
     iterates: per scale the maps [C, h, w] of theta_0, theta_1, ..., not negative, mirrored views merged. After a spread stop
-        scale 1 holds one more than the others, as in the reference code.
+        scale 1 holds one more than the others, as in the reference code (`spread_scales`).
     scores: per step the labelled logits summed over the own views, which the margin is held against.
     steps: how many maps scale 1 holds; stopped_by: what ended the loop.
     """
@@ -72,29 +71,46 @@ def adapt(
         ValueError: no label, views that do not fit the scales, or too few auxiliary batches.
         FloatingPointError: the weights ran away, a map is not finite; a smaller learning rate helps.
     """
-    labels = labels.to(net.classifier.weight)
     _check(net, views, labels, settings)
+    device = net.classifier.weight.device
+    features = [net.features(view.to(device)) for view in views]  # the frozen part sees the same views in every step
+    aux_features = (
+        (net.features(images.to(device)) if len(images) else images, aux_labels) for images, aux_labels in aux_batches
+    )
+    return adapt_features(net, features, labels, aux_features, settings)
+
+
+def adapt_features(
+    net: CamNet,
+    features: Sequence[Tensor],
+    labels: Tensor,
+    aux_features: Iterable[AuxiliaryBatch],
+    settings: RibSettings,
+) -> RibResult:
+    """As `adapt`, with what the frozen part of `net` makes of the views and of the auxiliary images in their place."""
+    labels = labels.to(net.classifier.weight)
     with adapted(net):
-        result = _adapt(net, views, labels, iter(aux_batches), settings)
+        result = _adapt(net, features, labels, iter(aux_features), settings)
     if not all(torch.isfinite(maps).all() for maps in result.maps):
         raise FloatingPointError(f"the adaptation diverged at learning rate {settings.learning_rate}: a map is not finite")
     return result
 
 
-def rib_unit(
-    net: CamNet, image: np.ndarray, label: np.ndarray, aux_batches: Iterable[AuxiliaryBatch], settings: RibSettings
-) -> dict[str, np.ndarray]:
-    """What the stage `rib` stores of an image uint8 [H, W, 3] with label [C].
+def num_updates(settings: RibSettings) -> int:
+    """How many updates, and so auxiliary batches, an adaptation takes at most: no map would show the one after the last map."""
+    return settings.iterations if settings.include_last else settings.iterations - 1
+
+
+def rib_unit(result: RibResult | None, label: np.ndarray, size: tuple[int, int]) -> dict[str, np.ndarray]:
+    """What the stage `rib` stores of an image of `size` (H, W) with label [C].
 
     `keys` (classes in the image), `size`, per scale the raw maps of every step `iterates_<i>` [steps, n, h, w], the `scores`
-    [steps] and `stopped_by`. An image without a class is not adapted.
+    [steps] and `stopped_by`. An image without a class is not adapted: its result is None.
     """
     keys = np.flatnonzero(label)
-    arrays = {"keys": keys, "size": np.array(image.shape[:2])}
-    if not len(keys):
+    arrays = {"keys": keys, "size": np.array(size)}
+    if result is None:
         return arrays
-    image_views = views(image, settings.scales, net.normalization)
-    result = adapt(net, image_views, torch.as_tensor(label, dtype=torch.float32), aux_batches, settings)
     for index, iterates in enumerate(result.iterates):
         arrays[f"iterates_{index}"] = torch.stack(iterates)[:, keys].cpu().numpy()
     return {**arrays, "scores": np.array(result.scores), "stopped_by": np.array(result.stopped_by)}
@@ -129,7 +145,7 @@ def _check(net: CamNet, views: Sequence[Tensor], labels: Tensor, settings: RibSe
 
 
 def _adapt(
-    net: CamNet, views: Sequence[Tensor], labels: Tensor, aux_batches: Iterator[AuxiliaryBatch], settings: RibSettings
+    net: CamNet, features: Sequence[Tensor], labels: Tensor, aux_features: Iterator[AuxiliaryBatch], settings: RibSettings
 ) -> RibResult:
     pool = _pooling(settings)
     clamp = settings.margin if settings.margin_mode == "clamp" else None
@@ -140,25 +156,22 @@ def _adapt(
         weight_decay=settings.weight_decay,
     )
     initial_rates = [group["lr"] for group in optimizer.param_groups]
-    device = net.classifier.weight.device
-    features = [net.features(view.to(device)) for view in views]  # the frozen part sees the same views in every step
-    result = RibResult(iterates=[[] for _ in views])
-    num_updates = settings.iterations if settings.include_last else settings.iterations - 1
+    own_labels = labels.expand(2, -1)
+    updates = num_updates(settings)
+    result = RibResult(iterates=[[] for _ in features])
 
-    for k in range(num_updates + 1):
-        signed = _own_maps(net, features, result, labels, settings, with_graph=k < num_updates)
+    for k in range(updates + 1):
+        signed = _own_maps(net, features, result, labels, settings, with_graph=k < updates)
         if signed is None:
             result.stopped_by = "spread"
             return result
         if k == settings.iterations:  # the maps of theta_K: nothing is left to adapt
             break
-        own_labels = labels.expand(2, -1)
         own_logits = [pool(maps, own_labels) for maps in signed]
-        own_target = sum(target_logits(logits, own_labels) for logits in own_logits)
-        result.scores.append(own_target.item())
-        if k < num_updates:  # the update after the last map would be thrown away
+        result.scores.append(sum(target_logits(logits, own_labels) for logits in own_logits).item())
+        if k < updates:
             loss = sum(rib_objective(logits, own_labels, margin=clamp) for logits in own_logits)
-            loss = loss + _auxiliary_loss(net, _next_batch(aux_batches, k, num_updates), pool, clamp)
+            loss = loss + _auxiliary_loss(net, _next_batch(aux_features, k, updates), pool, clamp)
             for group, rate in zip(optimizer.param_groups, initial_rates, strict=True):
                 group["lr"] = rate * (1 - k / settings.iterations) ** settings.poly_power
             optimizer.zero_grad()
@@ -171,21 +184,23 @@ def _adapt(
 
 
 def _own_maps(
-    net: CamNet, features: list[Tensor], result: RibResult, labels: Tensor, settings: RibSettings, *, with_graph: bool
+    net: CamNet, features: Sequence[Tensor], result: RibResult, labels: Tensor, settings: RibSettings, *, with_graph: bool
 ) -> list[Tensor] | None:
     """Adds this step's map at every scale to `result`; the signed maps of the loss scales, or None after a spread stop."""
-    signed = []
+    signed, has_spread = [], False
     for index, scale in enumerate(settings.scales):
         in_loss = scale in settings.loss_scales
         with torch.set_grad_enabled(with_graph and in_loss):
             maps = net.maps(features[index])
         merged = merge_mirrored(maps.detach())
-        result.iterates[index].append(merged)
-        if index == 0 and result.steps > 1 and _has_spread(merged[labels > 0], settings):
+        result.iterates[index].append(normalize_by_maximum(merged) if settings.aggregation == "normalized" else merged)
+        if index == 0 and result.steps > 1:
+            has_spread = _has_spread(merged[labels > 0], settings)
+        if has_spread and settings.spread_scales == "first":
             return None
         if in_loss:
             signed.append(maps)
-    return signed
+    return None if has_spread else signed
 
 
 def _has_spread(maps: Tensor, settings: RibSettings) -> bool:
@@ -195,9 +210,18 @@ def _has_spread(maps: Tensor, settings: RibSettings) -> bool:
 
 
 def _pooling(settings: RibSettings) -> Callable[[Tensor, Tensor], Tensor]:
+    """(maps [N, C, h, w], labels [N, C]) -> logits [N, C]. GNDRP average-pools what it is not told the label of."""
     if settings.pooling == "gap":
         return lambda maps, labels: gap(maps)
-    return lambda maps, labels: gndrp(maps, labels, settings.tau, settings.denominator)
+
+    def pool(maps: Tensor, labels: Tensor) -> Tensor:
+        if settings.gndrp_classes is not None:
+            labels = labels * (torch.arange(labels.shape[1], device=labels.device) < settings.gndrp_classes)
+        if settings.empty_region == "pool":
+            labels = labels * (maps.detach().amax(dim=(2, 3)) > 0)
+        return gndrp(maps, labels, settings.tau, settings.denominator)
+
+    return pool
 
 
 def _next_batch(batches: Iterator[AuxiliaryBatch], step: int, num_steps: int) -> AuxiliaryBatch:
@@ -208,9 +232,8 @@ def _next_batch(batches: Iterator[AuxiliaryBatch], step: int, num_steps: int) ->
 
 
 def _auxiliary_loss(net: CamNet, batch: AuxiliaryBatch, pool: Callable, clamp: float | None) -> Tensor | float:
-    images, labels = batch
-    if len(images) == 0:
+    features, labels = batch
+    if len(features) == 0:
         return 0.0
     labels = labels.to(net.classifier.weight)
-    logits = pool(net(images.to(labels.device)), labels)
-    return rib_objective(logits, labels, margin=clamp)
+    return rib_objective(pool(net.maps(features), labels), labels, margin=clamp)

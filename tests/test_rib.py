@@ -5,7 +5,9 @@ import pytest
 import torch
 from networks import tiny_net
 
-from ribstudy.rib import RibSettings, adapt
+from ribstudy import study
+from ribstudy.config import ComputeSettings
+from ribstudy.rib import RibSettings, adapt, adapt_features
 
 # Learning rates that move a network of a few weights, and stops that stay out of the way.
 QUIET = {"learning_rate": 0.05, "margin": 1e9, "spread_ratio": 1.0}
@@ -25,13 +27,16 @@ def inputs(settings: RibSettings, seed: int = 0, num_aux: int = 2):
     return views, aux
 
 
-def slow_gndrp(maps, labels, tau, denominator):
+def slow_gndrp(maps, labels, s: RibSettings):
     rows = []
     for image, label in zip(maps, labels, strict=True):
         row = []
-        for class_map, present in zip(image, label, strict=True):
-            kept = torch.ones_like(class_map) if not present else ((class_map / class_map.max()) < tau).float().detach()
-            divisor = class_map.numel() if denominator == "map" else max(kept.sum().item(), 1)
+        for index, (class_map, present) in enumerate(zip(image, label, strict=True)):
+            by_region = present and s.pooling == "gndrp" and (s.gndrp_classes is None or index < s.gndrp_classes)
+            if s.empty_region == "pool" and class_map.max() <= 0:
+                by_region = False
+            kept = ((class_map / class_map.max()) < s.tau).float().detach() if by_region else torch.ones_like(class_map)
+            divisor = class_map.numel() if s.denominator == "map" else max(kept.sum().item(), 1)
             row.append((class_map * kept).sum() / divisor)
         rows.append(torch.stack(row))
     return torch.stack(rows) if rows else labels
@@ -47,16 +52,18 @@ def slow_adapt(net, views, labels, aux, s: RibSettings):
         for i, (scale, view) in enumerate(zip(s.scales, views, strict=True)):
             maps = net(view)
             merged = (maps[0].relu() + maps[1].relu().flip(-1)).detach()
-            sums[i] = sums[i] + merged
-            if i == 0 and k > 0:
-                present = [m / (m.max() + 1e-5) > s.spread_threshold for m, y in zip(merged, labels, strict=True) if y]
-                if torch.stack(present).any(0).float().mean() > s.spread_ratio:
-                    return sums, k + 1, "spread"
+            normalized = torch.stack([m / (m.max() + 1e-5) for m in merged])
+            sums[i] = sums[i] + (normalized if s.aggregation == "normalized" else merged)
+            if i == 0:
+                covered = (normalized[labels > 0] > s.spread_threshold).any(0).float().mean()
+                has_spread = k > 0 and covered > s.spread_ratio
+            if has_spread and ((i == 0 and s.spread_scales == "first") or i == len(views) - 1):
+                return sums, k + 1, "spread"
             if scale in s.loss_scales:
-                logits.append(slow_gndrp(maps, labels.expand(2, -1), s.tau, s.denominator))
+                logits.append(slow_gndrp(maps, labels.expand(2, -1), s))
         own = sum((y * labels).sum() for y in logits)
         images, aux_labels = aux[k]
-        aux_logits = slow_gndrp(net(images), aux_labels, s.tau, s.denominator)
+        aux_logits = slow_gndrp(net(images), aux_labels, s)
         if s.margin_mode == "clamp":
             loss = -sum((y.clamp(max=s.margin) * labels).sum() for y in logits)
             loss = loss - (aux_logits.clamp(max=s.margin) * aux_labels).sum()
@@ -92,6 +99,11 @@ def slow_adapt(net, views, labels, aux, s: RibSettings):
         {"mode": "paper", "margin": 0.2},
         {"iterations": 1},
         {"scales": (1.0, 0.5), "loss_scales": (1.0,)},
+        {"spread_ratio": 0.05, "spread_threshold": 0.6, "spread_scales": "all"},
+        {"gndrp_classes": 1},
+        {"pooling": "gap"},
+        {"aggregation": "normalized"},
+        {"empty_region": "pool"},
     ],
     ids=str,
 )
@@ -111,6 +123,83 @@ def test_the_spread_stop_leaves_scale_one_a_map_ahead():
     result = adapt(tiny_net(), views, LABELS, aux, settings)
     assert result.stopped_by == "spread"
     assert [len(iterates) for iterates in result.iterates] == [2, 1, 1, 1]
+
+
+def negative_net():
+    """A network whose map of class 0 is negative everywhere."""
+    net = tiny_net()
+    with torch.no_grad():
+        net.classifier.weight[0] = -net.classifier.weight[0].abs() - 0.01
+        net.trained[1].bias.fill_(2.0)  # behind the ReLU something is left everywhere
+    return net
+
+
+@pytest.mark.parametrize("empty_region", ["skip", "pool"])
+def test_a_map_that_is_negative_everywhere(empty_region):
+    settings = RibSettings(**{**QUIET, "iterations": 3, "empty_region": empty_region, "scales": (1.0,), "loss_scales": (1.0,)})
+    labels = torch.tensor([1.0, 0.0, 0.0])
+    views, aux = inputs(settings, num_aux=0)
+    result = adapt(negative_net(), views, labels, aux, settings)
+    expected, _, _ = slow_adapt(negative_net(), views, labels, aux, settings)
+    torch.testing.assert_close(result.maps[0], expected[0], rtol=1e-4, atol=1e-6)
+    assert (result.scores[0] == 0) == (empty_region == "skip")  # skipped: no logit, and so nothing that moves the map up
+    assert (result.scores[-1] > result.scores[0]) == (empty_region == "pool")
+
+
+@pytest.mark.parametrize("deviation", study.DEVIATIONS, ids=lambda deviation: deviation.name)
+def test_every_choice_is_one_setting_that_changes_the_maps(deviation):
+    """Under conditions in which the choice can matter: a stop is near, or a map is negative."""
+    section, field = deviation.setting.split(".")
+    near = {"no_spread": {"spread_ratio": 0.05}, "spread_all": {"spread_ratio": 0.05}, "clamp": {"margin": 0.3}}
+    other = 1 if deviation.name == "first_20" else deviation.other  # three classes instead of COCO's 80
+    start = {**QUIET, "iterations": 4, "spread_threshold": 0.6, **near.get(deviation.name, {})}
+    net = negative_net() if deviation.name == "empty" else tiny_net()
+    if section == "auxiliary":
+        settings = changed = RibSettings(**start)
+        num_aux = (2, other)
+    else:
+        settings, changed = RibSettings(**start), RibSettings(**{**start, field: other})
+        num_aux = (2, 2)
+    results = [adapt(net, *_with_labels(s, n), s).maps for s, n in zip((settings, changed), num_aux, strict=True)]
+    assert any(a.shape != b.shape or not torch.allclose(a, b, rtol=1e-5) for a, b in zip(*results, strict=True))
+
+
+def _with_labels(settings, num_aux):
+    views, aux = inputs(settings, num_aux=num_aux)
+    return views, LABELS, aux
+
+
+def test_the_codes_values_are_the_defaults_and_the_papers_are_its_mode():
+    code, paper = RibSettings(), RibSettings(mode="paper")
+    for deviation in study.DEVIATIONS:
+        section, field = deviation.setting.split(".")
+        if section == "rib" and field != "gndrp_classes":  # of VOC's 20 classes, the code's 20 are all
+            assert getattr(code, field) == deviation.code
+            assert deviation.paper is None or getattr(paper, field) == deviation.paper
+
+
+def test_features_in_place_of_images_give_the_same_result():
+    settings = RibSettings(**QUIET)
+    views, aux = inputs(settings)
+    net = tiny_net()
+    features = [net.features(view) for view in views]
+    aux_features = [(net.features(images), labels) for images, labels in aux]
+    ours = adapt_features(net, features, LABELS, aux_features, settings)
+    for a, b in zip(ours.maps, adapt(net, views, LABELS, aux, settings).maps, strict=True):
+        assert torch.equal(a, b)
+
+
+def test_bf16_is_near_and_uses_the_weights_of_its_step():
+    """Autocast keeps copies of the weights while it is open; a copy from before an update would leave the maps as they were."""
+    settings = RibSettings(**{**QUIET, "iterations": 3, "learning_rate": 0.02})
+    views, aux = inputs(settings)
+    exact = adapt(tiny_net(), views, LABELS, aux, settings)
+    near = adapt(tiny_net().compute_with(ComputeSettings(precision="bf16")), views, LABELS, aux, settings)
+    for a, b in zip(exact.maps, near.maps, strict=True):
+        assert b.dtype == torch.float32
+        assert (a - b).abs().max() < 0.03 * a.max()
+    moved = (exact.iterates[0][-1] - exact.iterates[0][0]).abs().max()
+    assert (near.iterates[0][-1] - near.iterates[0][0]).abs().max() > 0.5 * moved
 
 
 def test_adaptation_raises_the_score_and_the_first_map_is_the_cam():

@@ -2,19 +2,22 @@
 
 import multiprocessing
 import os
+import resource
 import shutil
 import signal
+import socket
+import subprocess
+import sys
+from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
 import pytest
 import torch
 
 from ribstudy import datasets, stages
 from ribstudy.__main__ import main
-from ribstudy.auxiliary import auxiliary_batches, disjoint_pool
 from ribstudy.config import load_settings
-from ribstudy.stages import Run, Shard, execute, key
+from ribstudy.stages import Run, Shard, UnitsFailed, execute, key
 from ribstudy.store import Store
 
 TINY = {
@@ -133,17 +136,112 @@ def test_killed_between_two_images_it_goes_on(tmp_path, data_root, trained):
     assert all((killed.folder / "units" / name).stat().st_mtime_ns == time for name, time in kept.items())
 
 
-def test_an_error_names_the_image_and_keeps_the_others(tmp_path, data_root, trained):
+@pytest.mark.parametrize(("processes", "num_workers"), [(1, 0), (2, 0), (1, 2)])
+def test_an_unreadable_image_is_named_and_all_others_are_kept(tmp_path, data_root, trained, processes, num_workers):
+    broken = tmp_path / "data"
+    shutil.copytree(data_root, broken)
+    run = replace(run_in(tmp_path / "results", broken, trained), num_workers=num_workers)
+    names = run.units("rib")
+    picture = broken / "JPEGImages" / f"{names[1]}.jpg"
+    whole = picture.read_bytes()
+    picture.write_bytes(whole[:200])
+    with pytest.raises(
+        UnitsFailed, match=f"1 units failed; all others are kept(.|\n)*{names[1]}.jpg: the JPEG is trunc"
+    ) as caught:
+        execute("cam", run, processes=processes)
+    assert list(caught.value.failures) == [names[1]]
+    result = run.result("cam")
+    assert [result.has_unit(name) for name in names] == [True, False, True, True]
+    assert not result.finished
+    picture.write_bytes(whole)
+    assert execute("cam", run).finished
+
+
+def test_inputs_prepared_by_workers_give_the_same_bytes(tmp_path, data_root, trained):
+    plain = execute("rib", run_in(tmp_path / "plain", data_root, trained))
+    ahead = execute("rib", replace(run_in(tmp_path / "ahead", data_root, trained), num_workers=2))
+    assert files(plain) == files(ahead)
+
+
+def _run_with_small_files(run, size):
+    """In a process of its own: no file may become larger than `size` bytes, as on a disk that is full."""
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, size))
+    try:
+        execute("rib", run)
+    except OSError as error:
+        note = " ".join(error.__notes__)
+        os._exit(3 if "unit" in note and "are kept in" in note else 4)
+    os._exit(0)
+
+
+def test_a_full_disk_stops_the_run_names_the_image_and_loses_nothing(tmp_path, data_root, trained):
+    run = run_in(tmp_path, data_root, trained)
+    execute("rib", run, shard=Shard(0, 2))
+    kept = files(run.result("rib"))
+    process = multiprocessing.get_context("spawn").Process(target=_run_with_small_files, args=(run, 500))
+    process.start()
+    process.join()
+    assert process.exitcode == 3
+    assert files(run.result("rib")) == kept  # nothing lost, no half file left
+    execute("rib", run)
+    assert files(run.result("rib")) == files(execute("rib", run_in(tmp_path / "whole", data_root, trained)))
+
+
+def test_a_bank_of_features_gives_results_of_its_own_key_whatever_the_shards(tmp_path, data_root, trained):
+    bank = {"auxiliary.bank": 6}
+    run = run_in(tmp_path / "one", data_root, trained, **bank)
+    assert key("rib", run.settings) != key("rib", settings_of(data_root))
+    whole = execute("rib", run)
+    shards = execute("rib", run_in(tmp_path / "two", data_root, trained, **bank), processes=2)
+    assert files(whole) == files(shards)
+
+
+def launch(number, *arguments, **environment):
+    """Runs the command line in `number` ranks, as torchrun starts them; exit codes and outputs."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    ranks = []
+    for rank in range(number):
+        given = {"RANK": rank, "WORLD_SIZE": number, "LOCAL_RANK": rank, "LOCAL_WORLD_SIZE": number, "MASTER_PORT": port}
+        variables = {**os.environ, "MASTER_ADDR": "127.0.0.1", "OMP_NUM_THREADS": "1", **environment}
+        variables |= {name: str(value) for name, value in given.items()}
+        command = [sys.executable, "-m", "ribstudy", *arguments]
+        ranks.append(subprocess.Popen(command, env=variables, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True))
+    outputs = [rank.communicate(timeout=200)[0] for rank in ranks]
+    return [rank.returncode for rank in ranks], outputs
+
+
+def options_of(data_root, results):
+    options = ["--results", str(results), "--data-root", str(data_root)]
+    for name, value in TINY.items():
+        options += ["--set", f"{name}={value if value is not None else 'null'}"]
+    return options
+
+
+def test_ranks_are_shards_and_train_what_they_need_once(tmp_path, data_root, trained):
+    whole = execute("rib", run_in(tmp_path / "whole", data_root, trained))
+    codes, outputs = launch(2, "rib", *options_of(data_root, tmp_path / "ranks"))
+    assert codes == [0, 0], outputs
+    result = Store(tmp_path / "ranks").result("rib", key("rib", settings_of(data_root)))
+    assert result.finished
+    assert files(result) == files(whole)
+    assert {session["shard"] for session in result.sessions()} == {"0/2", "1/2"}
+    classifier = Store(tmp_path / "ranks").result("classifier", key("classifier", settings_of(data_root)))
+    assert len(classifier.sessions()) == 1
+
+
+def test_a_rank_that_fails_waits_for_the_others(tmp_path, data_root, trained):
     broken = tmp_path / "data"
     shutil.copytree(data_root, broken)
     run = run_in(tmp_path / "results", broken, trained)
-    names = run.units("cam")
-    picture = broken / "JPEGImages" / f"{names[2]}.jpg"
+    name = run.units("rib")[0]
+    picture = broken / "JPEGImages" / f"{name}.jpg"
     picture.write_bytes(picture.read_bytes()[:200])
-    with pytest.raises(ValueError, match=names[2]) as caught:
-        execute("cam", run)
-    assert f"unit {names[2]}" in caught.value.__notes__[0]
-    assert [run.result("cam").has_unit(name) for name in names[:2]] == [True, True]
+    codes, outputs = launch(2, "cam", *options_of(broken, tmp_path / "results"))
+    assert codes == [1, 0], outputs
+    assert f"{name}.jpg: the JPEG is truncated" in outputs[0]
+    assert [run.result("cam").has_unit(unit) for unit in run.units("cam")] == [False, True, True, True]
 
 
 def _train(run):
@@ -227,34 +325,6 @@ def test_resumed_training_ends_with_the_same_weights(tmp_path, data_root, traine
     assert (resumed / "history.csv").read_text() == (whole / "history.csv").read_text()
 
 
-def test_auxiliary_images_share_no_class(data_root):
-    settings = settings_of(data_root)
-    pool = datasets.open_dataset(settings.data, "train_aug")
-    name = pool.names[0]
-    label = pool.label(name)
-    indices = disjoint_pool(pool.labels, label)
-    assert not (pool.labels[indices] & label).any()
-    assert (pool.labels & label).any(axis=1).sum() + len(indices) == len(pool)
-
-    def first_two(seed):
-        batches = auxiliary_batches(pool, name, label, settings.auxiliary, ((0.5,) * 3, (0.5,) * 3), seed=seed)
-        return [next(batches) for _ in range(20)]  # more than the pool holds: it starts again
-
-    for images, labels in first_two(0):
-        assert images.shape == (2, 3, 64, 64)
-        assert not (labels.numpy().astype(bool) & label).any()
-    np.testing.assert_array_equal(first_two(0)[0][0], first_two(0)[0][0])
-    assert not np.array_equal(first_two(0)[0][0], first_two(1)[0][0])
-
-
-def test_no_auxiliary_image_is_a_clear_error(data_root):
-    settings = settings_of(data_root)
-    pool = datasets.open_dataset(settings.data, "train_aug")
-    everything = np.ones(len(pool.class_names), bool)
-    with pytest.raises(ValueError, match="shares a class"):
-        next(auxiliary_batches(pool, "x", everything, settings.auxiliary, ((0.5,) * 3, (0.5,) * 3), seed=0))
-
-
 @pytest.mark.parametrize("text", ["2/2", "1", "a/b", "-1/2", "0/0"])
 def test_bad_shards_are_refused(text):
     with pytest.raises(ValueError, match="shard"):
@@ -262,9 +332,7 @@ def test_bad_shards_are_refused(text):
 
 
 def test_command_line(tmp_path, data_root, capsys):
-    options = ["--results", str(tmp_path), "--data-root", str(data_root)]
-    for name, value in TINY.items():
-        options += ["--set", f"{name}={value if value is not None else 'null'}"]
+    options = options_of(data_root, tmp_path)
     assert main(["status", "--results", str(tmp_path / "none")]) == 1
     assert "no such folder" in capsys.readouterr().err
     assert main(["cam", *options, "--processes", "0"]) == 1

@@ -1,74 +1,126 @@
-"""The data sets of the study by their settings: MiniVOC, drawn where it is not there yet, and PASCAL VOC 2012."""
+"""The data sets of the study by their settings: MiniVOC (drawn), PASCAL VOC 2012, COCO 2014, and a folder of own images."""
 
-import hashlib
 from pathlib import Path
 
 from ribstudy import paths
 from ribstudy.config import DataSettings, digest
-from ribstudy.datasets import minivoc, voc12
-from ribstudy.datasets.base import DataError, Dataset
-from ribstudy.datasets.voc12 import VocDataset
+from ribstudy.datasets import minivoc
+from ribstudy.datasets.base import DataError, Dataset, Source
+from ribstudy.datasets.coco14 import CocoSource
+from ribstudy.datasets.folder import FolderSource
+from ribstudy.datasets.voc12 import VocSource
 
-__all__ = ["DataError", "Dataset", "check", "class_names", "data_folder", "fingerprint", "open_dataset", "prepare"]
+__all__ = [
+    "DataError",
+    "Dataset",
+    "check",
+    "class_names",
+    "data_folder",
+    "fingerprint",
+    "lists",
+    "open_dataset",
+    "prepare",
+    "splits",
+    "training_set",
+]
+
+
+class MiniVocSource(VocSource):
+    """MiniVOC, drawn where it is not there yet: at data.root, or in a folder of its own for every description."""
+
+    class_names = minivoc.CLASS_NAMES
+
+    @property
+    def root(self) -> Path:
+        if self.settings.root is not None:
+            return self.settings.root.expanduser()
+        return paths.DATA / f"minivoc-{digest(minivoc.describe(self.settings.minivoc))}"
+
+    def prepare(self, *, processes: int = 1) -> None:
+        """Raises DataError where the folder holds other data."""
+        present = minivoc.read_description(self.root)
+        if present is None:
+            minivoc.generate(self.root, self.settings.minivoc)
+        elif present != minivoc.describe(self.settings.minivoc):
+            raise DataError(f"{self.root}: holds a MiniVOC with other settings ({present}); pass another data.root, or none")
+
+    def fingerprint(self) -> dict:
+        return {"name": "minivoc", **minivoc.describe(self.settings.minivoc)}
+
+    def check(self, *, decode: bool = False, processes: int = 1) -> list[str]:
+        if minivoc.read_description(self.root) is None:
+            return [f"{self.root}: MiniVOC is not drawn yet: python -m ribstudy data"]
+        return super().check(decode=decode, processes=processes)
+
+
+SOURCES: dict[str, type[Source]] = {
+    "minivoc": MiniVocSource,
+    "voc12": VocSource,
+    "coco14": CocoSource,
+    "folder": FolderSource,
+}
+
+
+def _source(settings: DataSettings) -> Source:
+    return SOURCES[settings.name](settings)
 
 
 def class_names(settings: DataSettings) -> tuple[str, ...]:
-    return minivoc.CLASS_NAMES if settings.name == "minivoc" else voc12.VOC_CLASSES
+    return _source(settings).class_names
 
 
 def data_folder(settings: DataSettings) -> Path:
-    """The folder of the devkit: data.root, or for MiniVOC without one a folder of its own for every description."""
-    if settings.root is not None:
-        return settings.root.expanduser()
-    if settings.name == "minivoc":
-        return paths.DATA / f"minivoc-{digest(minivoc.describe(settings.minivoc))}"
-    raise DataError("data.root is not set: pass the folder of the VOC 2012 devkit, such as /data/VOCdevkit/VOC2012")
+    """The folder of the data: data.root, or for MiniVOC without one a folder of its own for every description."""
+    return _source(settings).root
 
 
-def prepare(settings: DataSettings) -> Path:
-    """The folder of the devkit, ready to be read: MiniVOC is drawn where it is not there yet.
+def splits(settings: DataSettings) -> tuple[str, ...]:
+    """The names of the splits: train, val, and train_aug where a data set has more images to train on than are reported."""
+    return _source(settings).splits
 
-    Raises DataError where a folder or list of VOC 2012 is missing, or where MiniVOC's root holds other data.
+
+def prepare(settings: DataSettings, *, processes: int = 1) -> Path:
+    """The folder of the data, ready to be read: what is made from them, or drawn, is made where it is not there yet.
+
+    Raises DataError where something is missing or malformed.
     """
-    root = data_folder(settings)
-    if settings.name == "minivoc":
-        _prepare_minivoc(root, settings.minivoc)
-        return root
-    if problems := voc12.missing_parts(root):
-        raise DataError("; ".join(problems) + " (data.root is the folder that holds JPEGImages, such as VOCdevkit/VOC2012)")
-    for split in voc12.SPLITS_WITH_MASKS:  # train_aug is demanded where it is opened
-        voc12.read_names(root, split)
-    return root
-
-
-def _prepare_minivoc(root: Path, settings: minivoc.MiniVocSettings) -> None:
-    present = minivoc.read_description(root)
-    if present is None:
-        minivoc.generate(root, settings)
-    elif present != minivoc.describe(settings):
-        raise DataError(f"{root}: holds a MiniVOC with other settings ({present}); pass another data.root, or none")
+    source = _source(settings)
+    source.prepare(processes=processes)
+    return source.root
 
 
 def open_dataset(settings: DataSettings, split: str) -> Dataset:
-    """One split ("train", "val" or "train_aug"); MiniVOC is drawn before where it is not there yet."""
-    return VocDataset(prepare(settings), split, class_names(settings))
+    """One split, prepared before where it is not yet; DataError for one that the data set does not have."""
+    source = _source(settings)
+    if split not in source.splits:
+        known = ", ".join(source.splits)
+        raise DataError(
+            f"data set {settings.name} has no split {split!r}, only {known}: {source.training_split} is what the classifier is"
+            f" trained on, so set infer.split={source.training_split}"
+        )
+    source.prepare()
+    return source.open(split)
+
+
+def training_set(settings: DataSettings) -> Dataset:
+    """The split that the classifier is trained on and auxiliary images are drawn from."""
+    return open_dataset(settings, _source(settings).training_split)
 
 
 def fingerprint(settings: DataSettings) -> dict:
     """What the identity of the data depends on, without absolute paths."""
-    if settings.name == "minivoc":
-        return {"name": "minivoc", **minivoc.describe(settings.minivoc)}
-    folder = prepare(settings) / "ImageSets" / "Segmentation"
-    lists = [folder / f"{split}.txt" for split in voc12.SPLITS if (folder / f"{split}.txt").is_file()]
-    return {"name": settings.name, "lists": {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in lists}}
+    return _source(settings).fingerprint()
 
 
-def check(settings: DataSettings, *, decode: bool = False) -> list[str]:
-    """All problems of the data at once, a line each; an empty list means that there is none (see voc12.check)."""
-    if settings.name == "minivoc" and minivoc.read_description(data_folder(settings)) is None:
-        return [f"{data_folder(settings)}: MiniVOC is not drawn yet: python -m ribstudy data"]
-    try:
-        root = prepare(settings)
-    except DataError as error:
-        return [str(error)]
-    return voc12.check(root, class_names(settings), decode=decode)
+def lists(settings: DataSettings) -> list[Path]:
+    """The files that say which images there are and what they show."""
+    return _source(settings).lists()
+
+
+def check(settings: DataSettings, *, decode: bool = False, processes: int = 1) -> list[str]:
+    """All problems of the data at once, a line each that names the file; an empty list means that there is none.
+
+    Reads every annotation and mask, and the header of every image; `decode` also decodes every image. Images are read by
+    `processes` processes; the list does not depend on how many.
+    """
+    return _source(settings).check(decode=decode, processes=processes)

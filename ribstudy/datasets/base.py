@@ -2,12 +2,23 @@
 
 import io
 from abc import ABC, abstractmethod
-from functools import cached_property
+from collections.abc import Callable, Iterator, Sequence
+from functools import cached_property, partial
+from itertools import chain
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 from PIL import Image, UnidentifiedImageError
 
+from ribstudy.config import DataSettings
+from ribstudy.parallel import run_tasks
+from ribstudy.progress import track
+
+Item = TypeVar("Item")
+Outcome = TypeVar("Outcome")
+
+CHUNK = 32  # files that a process is handed at once
 VOID = 255  # of a mask: left out of every score
 
 
@@ -46,6 +57,20 @@ class Dataset(ABC):
         """Image-level labels, bool [N, C], in the order of `names`."""
         return np.stack([self.label(name) for name in self.names])
 
+    @property
+    def num_annotated(self) -> int:
+        """How many images have an annotation of any kind; more than have a label where some annotations give none."""
+        return int(self.labels.any(axis=1).sum())
+
+    @property
+    def masked_names(self) -> Sequence[str]:
+        """The images that have a mask, in the order of `names`: those that maps can be scored on."""
+        return self.names
+
+    @property
+    def has_masks(self) -> bool:
+        return len(self.masked_names) > 0
+
     @abstractmethod
     def label(self, name: str) -> np.ndarray:
         """The image-level label of one image, bool [C]."""
@@ -61,6 +86,53 @@ class Dataset(ABC):
     @abstractmethod
     def mask(self, name: str) -> np.ndarray:
         """uint8 [H, W]: 0 background, 1..C classes, 255 void."""
+
+
+class Source(ABC):
+    """A data set on disk: its splits, and what is said of them as a whole.
+
+    splits: their names; training_split: the one that the classifier is trained on and auxiliary images are drawn from;
+    root_hint: which folder data.root is.
+    """
+
+    splits: tuple[str, ...]
+    training_split: str
+    root_hint: str
+
+    def __init__(self, settings: DataSettings):
+        self.settings = settings
+
+    @property
+    def root(self) -> Path:
+        """The folder of the data; DataError where data.root is needed and not set."""
+        if self.settings.root is None:
+            raise DataError(f"data.root is not set: pass {self.root_hint}")
+        return self.settings.root.expanduser()
+
+    @property
+    @abstractmethod
+    def class_names(self) -> tuple[str, ...]:
+        """The classes, in the order of the labels; in a mask class k is k + 1."""
+
+    @abstractmethod
+    def prepare(self, *, processes: int = 1) -> None:
+        """Makes what is missing before a split can be opened; DataError where that cannot be."""
+
+    @abstractmethod
+    def open(self, split: str) -> Dataset:
+        """One of `splits`, after `prepare`."""
+
+    @abstractmethod
+    def fingerprint(self) -> dict:
+        """What the identity of the data depends on, without absolute paths."""
+
+    @abstractmethod
+    def lists(self) -> list[Path]:
+        """The files that say which images there are and what they show."""
+
+    @abstractmethod
+    def check(self, *, decode: bool = False, processes: int = 1) -> list[str]:
+        """All problems at once, a line each (see `ribstudy.datasets.check`)."""
 
 
 def read_bytes(path: Path) -> bytes:
@@ -113,3 +185,22 @@ def write_mask(path: Path, mask: np.ndarray) -> None:
     picture = Image.fromarray(mask).convert("P")
     picture.putpalette(PALETTE.tobytes())
     picture.save(path, format="PNG")
+
+
+def size_problem(mask: Path, mask_size: tuple[int, int], picture: Path, picture_size: tuple[int, int]) -> str:
+    """The message for a mask whose (width, height) is not its picture's."""
+    return f"{mask}: is {mask_size[0]} x {mask_size[1]} px, but {picture.name} is {picture_size[0]} x {picture_size[1]} px"
+
+
+def map_in_order(
+    work: Callable[[Item], Outcome], items: Sequence[Item], *, processes: int, description: str
+) -> Iterator[Outcome]:
+    """work(item) of every item, in their order whatever the number of processes; shows how far it is."""
+    chunks = [items[start : start + CHUNK] for start in range(0, len(items), CHUNK)]
+    parts = run_tasks(partial(_do_all, work), chunks, processes=min(processes, max(len(chunks), 1)))
+    for _, outcome in zip(track(items, description), chain.from_iterable(parts), strict=True):
+        yield outcome
+
+
+def _do_all(work: Callable[[Item], Outcome], items: Sequence[Item]) -> list[Outcome]:
+    return [work(item) for item in items]

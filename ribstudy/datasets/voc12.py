@@ -3,21 +3,24 @@
     JPEGImages/<name>.jpg                    the pictures
     Annotations/<name>.xml                   their objects: class, box, flags; the image-level labels come from here
     SegmentationClass/<name>.png             palette PNG: 0 background, 1..C classes, 255 void (left out of every score)
+    SegmentationClassAug/<name>.png          the same, of images that SBD adds; need not be there
     ImageSets/Segmentation/<split>.txt       one name per line
 
 `train_aug` is train plus the images that SBD adds (10,582 of VOC 2012). The plain devkit does not hold its list, and a devkit
-need not hold masks for it: the labels are enough to train on. So masks are demanded of train and val only.
+need not hold masks for it: the labels are enough to train on. So masks are demanded of train and val only. Where train_aug is
+opened, an image without a mask in SegmentationClass has that of SegmentationClassAug: VOC's own truth wins over SBD's.
 """
 
+import hashlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import cached_property, partial
 from pathlib import Path
 from xml.etree import ElementTree
 
 import numpy as np
 
-from ribstudy.datasets.base import DataError, Dataset, open_jpeg, read_bytes, read_mask
-from ribstudy.progress import track
+from ribstudy.datasets.base import DataError, Dataset, Source, map_in_order, open_jpeg, read_bytes, read_mask, size_problem
 
 VOC_CLASSES: tuple[str, ...] = (
     "aeroplane", "bicycle", "bird", "boat", "bottle", "bus", "car", "cat", "chair", "cow",
@@ -27,6 +30,7 @@ VOC_CLASSES: tuple[str, ...] = (
 SPLITS = ("train", "val", "train_aug")
 SPLITS_WITH_MASKS = ("train", "val")
 FOLDERS = ("JPEGImages", "Annotations", "SegmentationClass", "ImageSets/Segmentation")
+MASK_FOLDERS = ("SegmentationClass", "SegmentationClassAug")  # the first that holds an image's mask is read
 
 
 @dataclass(frozen=True)
@@ -73,7 +77,61 @@ class VocDataset(Dataset):
         return np.asarray(open_jpeg(self.root / "JPEGImages" / f"{name}.jpg").convert("RGB"))
 
     def mask(self, name: str) -> np.ndarray:
-        return read_mask(self.root / "SegmentationClass" / f"{name}.png", len(self.class_names))
+        return read_mask(mask_path(self.root, name, required=self.split in SPLITS_WITH_MASKS), len(self.class_names))
+
+    @cached_property
+    def masked_names(self) -> list[str]:
+        """All of train and val; of train_aug those whose mask is there."""
+        if self.split in SPLITS_WITH_MASKS:
+            return self.names
+        there = {path.stem for folder in MASK_FOLDERS for path in (self.root / folder).glob("*.png")}
+        return [name for name in self.names if name in there]
+
+
+class VocSource(Source):
+    """The VOC 2012 devkit."""
+
+    splits = SPLITS
+    training_split = "train_aug"
+    root_hint = "the folder of the VOC 2012 devkit, such as /data/VOCdevkit/VOC2012"
+    class_names = VOC_CLASSES
+
+    def prepare(self, *, processes: int = 1) -> None:
+        """Raises DataError where a folder or one of the lists of train and val is missing."""
+        if problems := missing_parts(self.root):
+            raise DataError("; ".join(problems) + " (data.root is the folder that holds JPEGImages, such as VOCdevkit/VOC2012)")
+        for split in SPLITS_WITH_MASKS:  # train_aug is demanded where it is opened
+            read_names(self.root, split)
+
+    def open(self, split: str) -> VocDataset:
+        return VocDataset(self.root, split, self.class_names)
+
+    def fingerprint(self) -> dict:
+        self.prepare()
+        return {
+            "name": self.settings.name,
+            "lists": {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in self.lists()},
+        }
+
+    def lists(self) -> list[Path]:
+        paths = [self.root / "ImageSets" / "Segmentation" / f"{split}.txt" for split in SPLITS]
+        return [path for path in paths if path.is_file()]
+
+    def check(self, *, decode: bool = False, processes: int = 1) -> list[str]:
+        try:
+            self.prepare()
+        except DataError as error:
+            return [str(error)]
+        return check(self.root, self.class_names, decode=decode, processes=processes)
+
+
+def mask_path(root: Path, name: str, *, required: bool) -> Path:
+    """The file of an image's mask. `required`: the one in SegmentationClass, whether it is there or not."""
+    paths = [root / folder / f"{name}.png" for folder in MASK_FOLDERS]
+    found = paths[0] if required else next((path for path in paths if path.is_file()), None)
+    if found is None:
+        raise DataError(f"{name} has no mask: neither {paths[0]} nor {paths[1]} is there")
+    return found
 
 
 def read_names(root: Path, split: str) -> list[str]:
@@ -82,7 +140,8 @@ def read_names(root: Path, split: str) -> list[str]:
     if not path.is_file():
         known = ", ".join(sorted(other.stem for other in path.parent.glob("*.txt"))) or "none"
         hint = (
-            " The plain VOC 2012 devkit does not hold this list: put the 10,582 names of train plus SBD there, one per line."
+            " The plain VOC 2012 devkit does not hold this list of train plus SBD, 10,582 names:"
+            " python -m ribstudy data fetch voc12 --root FOLDER makes it."
             if split == "train_aug"
             else ""
         )
@@ -122,7 +181,9 @@ def _parse_object(node: ElementTree.Element, *, path: Path, class_names: Sequenc
     return VocObject(tuple(class_names).index(name), box, **flags)
 
 
-def check(root: Path, class_names: Sequence[str], splits: Iterable[str] = SPLITS, *, decode: bool = False) -> list[str]:
+def check(
+    root: Path, class_names: Sequence[str], splits: Iterable[str] = SPLITS, *, decode: bool = False, processes: int = 1
+) -> list[str]:
     """All problems of a devkit at once, a line for each that names the file; an empty list means that there is none.
 
     Reads every annotation, every mask, and of every picture the header and the end; `decode` also decodes every picture.
@@ -139,9 +200,10 @@ def check(root: Path, class_names: Sequence[str], splits: Iterable[str] = SPLITS
             problems.append(str(error))
     problems += _overlaps(root, names_of)
     need_mask = {name for split in SPLITS_WITH_MASKS for name in names_of.get(split, ())}
-    every = dict.fromkeys(name for names in names_of.values() for name in names)
-    for name in track(every, "check"):
-        problems += _check_image(root, name, class_names=class_names, need_mask=name in need_mask, decode=decode)
+    items = [(name, name in need_mask) for name in dict.fromkeys(name for names in names_of.values() for name in names)]
+    work = partial(_check_image, root=root, class_names=class_names, decode=decode)
+    for found in map_in_order(work, items, processes=processes, description="check"):
+        problems += found
     return problems
 
 
@@ -163,9 +225,10 @@ def _overlaps(root: Path, names_of: dict[str, list[str]]) -> list[str]:
     return [f"{path}: {len(shared)} of its images are also trained on, such as {shared[0]}"] if shared else []
 
 
-def _check_image(root: Path, name: str, *, class_names: Sequence[str], need_mask: bool, decode: bool) -> list[str]:
+def _check_image(item: tuple[str, bool], *, root: Path, class_names: Sequence[str], decode: bool) -> list[str]:
+    """item: an image's name, and whether it must have a mask."""
+    name, need_mask = item
     picture_path = root / "JPEGImages" / f"{name}.jpg"
-    mask_path = root / "SegmentationClass" / f"{name}.png"
     problems, picture_size, mask_size = [], None, None
     try:
         read_objects(root / "Annotations" / f"{name}.xml", class_names)
@@ -175,12 +238,12 @@ def _check_image(root: Path, name: str, *, class_names: Sequence[str], need_mask
         picture_size = open_jpeg(picture_path, decode=decode).size
     except DataError as error:
         problems.append(str(error))
-    if need_mask or mask_path.exists():
+    if need_mask or any((root / folder / f"{name}.png").exists() for folder in MASK_FOLDERS):
         try:
-            mask_size = read_mask(mask_path, len(class_names)).shape[::-1]
+            path = mask_path(root, name, required=need_mask)
+            mask_size = read_mask(path, len(class_names)).shape[::-1]
         except DataError as error:
             problems.append(str(error))
     if picture_size and mask_size and picture_size != mask_size:
-        sizes = f"{mask_size[0]} x {mask_size[1]} px, but {picture_path.name} is {picture_size[0]} x {picture_size[1]} px"
-        problems.append(f"{mask_path}: is {sizes}")
+        problems.append(size_problem(path, mask_size, picture_path, picture_size))
     return problems

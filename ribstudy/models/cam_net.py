@@ -3,6 +3,7 @@
 import torch
 from torch import Tensor, nn
 
+from ribstudy.config import ComputeSettings
 from ribstudy.models.backbones import Backbone, Weights, build_backbone
 
 
@@ -20,18 +21,31 @@ class CamNet(nn.Module):
         self.classifier = nn.Conv2d(backbone.channels, num_classes, kernel_size=1, bias=False)
         self.normalization = backbone.normalization
         self.frozen.requires_grad_(False)
+        self.precision = "fp32"
+
+    def compute_with(self, settings: ComputeSettings) -> "CamNet":
+        """Sets how the numbers are computed from here on; maps are float32 in any case."""
+        self.precision = settings.precision
+        if settings.compile:
+            self.trained.compile(dynamic=True)  # views differ in size
+        return self
 
     def forward(self, images: Tensor) -> Tensor:
         return self.maps(self.features(images))
 
     def features(self, images: Tensor) -> Tensor:
         """What never changes: [N, 3, H, W] -> features at stride 8, without a graph."""
-        with torch.no_grad():
+        with torch.no_grad(), self._autocast():
             return self.frozen(images)
 
     def maps(self, features: Tensor) -> Tensor:
         """From the features of the frozen part to the signed class maps."""
-        return self.classifier(self.trained(features))
+        with self._autocast():
+            return self.classifier(self.trained(features)).float()
+
+    def _autocast(self) -> torch.autocast:
+        """Entered anew for every pass: while it is open, autocast keeps its copies of weights that have changed since."""
+        return torch.autocast(self.classifier.weight.device.type, torch.bfloat16, enabled=self.precision == "bf16")
 
     def train(self, mode: bool = True) -> "CamNet":
         super().train(mode)
