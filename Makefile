@@ -10,6 +10,7 @@ help:
 	@echo "make test    run the tests"
 	@echo "make lint    check code and notebooks; make format mends what can be mended"
 	@echo "make setup   only set up .venv, and keep the outputs of notebooks out of git"
+	@echo "make bench   measure what an adaptation costs on this machine; the page on costs shows it"
 	@echo "make clean   remove the executed chapters and the rendered book; results stay"
 	@echo "make lock    pin the newest packages in requirements.lock and environment.yml"
 
@@ -34,6 +35,9 @@ format: .venv/.ready
 setup: .venv/.ready
 	! git rev-parse --git-dir > /dev/null 2>&1 || $(BIN)/nbstripout --install
 
+bench: .venv/.ready
+	$(BIN)/python -m bench
+
 clean:
 	rm -rf _build
 
@@ -54,4 +58,4 @@ lock:
 	sed -n '/^pydensecrf/d; s/^[^#]/      - &/p' requirements.lock >> environment.yml
 	rm -rf .venv-lock
 
-.PHONY: help book test lint format setup clean lock
+.PHONY: help book test lint format setup bench clean lock

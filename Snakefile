@@ -3,6 +3,7 @@
     snakemake --cores all book --config preset=my.yml       another preset, by name or by the path of a .yml file
     snakemake --cores 16 book --config preset=voc12 data_root=/data/VOC2012
     snakemake --cores 16 book --config threads=8            threads of one stage (default: a quarter of the cores)
+    snakemake --jobs 8 results --executor slurm --config preset=voc12 data_root=/data/VOC2012 shards=8     maps in 8 jobs
     snakemake --cores all results --dry-run                 what of the stages there is to do
 """
 
@@ -33,6 +34,7 @@ CHAPTER_JOBS = study.chapters(settings_of({}))
 ALL_JOBS = study.all_jobs(settings_of({}))
 # There are many stages to share few cores: one thread for each of them is the least waste.
 THREADS = config.get("threads", max(1, (workflow.cores or 1) // 4))
+SHARDS = int(config.get("shards", 1))  # jobs that the images of a stage are spread over
 EXECUTED = f"_build/executed/{Path(PRESET).stem}"
 
 TOC = yaml.safe_load((BOOK / "_toc.yml").read_text())
@@ -42,7 +44,7 @@ TEXTS = [path for path in BOOK.iterdir() if path.suffix in (".md", ".yml", ".bib
 STATIC = [path for path in (BOOK / "_static").rglob("*") if path.is_file()]
 LIBRARY = [path for path in (ROOT / "ribstudy").rglob("*") if path.suffix in (".py", ".yml")]
 # A stage knows by the key of its result whether there is work to do: it is asked again only where a key may have changed.
-KEYS = [ROOT / "ribstudy" / name for name in ("config.py", "stages.py", "datasets/__init__.py", "datasets/minivoc.py")]
+KEYS = [ROOT / "ribstudy" / name for name in ("config.py", "stages.py")] + sorted((ROOT / "ribstudy" / "datasets").glob("*.py"))
 
 shell.prefix(f"set -eo pipefail; export PATH={shlex.quote(str(Path(sys.executable).parent))}:$PATH; ")
 
@@ -59,18 +61,28 @@ def stamps(jobs):
 JOBS = {Path(stamp(job)).name: job for job in ALL_JOBS}
 
 
-def command(wildcards, threads):
+def shards(wildcards):
+    """The stamps of a job's shards; none where it runs in one piece."""
+    scattered = SHARDS > 1 and JOBS[wildcards.job].stage in ("cam", "rib")
+    return [f"{RESULTS}/.done/{wildcards.job}.{part}-{SHARDS}" for part in range(SHARDS)] if scattered else []
+
+
+def command(wildcards):
     job = JOBS[wildcards.job]
     options = [f"--set {shlex.quote(f'{name}={json.dumps(value)}')}" for name, value in job.overrides.items()]
-    processes = [] if job.stage in study.WHOLE_STAGES else [f"--processes {threads}"]
     root = [f"--data-root {shlex.quote(DATA_ROOT)}"] if DATA_ROOT else []
-    return " ".join([job.stage, f"--preset {shlex.quote(PRESET)}", *root, *options, *processes])
+    return " ".join([job.stage, f"--preset {shlex.quote(PRESET)}", *root, *options])
+
+
+def processes(wildcards, threads):
+    return "" if JOBS[wildcards.job].stage in study.WHOLE_STAGES else f"--processes {threads}"
 
 
 def parameters(wildcards):
-    """What papermill passes to a chapter; the one on the toy has no data_root."""
-    takes_root = DATA_ROOT and '"data_root = ' in (BOOK / f"{wildcards.chapter}.ipynb").read_text()
-    return f"-p preset {shlex.quote(PRESET)}" + (f" -p data_root {shlex.quote(DATA_ROOT)}" if takes_root else "")
+    """What papermill passes to a chapter: the one on the toy has no data_root, and the page on own data a preset of its own."""
+    text = (BOOK / f"{wildcards.chapter}.ipynb").read_text()
+    preset = f"-p preset {shlex.quote(PRESET)} " if r'"preset = \"mini\"' in text else ""
+    return preset + (f"-p data_root {shlex.quote(DATA_ROOT)}" if preset and DATA_ROOT and '"data_root = ' in text else "")
 
 
 rule book:
@@ -82,13 +94,26 @@ rule results:
 
 
 rule stage:
-    input: KEYS, lambda wildcards: stamps(JOBS[wildcards.job].after)
+    input: KEYS, lambda wildcards: stamps(JOBS[wildcards.job].after), shards
     output: f"{RESULTS}/.done/{{job}}"
-    params: command=command
+    wildcard_constraints: job=r"\w+-\w+"
+    params: command=command, processes=processes
     threads: THREADS
     priority: 1
     message: "stage {params.command}"
-    shell: "OMP_NUM_THREADS={threads} python -m ribstudy {params.command} > {output}"
+    shell: "OMP_NUM_THREADS={threads} python -m ribstudy {params.command} {params.processes} > {output}"
+
+
+rule shard:
+    input: KEYS, lambda wildcards: stamps(JOBS[wildcards.job].after)
+    output: f"{RESULTS}/.done/{{job}}.{{part}}-{{parts}}"
+    wildcard_constraints: job=r"\w+-\w+", part=r"\d+", parts=r"\d+"
+    params: command=command
+    threads: THREADS
+    priority: 1
+    message: "stage {params.command} --shard {wildcards.part}/{wildcards.parts}"
+    shell:
+        "OMP_NUM_THREADS={threads} python -m ribstudy {params.command} --shard {wildcards.part}/{wildcards.parts} > {output}"
 
 
 rule chapter:

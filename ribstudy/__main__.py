@@ -9,6 +9,7 @@ from typing import Any
 
 import yaml
 
+from ribstudy import data_command
 from ribstudy.config import load_settings, preset_names
 
 
@@ -40,9 +41,8 @@ def _parser() -> argparse.ArgumentParser:
                 "--workers", type=int, help="processes that decode images ahead (default: none on a CPU, else the free cores)"
             )
         if name == "data":
-            command.add_argument("action", nargs="?", choices=["check"], help="check: list all problems and draw nothing")
-            command.add_argument("--decode", action="store_true", help="with check: decode every image in full")
-        command.set_defaults(command=_check_data if name == "data" else _run_stage, stage=name)
+            data_command.add_arguments(command)
+        command.set_defaults(command=_run_data if name == "data" else _run_stage, stage=name)
     status = commands.add_parser("status", help="show which stages are finished, and where their results lie")
     _add_settings(status)
     status.set_defaults(command=_show_status)
@@ -52,7 +52,9 @@ def _parser() -> argparse.ArgumentParser:
 
 def _add_settings(command: argparse.ArgumentParser) -> None:
     command.add_argument("--preset", default="mini", help=f"one of {', '.join(preset_names())} (default: mini)")
-    command.add_argument("--data-root", type=Path, help="folder of a VOC devkit, the one with JPEGImages in it")
+    command.add_argument(
+        "--data-root", "--root", type=Path, help="folder of the data (of a VOC devkit the one with JPEGImages in it)"
+    )
     command.add_argument("--set", action="append", default=[], metavar="NAME=VALUE", help="a setting, such as rib.tau=0.5")
     command.add_argument("--results", type=Path, help="where results lie (default: results/ of the project)")
 
@@ -129,20 +131,16 @@ def _shard(options: argparse.Namespace):
     return given or launched
 
 
-def _check_data(options: argparse.Namespace) -> int:
-    from ribstudy import datasets
-
-    if options.action is None:
-        if options.decode:
-            raise ValueError("--decode belongs to the check: python -m ribstudy data check --decode")
-        return _run_stage(options)
-    settings = _run(options).settings.data
-    folder = datasets.data_folder(settings)
-    problems = datasets.check(settings, decode=options.decode)
-    for problem in problems:
-        print(problem)
-    print(f"{folder}: {len(problems)} problems" if problems else f"{folder}: no problems", file=sys.stderr)
-    return 1 if problems else 0
+def _run_data(options: argparse.Namespace) -> int:
+    if options.action == "fetch":
+        return data_command.fetch(options)
+    if options.action == "synthesize":
+        return data_command.synthesize(options)
+    if options.action == "check":
+        return data_command.check(options, load_settings(options.preset, _overrides(options)).data)
+    if options.decode:
+        raise ValueError("--decode belongs to the check: python -m ribstudy data check --decode")
+    return _run_stage(options)
 
 
 def _show_status(options: argparse.Namespace) -> int:

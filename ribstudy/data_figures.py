@@ -11,6 +11,7 @@ from matplotlib.patches import Rectangle
 from pandas.io.formats.style import Styler
 from PIL import ImageOps
 
+from ribstudy import paper
 from ribstudy.datasets import minivoc
 from ribstudy.datasets.base import PALETTE, VOID, Dataset
 from ribstudy.figures import WIDTH
@@ -21,9 +22,8 @@ SIDE = 128  # of the square that silhouettes are compared in
 HEAD_BOX = (38, 70)  # width and height of the corner of that square in which the heads lie; chosen by eye
 COLOURS = ("#0072B2", "#E69F00")  # Okabe and Ito: told apart with every kind of colour vision
 
-# VOC 2012, counted in the labels that the reference code ships (voc12/cls_labels.npy) for the images of train_aug.
-VOC12_IMAGES = {"train": 1464, "train_aug": 10582}
-VOC12_IMAGES_BY_CLASSES = (6249, 3104, 969, 210, 46, 4)  # with one, two, ... classes
+COUNTS = ["images", "annotated", "labelled", "objects"]
+FEW_CLASSES = 25  # more than these get thinner bars
 
 
 def classes_per_image(dataset: Dataset) -> np.ndarray:
@@ -32,24 +32,35 @@ def classes_per_image(dataset: Dataset) -> np.ndarray:
 
 
 def objects_per_image(dataset: Dataset) -> np.ndarray:
-    """int [N]"""
-    return np.array([dataset.num_objects(name) for name in dataset.names])
+    """int [N]; empty where objects are not annotated."""
+    counts = [dataset.num_objects(name) for name in dataset.names]
+    return np.array([] if None in counts else counts, int)
+
+
+def voc12_classes_per_image() -> np.ndarray:
+    """int [10582], of VOC 2012 train_aug: counted in the labels that the reference code ships."""
+    rows = paper.values("voc12_classes_per_image")
+    return np.repeat(rows["column"].astype(int), rows["value"].astype(int)).to_numpy()
 
 
 def split_table(splits: Mapping[str, Dataset]) -> pd.DataFrame:
-    """A row for each split, and two of VOC 2012 to compare with (published size; labels of the reference code's file)."""
+    """A row for each split, and those of VOC 2012 and COCO 2014 to compare with (published; see data/paper_values.csv).
+
+    "annotated" counts the images with any annotation, "labelled" those that have a class.
+    """
     rows = {name: _split_row(dataset) for name, dataset in splits.items()}
-    rows["VOC 2012 train"] = {"images": VOC12_IMAGES["train"]}
-    rows["VOC 2012 train_aug"] = {
-        "images": VOC12_IMAGES["train_aug"],
-        **_class_columns(np.repeat(np.arange(1, 7), VOC12_IMAGES_BY_CLASSES)),
-    }
-    return pd.DataFrame.from_dict(rows, orient="index").astype({"objects": "Int64"})
+    for table, data in (("voc12_counts", "VOC 2012"), ("coco14_counts", "COCO 2014")):
+        published = paper.values(table).pivot(index="row", columns="column", values="value")
+        rows |= {f"{data} {split}": dict(counts.dropna()) for split, counts in published.iterrows()}
+    rows["VOC 2012 train_aug"] |= _class_columns(voc12_classes_per_image())
+    table = pd.DataFrame.from_dict(rows, orient="index")
+    return table[[*COUNTS, *_class_columns(np.ones(1))]].astype(dict.fromkeys(COUNTS, "Int64"))
 
 
 def _split_row(dataset: Dataset) -> dict[str, object]:
-    num_objects = int(objects_per_image(dataset).sum())
-    return {"images": len(dataset), "objects": num_objects, **_class_columns(classes_per_image(dataset))}
+    objects, classes = objects_per_image(dataset), classes_per_image(dataset)
+    counts = (len(dataset), dataset.num_annotated, int((classes > 0).sum()), int(objects.sum()) if len(objects) else pd.NA)
+    return {**dict(zip(COUNTS, counts, strict=True)), **_class_columns(classes)}
 
 
 def _class_columns(counts: np.ndarray) -> dict[str, float]:
@@ -59,22 +70,23 @@ def _class_columns(counts: np.ndarray) -> dict[str, float]:
 
 def style_table(table: pd.DataFrame) -> Styler:
     """The table of splits with readable numbers; what was not counted shows as a dash."""
-    formats = {"images": "{:,}", "objects": "{:,}", "classes per image": "{:.2f}"}
+    formats = {**dict.fromkeys(COUNTS, "{:,}"), "classes per image": "{:.2f}"}
     formats |= dict.fromkeys(("one class", "two", "three or more"), "{:.0%}")
     return table.style.set_uuid("splits").set_table_attributes('class="dataframe"').format(formats, na_rep="–")
 
 
 def mask_shares(dataset: Dataset, *, num_masks: int) -> pd.DataFrame:
-    """Shares of the pixels in up to `num_masks` masks, evenly spread over the split.
+    """Shares of the pixels in up to `num_masks` masks, evenly spread over those of the split.
 
     A row for each image (index: its name), a column for each class, "background" and "void"; a class that the mask does not
-    hold is nan.
+    hold is nan. No row where there are no masks.
     """
-    names = spread(dataset.names, num_masks)
+    names = spread(dataset.masked_names, num_masks)
     columns = ["background", *dataset.class_names, "void"]
     indices = [*range(len(dataset.class_names) + 1), VOID]
-    counts = np.stack([np.bincount(dataset.mask(name).ravel(), minlength=256)[indices] for name in names])
-    shares = pd.DataFrame(counts / counts.sum(axis=1, keepdims=True), index=names, columns=columns)
+    counts = [np.bincount(dataset.mask(name).ravel(), minlength=256)[indices] for name in names]
+    shares = pd.DataFrame(np.reshape(counts, (len(names), len(columns))), index=names, columns=columns, dtype=float)
+    shares = shares.div(shares.sum(axis=1), axis=0)
     classes = list(dataset.class_names)
     shares[classes] = shares[classes].where(shares[classes] > 0)
     return shares
@@ -86,33 +98,37 @@ def spread(names: Sequence[str], number: int) -> list[str]:
 
 
 def mean_estimate(values: np.ndarray) -> Estimate:
-    """The mean over images with its 95 % interval (normal approximation); nan is left out."""
+    """The mean over images with its 95 % interval (normal approximation); nan is left out, and is what no values give."""
     values = np.asarray(values, float)
     values = values[~np.isnan(values)]
+    if not len(values):
+        return Estimate(float("nan"), n=0)
     margin = 1.96 * values.std(ddof=1) / np.sqrt(len(values)) if len(values) > 1 else None
     mean = float(values.mean())
     return Estimate(mean, None if margin is None else mean - margin, None if margin is None else mean + margin, len(values))
 
 
 def pick_examples(dataset: Dataset, number: int) -> list[str]:
-    """Names of images with one, two and three classes in turn, of each the first ones."""
-    counts = classes_per_image(dataset)
-    queues = [[name for name, count in zip(dataset.names, counts, strict=True) if count == wanted] for wanted in (1, 2, 3)]
+    """Names of images with one, two and at least three classes in turn, of each the first ones; with masks where there are."""
+    count_of = dict(zip(dataset.names, np.minimum(classes_per_image(dataset), 3), strict=True))
+    names = dataset.masked_names if dataset.has_masks else dataset.names
+    queues = [[name for name in names if count_of[name] == wanted] for wanted in (1, 2, 3)]
     longest = max(len(queue) for queue in queues)
     turns = [queue[place] for place in range(longest) for queue in queues if place < len(queue)]
     return turns[:number]
 
 
 def draw_examples(dataset: Dataset, names: Sequence[str]) -> Figure:
-    """Image and mask side by side, two pairs in a row."""
-    num_rows = -(-len(names) // 2)
+    """Image and mask side by side, two pairs in a row; without masks the images alone."""
+    num_rows = max(-(-len(names) // 2), 1)
     figure, axes = plt.subplots(num_rows, 4, figsize=(WIDTH, 2.0 * num_rows + 0.4), squeeze=False, layout="constrained")
-    figure.suptitle("Images with their masks; the pale band is void")
+    figure.suptitle("Images with their masks; what is pale is void" if dataset.has_masks else "Images; there are no masks")
     for ax in axes.flat:
         ax.set_axis_off()
     for name, (left, right) in zip(names, axes.reshape(-1, 2), strict=False):
         left.imshow(dataset.image(name))
-        right.imshow(PALETTE[dataset.mask(name)])
+        if dataset.has_masks:
+            right.imshow(PALETTE[dataset.mask(name)])
         held = [dataset.class_names[index] for index in np.flatnonzero(dataset.label(name))]
         left.set_title(", ".join(held), loc="left")
     return figure
@@ -120,7 +136,7 @@ def draw_examples(dataset: Dataset, names: Sequence[str]) -> Figure:
 
 def draw_class_counts(dataset: Dataset) -> Figure:
     counts = dataset.labels.sum(axis=0)
-    figure, ax = plt.subplots(figsize=(WIDTH, 0.8 + 0.3 * len(counts)), layout="constrained")
+    figure, ax = plt.subplots(figsize=(WIDTH, _height(len(counts))), layout="constrained")
     bars = ax.barh(dataset.class_names, counts, color=COLOURS[0])
     ax.bar_label(bars, padding=3)
     ax.invert_yaxis()
@@ -133,13 +149,17 @@ def draw_counts_per_image(dataset: Dataset) -> Figure:
     """Left: classes per image, beside VOC 2012's. Right: objects per image."""
     figure, (left, right) = plt.subplots(1, 2, figsize=(WIDTH, 3.6), sharey=True, layout="constrained")
     here = _shares_of_counts(classes_per_image(dataset))
-    voc = _shares_of_counts(np.repeat(np.arange(1, 7), VOC12_IMAGES_BY_CLASSES))
+    voc = _shares_of_counts(voc12_classes_per_image())
     ticks = np.arange(len(here))
     left.bar(ticks - 0.2, here, width=0.4, color=COLOURS[0], label=f"this set, {dataset.split}")
     left.bar(ticks + 0.2, voc, width=0.4, color=COLOURS[1], hatch="//", edgecolor="white", label="VOC 2012 train_aug")
     left.legend(frameon=False)
     left.set(title="Classes in an image", xlabel="classes", ylabel="share of images")
-    right.bar(ticks, _shares_of_counts(objects_per_image(dataset)), width=0.5, color=COLOURS[0])
+    objects = objects_per_image(dataset)
+    if len(objects):
+        right.bar(ticks, _shares_of_counts(objects), width=0.5, color=COLOURS[0])
+    else:
+        _say(right, "objects are not annotated")
     right.set(title="Objects in an image", xlabel="objects")
     for ax in (left, right):
         ax.set_xticks(ticks, ["1", "2", "3", "4 or more"])
@@ -155,9 +175,11 @@ def _shares_of_counts(counts: np.ndarray) -> np.ndarray:
 
 def draw_class_shares(shares: pd.DataFrame) -> Figure:
     """`shares` as `mask_shares` gives them: how much of an image a class covers where it occurs."""
+    if shares.empty:
+        return _nothing_to_draw("no masks")
     classes = shares.columns.drop(["background", "void"])
     values = [shares[name].dropna() for name in classes]
-    figure, ax = plt.subplots(figsize=(WIDTH, 0.8 + 0.36 * len(classes)), layout="constrained")
+    figure, ax = plt.subplots(figsize=(WIDTH, _height(len(classes))), layout="constrained")
     ax.boxplot(
         values,
         orientation="horizontal",
@@ -174,6 +196,8 @@ def draw_class_shares(shares: pd.DataFrame) -> Figure:
 
 def draw_void(dataset: Dataset, shares: pd.DataFrame) -> Figure:
     """A detail of a mask over its image, and the share of void in all masks."""
+    if shares.empty or not shares["void"].any():
+        return _nothing_to_draw("no masks" if shares.empty else "no void in these masks")
     figure, (left, right) = plt.subplots(1, 2, figsize=(WIDTH, 3.8), layout="constrained", width_ratios=(1, 1.2))
     _draw_detail(left, dataset, shares["void"].idxmax())
     right.hist(shares["void"], bins=12, color=COLOURS[0], edgecolor="white")
@@ -232,6 +256,22 @@ def draw_animals() -> Figure:
     ax.set_title("Their silhouettes on top of each other")
     ax.set_axis_off()
     return figure
+
+
+def _height(num_classes: int) -> float:
+    """Of a figure with a bar for each class, in inches."""
+    return 0.8 + (0.34 if num_classes <= FEW_CLASSES else 0.2) * num_classes
+
+
+def _nothing_to_draw(reason: str) -> Figure:
+    figure, ax = plt.subplots(figsize=(WIDTH, 1), layout="constrained")
+    _say(ax, reason)
+    ax.set_axis_off()
+    return figure
+
+
+def _say(ax: Axes, text: str) -> None:
+    ax.text(0.5, 0.5, text, transform=ax.transAxes, ha="center", va="center")
 
 
 def _clear_frame(ax: Axes) -> None:

@@ -36,8 +36,8 @@ Part = TypeVar("Part")
 
 DISTANCE_EDGES = np.linspace(0, 1.25, 11)  # in units of the object's size; the last bin is open
 NUM_CHUNKS = 100  # of a pass over the images
-GROUPS_PER_CHUNK = 10  # so a sweep has at most 1,000 groups
-WORTH_PROCESSES = 200  # fewer images are scored before other processes have started
+MAX_GROUPS = 1000  # of images, in a sweep
+WORTH_PROCESSES = 500  # fewer images are scored before other processes have started
 
 
 class StoredUnits(Mapping[str, Unit]):
@@ -74,20 +74,22 @@ def scored_names(dataset: Dataset, units: Units) -> list[str]:
 def sweep_units(dataset: Dataset, units: Units, *, steps: int | None = None, processes: int = 1) -> Sweep:
     """The threshold sweep of the stored images that have a mask; RIB's maps summed over the first `steps` (None: all).
 
-    Up to 1,000 images each is a group of its own. Of more, those whose positions in the list differ by 1,000 form a group:
-    1,000 groups of the same size, but for one image, with neighbours in the list (such as the frames of a film) in
-    different ones.
+    Up to 1,000 images each is a group of its own. More are divided by lot, always the same for their number, into 1,000
+    groups of one size, but for one image: a list may be periodic, and a rule such as every thousandth image with it.
     """
     names = scored_names(dataset, units)
-    sweeps = list(_in_chunks(partial(_sweep_chunk, dataset, units, steps), names, processes))
-    counts, blank, image_scores, has_class = (
-        _interleaved([getattr(sweep, part) for sweep in sweeps]) for part in ("counts", "blank", "image_scores", "has_class")
-    )
-    return Sweep(tuple(names), counts, blank, image_scores, has_class, DEFAULT_THRESHOLDS)
+    order = np.arange(len(names))
+    if len(names) > MAX_GROUPS:
+        order = np.random.default_rng(0).permutation(order)
+    parts = list(_in_chunks(partial(_sweep_chunk, dataset, units, steps), [names[i] for i in order], processes))
+    fields = ("counts", "blank", "image_scores", "has_class")
+    counts, blank, image_scores, has_class = (_interleaved([getattr(part, field) for part in parts]) for field in fields)
+    places = np.argsort(order)  # from the order by lot back to that of the names
+    return Sweep(tuple(names), counts, blank, image_scores[places], has_class[places], DEFAULT_THRESHOLDS)
 
 
 def _sweep_chunk(dataset: Dataset, units: Units, steps: int | None, names: list[str]) -> Sweep:
-    num_groups, num_thresholds = min(len(names), GROUPS_PER_CHUNK), len(DEFAULT_THRESHOLDS)
+    num_groups, num_thresholds = min(len(names), MAX_GROUPS // NUM_CHUNKS), len(DEFAULT_THRESHOLDS)
     counts = np.zeros((num_groups, num_thresholds, 3, len(dataset.class_names) + 1), dtype=np.int64)
     blank = np.zeros_like(counts[:, 0])
     image_scores = np.zeros((len(names), num_thresholds), dtype=np.float32)
@@ -96,7 +98,7 @@ def _sweep_chunk(dataset: Dataset, units: Units, steps: int | None, names: list[
         with _naming(name):
             unit = units[name]
             of_image = _counts(dataset, unit, dataset.mask(name), steps=steps)
-        group = place % GROUPS_PER_CHUNK
+        group = place % num_groups
         counts[group] += of_image
         image_scores[place] = miou(of_image)
         has_class[place] = len(unit["keys"]) > 0
@@ -138,7 +140,10 @@ def summary(sweep: Sweep, index: int) -> dict[str, float]:
 
 
 def score_table(sweep: Sweep, threshold: int) -> pd.DataFrame:
-    """`summary` at a threshold index from other images and at the best one, also of the images with a class where some have none."""
+    """`summary` at a threshold index from other images and at the best one of these.
+
+    Where some images have no class, two more rows are of the others alone.
+    """
     sweeps = {"": sweep}
     if not sweep.has_class.all():
         sweeps[", images with a class"] = sweep.labelled()

@@ -106,7 +106,7 @@ def threshold_sweep(
     counted = truth != IGNORED
     true_class = truth[counted].astype(np.int64)
     if len(keys):
-        scores = maps[:, counted]
+        scores = np.stack([class_map[counted] for class_map in maps])  # maps[:, counted] has its classes innermost: slow
         foreground = np.asarray(keys, dtype=np.int64)[scores.argmax(axis=0)] + 1
         level = np.searchsorted(thresholds, scores.max(axis=0), side="left")  # foreground at thresholds[:level]
     else:
@@ -206,9 +206,9 @@ def bootstrap_comparison(
     A sample draws G groups with replacement, the same for both results, and takes the mIoU of their summed counts. The
     classifier is held fixed: its training is not part of the interval.
 
-    Groups may stand for their images as long as they say nothing of what is in these (`evaluation.sweep_units` forms them by
-    position in the list): then their sums are as independent of each other as the images, and vary, for a ratio of sums
-    such as the IoU, as the sums of so many images drawn one by one. What is lost is precision of the interval: from 1,000
+    Groups may stand for their images where they say nothing of what is in these (`evaluation.sweep_units` divides the images
+    by lot): then their sums are as independent of each other as the images, and a ratio of sums, such as the IoU, varies over
+    drawn groups as it does over as many images drawn one by one. What is lost is precision of the interval: from 1,000
     groups its width is known to about 2 %.
 
     Args:

@@ -51,8 +51,12 @@ DEVIATIONS = (
     Deviation("no_spread", "rib.spread_ratio", 0.7, None, 1.0, "the share of covered positions that ends the loop; 1: never"),
     Deviation("spread_all", "rib.spread_scales", "first", None, "all", "scales at which the step that ends so adds a map"),
     Deviation("momentum", "rib.momentum", 1e-4, None, 0.9, "in the code, the weight decay lands in the place of the momentum"),
-    Deviation("normalized", "rib.aggregation", "raw", "raw", "normalized", "steps with large logits weigh more, or all the same"),
-    Deviation("empty", "rib.empty_region", "skip", None, "pool", "a map that is negative everywhere: no gradient, or all of it"),
+    Deviation(
+        "normalized", "rib.aggregation", "raw", "raw", "normalized", "steps with large logits weigh more, or none does"
+    ),
+    Deviation(
+        "empty", "rib.empty_region", "skip", None, "pool", "a map that is negative everywhere: left out, or pooled"
+    ),
     Deviation("first_20", "rib.gndrp_classes", 20, None, 20, "classes that GNDRP is for: COCO's other 60 get GAP in the code"),
     Deviation("gap", "rib.pooling", "gndrp", "gndrp", "gap", "the paper's ablation of GNDRP"),
     Deviation("alone", "auxiliary.batch_size", 20, 20, 0, "other images, whose labels the code maximises too, or none"),

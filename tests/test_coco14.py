@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from ribstudy import datasets
-from ribstudy.config import DataSettings
+from ribstudy import data_figures, datasets
+from ribstudy.config import DataSettings, load_settings
 from ribstudy.datasets import coco14
 from ribstudy.datasets.base import DataError
 from ribstudy.datasets.coco14 import COCO_CLASSES
@@ -134,7 +134,9 @@ def test_a_part_without_area_is_not_drawn():
 def test_splits(root):
     assert datasets.splits(coco(root)) == ("train", "val")
     assert datasets.training_set(coco(root)).split == "train"
-    with pytest.raises(DataError, match=r"coco14 has no split 'train_aug', only train, val: train is what .* infer\.split=train"):
+    with pytest.raises(
+        DataError, match=r"coco14 has no split 'train_aug', only train, val: train is what .* infer\.split=train"
+    ):
         datasets.open_dataset(coco(root), "train_aug")
     assert [path.name for path in datasets.lists(coco(root))] == ["instances_train2014.json", "instances_val2014.json"]
 
@@ -179,7 +181,8 @@ def test_a_preparation_that_was_killed_goes_on(root):
     datasets.prepare(coco(root))
     made = cache_files(root)
     index, kept, gone = (
-        next(path for path in made if path.name.startswith(name)) for name in ("val.npz", name_of("train", 1), name_of("train", 2))
+        next(path for path in made if path.name.startswith(name))
+        for name in ("val.npz", name_of("train", 1), name_of("train", 2))
     )
     pixels = gone.read_bytes()
     index.unlink()
@@ -213,7 +216,10 @@ def test_missing_parts_are_all_named(root):
     shutil.rmtree(root / "val2014")
     (root / "annotations/instances_train2014.json").unlink()
     problems = datasets.check(coco(root))
-    assert [str(root / "val2014") in problems[0], "instances_train2014.json: this file is missing" in problems[1]] == [True, True]
+    assert [str(root / "val2014") in problems[0], "instances_train2014.json: this file is missing" in problems[1]] == [
+        True,
+        True,
+    ]
     with pytest.raises(DataError, match=r"val2014.*instances_train2014\.json"):
         datasets.prepare(coco(root))
     assert "nowhere: this folder of the data set is missing" in datasets.check(coco(root / "nowhere"))[0]
@@ -298,3 +304,20 @@ def test_faults_of_pictures_are_named_all_at_once_by_any_number_of_processes(roo
         ]
     )
     assert datasets.check(coco(root), processes=2) == problems
+
+
+def test_the_preset_differs_from_that_of_voc_where_the_reference_code_does():
+    rib, voc = load_settings("coco14").rib, load_settings("voc12").rib
+    changed = {name: value for name, value in rib.model_dump().items() if value != getattr(voc, name)}
+    assert changed == {"learning_rate": 5e-6, "tau": 0.5, "margin": 1000.0, "spread_ratio": 0.8}
+    assert load_settings("coco14", {"rib.mode": "paper"}).rib.spread_ratio == 1.0
+
+
+def test_split_table_has_the_published_counts_beside_those_of_the_folder(root):
+    splits = {split: datasets.open_dataset(coco(root), split) for split in datasets.splits(coco(root))}
+    table = data_figures.split_table(splits)
+    counted = table.loc[["train", "val"], ["images", "annotated", "labelled", "objects"]]
+    assert counted.to_numpy().tolist() == [[4, 3, 2, 3], [1, 1, 1, 1]]
+    published = table.loc[["COCO 2014 train", "COCO 2014 val"], ["images", "annotated"]]
+    assert published.to_numpy().tolist() == [[82783, 82081], [40504, 40137]]
+    assert "82,783" in data_figures.style_table(table).to_html()

@@ -53,7 +53,7 @@ def test_a_bad_setting_is_named(overrides, message):
 
 
 def test_an_unknown_preset_names_the_known_ones():
-    with pytest.raises(ValueError, match="'minni' is unknown; known: mini, voc12"):
+    with pytest.raises(ValueError, match="'minni' is unknown; known: coco14, custom, mini, voc12"):
         load_settings("minni")
 
 
@@ -84,7 +84,7 @@ def test_defaults_of_the_method_are_those_of_the_reference_code():
     assert settings.rib == RibSettings()
 
 
-@pytest.mark.parametrize("name", ["mini", "voc12"])
+@pytest.mark.parametrize("name", preset_names())
 def test_every_number_of_a_preset_has_its_source(name):
     lines = (PRESETS / f"{name}.yml").read_text().splitlines()
     values = [line for line in lines if re.search(r":\s+[\[\d-]", line.split("#")[0])]

@@ -6,6 +6,7 @@ import pytest
 
 from ribstudy import figures
 from ribstudy.figures import Panel
+from ribstudy.metrics import Comparison, Estimate
 
 
 @pytest.fixture(autouse=True)
@@ -45,3 +46,19 @@ def test_signed_maps_are_white_at_zero():
     assert blue[2] > blue[0]
     assert (white > 240).all()
     assert red[0] > red[2]
+
+
+def test_differences_of_many_images_are_two_patches():
+    first = np.zeros(20_000)
+    figure = figures.image_differences(first, np.r_[np.nan, np.linspace(-1, 1, 19_999)])
+    below, above = figure.axes[0].patches
+    assert below.get_data().values.min() == -1
+    assert above.get_data().values.max() == 1
+
+
+def test_the_table_shows_the_images_with_a_class_where_they_are_fewer():
+    compared = Comparison(Estimate(0.5), Estimate(0.6), Estimate(0.1, 0.0, 0.2, 9))
+    row = {"seed": 0, "method": "RIB", "compared": compared, "best": compared}
+    assert len(figures.comparison_table([row]).columns) == 4
+    table = figures.comparison_table([{**row, "labelled": compared}])
+    assert table.iloc[0, -1] == "+0.100 (+0.000 to +0.200)"

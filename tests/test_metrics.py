@@ -78,7 +78,9 @@ def sweep_of(num_images: int, seed: int) -> Sweep:
         )
         for i in range(num_images)
     ]
-    return Sweep(tuple(map(str, range(num_images))), np.array(counts), np.array([0.2, 0.5]))
+    counts = np.array(counts)
+    names, has_class = tuple(map(str, range(num_images))), np.ones(num_images, bool)
+    return Sweep(names, counts, np.zeros_like(counts[:, 0]), miou(counts), has_class, np.array([0.2, 0.5]))
 
 
 def test_bootstrap_is_paired_and_seeded():
@@ -116,7 +118,19 @@ def test_nan_has_no_threshold():
 def test_sweep_picks_its_best_threshold():
     sweep = sweep_of(6, seed=2)
     assert sweep.miou()[sweep.best()] == sweep.miou().max()
-    assert sweep.image_miou(0).shape == (6,)
+
+
+def test_an_image_that_is_all_void_has_no_miou():
+    counts = np.stack([np.zeros((3, 2), int), np.array([[1, 0], [1, 0], [2, 0]])])
+    with np.errstate(all="raise", divide="ignore", invalid="ignore"):
+        np.testing.assert_array_equal(miou(counts), [np.nan, 0.5])
+
+
+def test_bootstrap_does_not_depend_on_how_many_samples_are_in_memory(monkeypatch):
+    first, second = (sweep_of(9, seed).counts for seed in (3, 4))
+    compared = bootstrap_comparison(first, second)
+    monkeypatch.setattr("ribstudy.metrics.DRAWS_AT_ONCE", 7)
+    assert bootstrap_comparison(first, second) == compared
 
 
 def test_coverage_by_distance_by_hand():

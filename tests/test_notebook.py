@@ -1,10 +1,10 @@
 import json
+from types import SimpleNamespace
 
 import pytest
 
 from ribstudy import notebook
-from ribstudy.evaluation import Comparison
-from ribstudy.metrics import Estimate
+from ribstudy.metrics import Comparison, Estimate
 
 
 class Shell:
@@ -45,7 +45,7 @@ def test_none_keeps_the_preset_and_a_value_replaces_it(start):
         ("seed = 3", "no parameter seed"),
         ("taau: float = 0.5", "no parameter taau"),
         ("a, b = 1, 2", "no parameter a"),
-        ("preset = 'minni'", "'minni' is unknown; known: mini"),
+        ("preset = 'minni'", "'minni' is unknown; known: .*mini"),
         ("data_root = 3", "data.root"),
     ],
 )
@@ -93,3 +93,15 @@ def test_every_seed_is_noted(start):
     for name in names:
         assert {name, f"{name}_seed3", f"{name}_seed4"} <= set(chapter.notes)
     assert chapter.notes["miou_difference"].high == 0.2
+    assert "miou_cam_labelled" not in chapter.notes
+    notebook.note_comparisons(chapter, [{**rows[0], "labelled": comparison}])
+    assert chapter.notes["miou_rib_labelled"].value == 0.6
+
+
+def test_what_has_no_masks_stops_a_chapter_and_says_where_its_maps_are(start, monkeypatch):
+    chapter = start(DECLARED)
+    masked = {"train": [], "val": ["one"]}
+    monkeypatch.setattr(chapter, "dataset", lambda split: SimpleNamespace(masked_names=masked[split]))
+    assert chapter.scored_dataset("val").masked_names == ["one"]
+    with pytest.raises(ValueError, match=r"04_rib: no image of split train has a mask.*own_data"):
+        chapter.scored_dataset("train")

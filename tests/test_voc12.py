@@ -124,7 +124,7 @@ def test_missing_folders_inside_are_all_named(root):
 def test_missing_train_aug_list_says_what_to_put_where(root):
     (root / "ImageSets/Segmentation/train_aug.txt").unlink()
     assert len(datasets.open_dataset(voc(root), "train")) == 2
-    with pytest.raises(DataError, match=r"train_aug\.txt.*missing \(lists there: train, val\).*SBD"):
+    with pytest.raises(DataError, match=r"train_aug\.txt.*missing \(lists there: train, val\).*SBD.* data fetch voc12 --root"):
         datasets.open_dataset(voc(root), "train_aug")
     problems = check(root, VOC_CLASSES)
     assert len(problems) == 1
@@ -282,6 +282,45 @@ def test_all_faults_are_reported_at_once(root):
     assert len(check(root, VOC_CLASSES)) == 4
 
 
+def test_masks_of_train_aug_come_from_voc_first_and_then_from_sbd(root):
+    train_aug = datasets.open_dataset(voc(root), "train_aug")
+    with pytest.raises(
+        DataError, match=r"2008_000004 has no mask: neither .*SegmentationClass/2008.* nor .*SegmentationClassAug/2008"
+    ):
+        train_aug.mask("2008_000004")
+    assert train_aug.masked_names == NAMES["train"]
+    (root / "SegmentationClassAug").mkdir()
+    for name in NAMES["train_aug"]:
+        Image.fromarray(np.full((30, 40), 3, np.uint8)).save(root / "SegmentationClassAug" / f"{name}.png")
+    train_aug = datasets.open_dataset(voc(root), "train_aug")
+    assert train_aug.masked_names == NAMES["train_aug"]
+    assert [train_aug.mask(name).max() for name in NAMES["train_aug"]] == [255, 255, 3]
+    assert datasets.check(voc(root)) == []
+    (root / "SegmentationClass" / "2007_000001.png").unlink()  # train must have VOC's own
+    with pytest.raises(DataError, match=r"SegmentationClass/2007_000001\.png: is missing"):
+        datasets.open_dataset(voc(root), "train").mask("2007_000001")
+    Image.fromarray(np.full((30, 40), 99, np.uint8)).save(root / "SegmentationClassAug" / "2008_000004.png")
+    missing, unknown = datasets.check(voc(root))
+    assert "SegmentationClass/2007_000001.png: is missing" in missing
+    assert "SegmentationClassAug/2008_000004.png: holds [99]" in unknown
+
+
+def test_splits_and_lists(root):
+    assert datasets.splits(voc(root)) == ("train", "val", "train_aug")
+    assert datasets.training_set(voc(root)).names == NAMES["train_aug"]
+    assert [path.stem for path in datasets.lists(voc(root))] == ["train", "val", "train_aug"]
+
+
+def test_check_says_the_same_with_two_processes(root, monkeypatch):
+    monkeypatch.setattr(datasets.base, "CHUNK", 1)
+    spoil_picture_truncated(root)
+    spoil_annotation_unknown_class(root)
+    (root / "JPEGImages" / "2008_000004.jpg").unlink()
+    problems = datasets.check(voc(root), decode=True)
+    assert len(problems) == 3
+    assert datasets.check(voc(root), decode=True, processes=2) == problems
+
+
 def test_the_fingerprint_is_of_the_lists_and_not_of_the_place(root, tmp_path):
     copy = shutil.copytree(root, tmp_path / "copy")
     assert datasets.fingerprint(voc(root)) == datasets.fingerprint(voc(copy))
@@ -299,4 +338,4 @@ def test_split_table_counts_images_objects_and_classes(root):
     two = annotation(OBJECT.format(name="person", extra=""), OBJECT.format(name="cat", extra=""))
     (root / "Annotations" / "2007_000001.xml").write_text(two)
     row = data_figures.split_table({"train": datasets.open_dataset(voc(root), "train")}).loc["train"]
-    assert row.tolist() == [2, 3, 1.5, 0.5, 0.5, 0]
+    assert row.tolist() == [2, 2, 2, 3, 1.5, 0.5, 0.5, 0]

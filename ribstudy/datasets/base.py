@@ -1,6 +1,9 @@
 """What every data set of the study offers, and the pictures and masks that they all read the same way."""
 
+import contextlib
 import io
+import shutil
+import tempfile
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
 from functools import cached_property, partial
@@ -204,3 +207,22 @@ def map_in_order(
 
 def _do_all(work: Callable[[Item], Outcome], items: Sequence[Item]) -> list[Outcome]:
     return [work(item) for item in items]
+
+
+@contextlib.contextmanager
+def new_folder(root: Path) -> Iterator[Path]:
+    """A temporary folder beside `root` that takes its place when the block ends well, and vanishes when it does not.
+
+    Raises DataError where `root` holds something already.
+    """
+    root = Path(root)
+    if root.is_file() or (root.is_dir() and any(root.iterdir())):
+        raise DataError(f"{root}: nothing can be written here, this place is taken; pass another folder, or an empty one")
+    root.parent.mkdir(parents=True, exist_ok=True)
+    temporary = Path(tempfile.mkdtemp(prefix=f".{root.name}.", dir=root.parent))
+    try:
+        temporary.chmod(0o755)
+        yield temporary
+        temporary.replace(root)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)

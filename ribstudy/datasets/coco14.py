@@ -16,6 +16,7 @@ are hashed once in each process that opens the data, about a second.
 """
 
 import json
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache, partial
@@ -199,8 +200,9 @@ def _is_prepared(cache: Path, split: str) -> bool:
 
 
 def _missing_masks(cache: Path, split: str) -> list[str]:
-    there = {path.stem for path in (cache / "masks" / split).glob("[!.]*.png")}
-    return [name for name in Index.read(cache / f"{split}.npz").names.tolist() if name not in there]
+    folder = cache / "masks" / split
+    there = {entry.name for entry in os.scandir(folder)} if folder.is_dir() else set()
+    return [name for name in Index.read(cache / f"{split}.npz").names.tolist() if f"{name}.png" not in there]
 
 
 def _prepare_split(cache: Path, split: str, path: Path, *, processes: int) -> None:

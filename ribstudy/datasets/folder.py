@@ -67,7 +67,8 @@ class Listing:
 
     def labels(self, split: str) -> np.ndarray:
         """bool [N, C]"""
-        return np.array([self.label(name) for name in self.names(split)]).reshape(-1, len(self.class_names))
+        names = self.names(split)
+        return np.array([self.label(name) for name in names], bool).reshape(len(names), len(self.class_names))
 
 
 def read_listing(root: Path) -> Listing:
@@ -226,10 +227,8 @@ def _read_val(path: Path, files: dict[str, Path], problems: list[str]) -> frozen
         problems.append(f"{path}: is empty; name the images to hold out, or delete the file")
     problems += [f"{path}: {line!r} stands there more than once" for line in _repeated(lines)]
     name_of = {name: name for name in files} | {_normal(file.name): name for name, file in files.items()}
-    known = [_normal(file.name) for file in files.values()]
-    problems += [
-        f"{path}: {line!r} has no line in labels.csv" + _suggestion(line, known) for line in lines if line not in name_of
-    ]
+    unknown = [line for line in lines if line not in name_of]
+    problems += [f"{path}: {line!r} has no usable line in labels.csv" + _suggestion(line, name_of) for line in unknown]
     val = frozenset(name_of[line] for line in lines if line in name_of)
     if files and len(val) == len(files):
         problems.append(f"{path}: holds out every image; none is left to train on")

@@ -7,8 +7,6 @@ visible enough to be labelled, and is.
 """
 
 import json
-import shutil
-import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -22,7 +20,7 @@ from scipy import ndimage
 from skimage import data as skimage_data
 
 from ribstudy.config import MiniVocSettings
-from ribstudy.datasets.base import VOID, DataError, write_mask
+from ribstudy.datasets.base import VOID, DataError, new_folder, write_mask
 from ribstudy.datasets.voc12 import FOLDERS
 from ribstudy.progress import track
 
@@ -239,22 +237,9 @@ def generate(root: Path, settings: MiniVocSettings) -> None:
 
     Raises DataError where `root` holds something already.
     """
-    root = Path(root)
-    if root.is_file() or (root.is_dir() and any(root.iterdir())):
-        raise DataError(f"{root}: MiniVOC cannot be drawn here, this place is taken; pass another data.root, or none")
-    root.parent.mkdir(parents=True, exist_ok=True)
-    temporary = Path(tempfile.mkdtemp(prefix=f".{root.name}.", dir=root.parent))
     try:
-        temporary.chmod(0o755)
-        _write_devkit(temporary, settings)
-        _move(temporary, root, settings=settings)
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
-
-
-def _move(temporary: Path, root: Path, *, settings: MiniVocSettings) -> None:
-    try:
-        temporary.replace(root)
+        with new_folder(root) as folder:
+            _write_devkit(folder, settings)
     except OSError:
         if read_description(root) != describe(settings):  # else another process was faster, with the same images
             raise

@@ -10,11 +10,8 @@ for the crowds of COCO, in the mask.
 """
 
 import colorsys
-import contextlib
 import json
-import shutil
-import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache, partial
 from pathlib import Path
@@ -23,7 +20,7 @@ from xml.etree import ElementTree
 import numpy as np
 from PIL import Image, ImageDraw
 
-from ribstudy.datasets.base import VOID, DataError, map_in_order, write_mask
+from ribstudy.datasets.base import VOID, map_in_order, new_folder, write_mask
 from ribstudy.datasets.coco14 import COCO_CLASSES
 from ribstudy.datasets.voc12 import FOLDERS, VOC_CLASSES
 
@@ -65,9 +62,8 @@ CORNERS = 28  # of an outline
 TWO_PARTS_ODDS = 0.1  # of an object that is seen in two parts
 CROWD_PARTS = 8
 VOID_WIDTH = 5  # px, of the border that the masks of VOC draw along every outline
-COCO_IDS = tuple(
-    number for number in range(1, 91) if number not in (12, 26, 29, 30, 45, 66, 68, 69, 71, 83)
-)  # of the categories
+UNUSED_COCO_IDS = (12, 26, 29, 30, 45, 66, 68, 69, 71, 83)  # numbers up to 90 that are no category
+COCO_IDS = tuple(number for number in range(1, 91) if number not in UNUSED_COCO_IDS)
 
 JPEG_QUALITY = 90
 GRAIN = 22  # grey levels up and down; with it the files are as large as those of photographs
@@ -120,7 +116,7 @@ def write_voc(
         raise ValueError(f"num_train = {num_train}: train is a part of train_aug, which has {num_train_aug} images")
     items = [("train", index, index < num_train) for index in range(num_train_aug)]
     items += [("val", index, True) for index in range(num_val)]
-    with _new_folder(root) as folder:
+    with new_folder(root) as folder:
         for part in FOLDERS:
             (folder / part).mkdir(parents=True)
         work = partial(_write_voc_image, folder=folder, seed=seed, sizes=sizes)
@@ -140,7 +136,7 @@ def write_coco(
     Raises DataError where `root` holds something already; ValueError for numbers that do not fit.
     """
     _check_numbers(num_train=num_train, num_val=num_val)
-    with _new_folder(root) as folder:
+    with new_folder(root) as folder:
         (folder / "annotations").mkdir()
         for split, number in (("train", num_train), ("val", num_val)):
             (folder / f"{split}2014").mkdir()
@@ -155,29 +151,13 @@ def _check_numbers(**numbers: int) -> None:
             raise ValueError(f"{name} = {number}: at least 1 image is needed")
 
 
-@contextlib.contextmanager
-def _new_folder(root: Path) -> Iterator[Path]:
-    """A temporary folder beside `root` that takes its place when the block ends well, and vanishes when it does not."""
-    root = Path(root)
-    if root.is_file() or (root.is_dir() and any(root.iterdir())):
-        raise DataError(f"{root}: nothing can be drawn here, this place is taken; pass another root, or an empty folder")
-    root.parent.mkdir(parents=True, exist_ok=True)
-    temporary = Path(tempfile.mkdtemp(prefix=f".{root.name}.", dir=root.parent))
-    try:
-        temporary.chmod(0o755)
-        yield temporary
-        temporary.replace(root)
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
-
-
 # --- what is drawn ------------------------------------------------------------------------------------------------------
 
 
 def draw_scene(style: Style, split: str, index: int, *, seed: int, sizes: Sizes) -> Scene:
     """Image `index` of the set "train" (of VOC: train_aug, which begins with train) or "val"."""
     rng = np.random.default_rng([seed, SPLIT_IDS[split], index])
-    size = tuple(sizes)[_draw(rng, tuple(sizes.values()))]
+    size = tuple(sizes)[draw_place(rng, tuple(sizes.values()))]
     things = _draw_things(rng, style, index, size)
     picture = _draw_background(rng, size)
     for thing in things:
@@ -186,7 +166,7 @@ def draw_scene(style: Style, split: str, index: int, *, seed: int, sizes: Sizes)
     return Scene(np.clip(picture + grain[..., None], 0, 255).astype(np.uint8), things)
 
 
-def _draw(rng: np.random.Generator, odds: Sequence[float]) -> int:
+def draw_place(rng: np.random.Generator, odds: Sequence[float]) -> int:
     """A place in `odds`, which need not add up to 1."""
     return int(np.searchsorted(np.cumsum(odds), rng.random() * sum(odds), side="right"))
 
@@ -194,24 +174,24 @@ def _draw(rng: np.random.Generator, odds: Sequence[float]) -> int:
 def _draw_things(rng: np.random.Generator, style: Style, index: int, size: tuple[int, int]) -> tuple[Thing, ...]:
     if style.empty_every and index % style.empty_every == 1:
         return ()
-    classes = _draw_classes(rng, style, first=index % style.num_classes)
+    classes = draw_classes(rng, style, first=index % style.num_classes)
     num_crowds = int(style.crowd_every > 0 and index % style.crowd_every == 2)
     cells = _cells(rng, len(classes) + num_crowds, size)
     num_crowds = min(num_crowds, len(cells) - 1)
     things = [_draw_thing(rng, classes[0], cells[place], size, is_crowd=True) for place in range(num_crowds)]
-    return (*things, *(_draw_thing(rng, index, cell, size) for index, cell in zip(classes, cells[num_crowds:], strict=False)))
+    return (*things, *(_draw_thing(rng, *item, size) for item in zip(classes, cells[num_crowds:], strict=False)))
 
 
-def _draw_classes(rng: np.random.Generator, style: Style, *, first: int) -> list[int]:
+def draw_classes(rng: np.random.Generator, style: Style, *, first: int) -> list[int]:
     """The class of each object: once each class of the image, `first` before all, then those that have several objects."""
-    number = 1 + _draw(rng, style.class_odds)
+    number = 1 + draw_place(rng, style.class_odds)
     others = [index for index in rng.permutation(style.num_classes).tolist() if index != first]
     classes = [first, *others[: number - 1]]
     return classes + np.repeat(classes, rng.poisson(style.more_objects, number)).tolist()
 
 
 def _cells(rng: np.random.Generator, number: int, size: tuple[int, int]) -> list[tuple[np.ndarray, float]]:
-    """Centre (x, y) and radius of at most `number` objects: one in each cell of a grid, and the next centres out of its reach."""
+    """Centre (x, y) and radius of at most `number` objects: one in each cell of a grid, the next centres out of its reach."""
     width, height = size
     columns = min(max(1, round((number * width / height) ** 0.5)), max(1, width // MIN_CELL))
     rows = min(-(-number // columns), max(1, height // MIN_CELL))
@@ -229,7 +209,7 @@ def _draw_thing(
     if is_crowd:
         centres = centre + radius * rng.uniform(-0.6, 0.6, (CROWD_PARTS, 2))
         radii = np.full(CROWD_PARTS, 0.4 * radius)
-    elif rng.random() < TWO_PARTS_ODDS:
+    elif radius > MIN_CELL / 2 and rng.random() < TWO_PARTS_ODDS:
         centres, radii = np.stack([centre, centre + 0.5 * radius]), np.array([0.45, 0.35]) * radius
     else:
         centres, radii = centre[None], np.array([radius])
@@ -249,16 +229,17 @@ def _outline(rng: np.random.Generator, class_index: int, centre: np.ndarray, rad
 
 def _draw_background(rng: np.random.Generator, size: tuple[int, int]) -> np.ndarray:
     """Soft coloured noise on three scales, int16 [H, W, 3], paler than the objects."""
-    picture = Image.new("RGB", size, (128, 128, 128))
-    for cell, share in ((96, 0.5), (24, 0.35), (5, 0.3)):
-        pixels = rng.integers(0, 256, (size[1] // cell + 2, size[0] // cell + 2, 3), dtype=np.uint8)
-        picture = Image.blend(picture, Image.fromarray(pixels).resize(size, Image.Resampling.BILINEAR), share)
-    return np.asarray(picture).astype(np.int16)
+    small = (size[0] // 5 + 1, size[1] // 5 + 1)
+    picture = Image.new("RGB", small, (128, 128, 128))
+    for cell, share in ((20, 0.5), (5, 0.35), (1, 0.3)):
+        pixels = rng.integers(0, 256, (small[1] // cell + 1, small[0] // cell + 1, 3), dtype=np.uint8)
+        picture = Image.blend(picture, Image.fromarray(pixels).resize(small, Image.Resampling.BILINEAR), share)
+    return np.asarray(picture.resize(size, Image.Resampling.BILINEAR)).astype(np.int16)
 
 
 def _paint(rng: np.random.Generator, picture: np.ndarray, thing: Thing) -> None:
     """Fills the object in `picture` with the stripes of its class, from a random place on and in a random light."""
-    colours, (step_x, step_y) = _stripes(thing.class_index)
+    colours, (step_x, step_y) = stripes(thing.class_index)
     left, top, right, bottom = (int(side) for side in thing.box)
     rows, columns = np.nonzero(fill(thing, picture.shape[1::-1])[top : bottom + 1, left : right + 1])
     phases = (columns * step_x + rows * step_y + int(rng.integers(2**16))) >> 8 & 255
@@ -266,7 +247,7 @@ def _paint(rng: np.random.Generator, picture: np.ndarray, thing: Thing) -> None:
 
 
 @cache
-def _stripes(class_index: int) -> tuple[np.ndarray, tuple[int, int]]:
+def stripes(class_index: int) -> tuple[np.ndarray, tuple[int, int]]:
     """The colours along one period, [256, 3], and the steps in x and y in 1/256 of one. No two classes have the same."""
     hue = class_index * 0.61803 % 1  # the golden ratio keeps neighbours apart
     bright, dark = (np.array(colorsys.hsv_to_rgb(hue, 0.75, value)) * 255 for value in (0.95, 0.4))
@@ -277,15 +258,10 @@ def _stripes(class_index: int) -> tuple[np.ndarray, tuple[int, int]]:
 
 def fill(thing: Thing, size: tuple[int, int]) -> np.ndarray:
     """The pixels of the object, whether later ones hide them or not; bool [H, W]."""
-    canvas = Image.new("1", size)
+    canvas = Image.new("L", size)
     for polygon in thing.polygons:
-        ImageDraw.Draw(canvas).polygon(_corners(polygon), fill=1)
-    return np.asarray(canvas)
-
-
-def _corners(polygon: np.ndarray) -> list[tuple[float, float]]:
-    """For Pillow, which counts from the middle of the first pixel, where COCO counts from its corner."""
-    return [tuple(point) for point in (polygon - 0.5).tolist()]
+        ImageDraw.Draw(canvas).polygon(polygon.ravel().tolist(), fill=1)
+    return np.asarray(canvas).view(bool)
 
 
 # --- VOC ----------------------------------------------------------------------------------------------------------------
@@ -297,9 +273,8 @@ def voc_mask(scene: Scene) -> np.ndarray:
     draw = ImageDraw.Draw(canvas)
     for thing in scene.things:
         for polygon in thing.polygons:
-            corners = _corners(polygon)
-            draw.polygon(corners, fill=thing.class_index + 1)
-            draw.line([*corners, corners[0]], fill=VOID, width=VOID_WIDTH, joint="curve")
+            draw.polygon(polygon.ravel().tolist(), fill=thing.class_index + 1)
+            draw.line([*polygon.ravel().tolist(), *polygon[0].tolist()], fill=VOID, width=VOID_WIDTH, joint="curve")
     return np.asarray(canvas)
 
 

@@ -42,7 +42,8 @@ def build_backbone(name: str, weights: Weights) -> Backbone:
 
 
 def _resnet50(weights: Weights) -> Backbone:
-    network = resnet50(weights=None)
+    # Random weights: with batch norm frozen, only blocks that begin as the identity keep the activations bounded.
+    network = resnet50(weights=None, zero_init_residual=True)
     for stage_4_module in network.layer4.modules():  # strides (2, 2, 2, 1): the last stage keeps the resolution, no dilation
         if isinstance(stage_4_module, nn.Conv2d):
             stage_4_module.stride = (1, 1)

@@ -1,0 +1,56 @@
+"""The example of the page on own data: a folder of drawn aeroplanes, buses and cats, and settings that suit its small pictures."""
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from filelock import FileLock
+
+from ribstudy import datasets, paths
+from ribstudy.cam import stored_seed_maps
+from ribstudy.config import load_settings
+from ribstudy.datasets.export import write_folder
+
+CLASSES = ("aeroplane", "bus", "cat")
+NUM_IMAGES, NUM_OTHERS = 90, 30  # with one of the classes and with none
+
+# Pictures of 288 pixels need no crops of 512, and a page should be done in half a minute.
+EXAMPLE = {
+    "classifier.epochs": 4,
+    "classifier.learning_rate": 0.02,
+    "classifier.long_side": [224, 352],
+    "classifier.crop_size": 288,
+    "cam.scales": [1.0],
+    "auxiliary.long_side": [160, 240],
+    "auxiliary.crop_size": 192,
+    "rib.iterations": 8,
+    "rib.scales": [1.0],
+}
+
+
+def example_folder() -> Path:
+    """The folder, written where it is not there yet: images of MiniVOC with the classes of CLASSES or none of them."""
+    root = paths.DATA / "own-data-example"
+    root.parent.mkdir(parents=True, exist_ok=True)
+    with FileLock(root.with_suffix(".lock")):
+        if not root.exists():
+            dataset = datasets.training_set(load_settings("mini").data)
+            wanted = [dataset.class_names.index(name) for name in CLASSES]
+            has_one = dataset.labels[:, wanted].any(axis=1)
+            chosen = [*np.flatnonzero(has_one)[:NUM_IMAGES], *np.flatnonzero(~has_one)[-NUM_OTHERS:]]
+            write_folder(root, dataset, [dataset.names[index] for index in chosen], CLASSES)
+    return root
+
+
+def first_map(unit: dict[str, np.ndarray]) -> np.ndarray:
+    """The seed map [H, W] in 0..1 of an image's first class; zeros where it has none."""
+    maps = stored_seed_maps(unit)
+    return maps[0] if len(maps) else np.zeros(maps.shape[1:], maps.dtype)
+
+
+def show_table(path: Path, *, num_rows: int = 6) -> pd.DataFrame:
+    """The first lines of a labels.csv; lines with different numbers of classes are filled up."""
+    lines = [line.split(",") for line in path.read_text(encoding="utf-8-sig").splitlines()[1 : num_rows + 1]]
+    width = max(map(len, lines))
+    table = pd.DataFrame([line + [""] * (width - len(line)) for line in lines])
+    return table.rename(columns={0: "image", **{column: f"class {column}" for column in range(1, width)}})
