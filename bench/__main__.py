@@ -15,6 +15,7 @@ import sys
 import time
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 from bench import adaptation, deviations, loading, matmul, pooling, sweep
 from bench.measure import BenchError, Plan, describe_device
@@ -41,23 +42,25 @@ def main(arguments: list[str]) -> int:
     plan = Plan(options.device or launch.device(), options.quick)
     folder = options.folder or (None if options.quick else RESULTS / "bench")
     device = describe_device(plan.device)
-    record = next((r for r in read_records(folder) if r.device["slug"] == device["slug"]), None) if folder else None
-    benches = dict(record.benches) if record else {}
     failed = False
     for name in options.only or BENCHES:
         start = time.perf_counter()
         try:
-            benches[name] = _run(BENCHES[name], plan)
+            bench = _run(BENCHES[name], plan)
         except BenchError as error:
             log.error("%s: %s", name, error)
             failed = True
             continue
         log.info("%s (%.0f s)", name, time.perf_counter() - start)
-        for what, measurement in benches[name].measurements.items():
+        for what, measurement in bench.measurements.items():
             log.info("  %s: %s %s", what, measurement, measurement.unit)
         if folder:
-            write_record(folder, Record(device, benches))
+            write_record(folder, Record(device, {**_measured_before(folder, device), name: bench}))
     return 1 if failed else 0
+
+
+def _measured_before(folder: Path, device: dict[str, Any]) -> dict[str, Bench]:
+    return next((record.benches for record in read_records(folder) if record.device["slug"] == device["slug"]), {})
 
 
 def _run(bench: ModuleType, plan: Plan) -> Bench:

@@ -3,8 +3,6 @@
 The benchmark `adaptation` says the same of ResNet-50, whose weights are random there.
 """
 
-from functools import partial
-
 import numpy as np
 
 from bench.measure import Plan, time_once
@@ -14,7 +12,7 @@ from ribstudy.config import ComputeSettings, RibSettings
 from ribstudy.costs import Measurement
 from ribstudy.models.cam_net import build_imagenet_cam_net
 
-NAMES = ("cat", "coffee", "rocket", "astronaut")
+NAMES = ("cat", "coffee")
 OPTIONS = {"bf16": ComputeSettings(precision="bf16"), "compiled": ComputeSettings(compile=True)}
 
 
@@ -23,7 +21,8 @@ def run(plan: Plan) -> dict[str, Measurement]:
     settings = look.LOOK_SETTINGS.model_copy(update={"iterations": 2} if plan.quick else {})
     photos = [look.photographs()[name] for name in NAMES[: 1 if plan.quick else None]]
     net = build_imagenet_cam_net()
-    classes = [look.class_index(look.explain(net, photo, settings=settings).class_name) for photo in photos]
+    one_step = settings.model_copy(update={"iterations": 1})
+    classes = [look.class_index(look.explain(net, photo, settings=one_step).class_name) for photo in photos]
     exact, seconds = _explain_all(ComputeSettings(), photos, classes, settings, plan)
     found = {}
     for option, compute in list(OPTIONS.items())[: 1 if plan.quick else None]:
@@ -48,11 +47,12 @@ def run(plan: Plan) -> dict[str, Measurement]:
 def _explain_all(
     compute: ComputeSettings, photos: list[np.ndarray], classes: list[int], settings: RibSettings, plan: Plan
 ) -> tuple[list[np.ndarray], list[float]]:
-    """The summed maps [H, W] of the photographs, in 0..1, and the seconds of each; a first run of each is not counted."""
+    """The summed maps [H, W] of the photographs, in 0..1, and the seconds of each; a first run is not counted."""
     net = build_imagenet_cam_net().to(plan.device).compute_with(compute)
-    maps, seconds = [], []
-    for photo, index in zip(photos, classes, strict=True):
-        work = partial(look.explain, net, photo, index, settings=settings)
-        maps.append(work().rib)
-        seconds.append(time_once(work, plan.device))
+    look.explain(net, photos[0], classes[0], settings=settings)
+    maps: list[np.ndarray] = []
+    seconds = [
+        time_once(lambda p=photo, i=index: maps.append(look.explain(net, p, i, settings=settings).rib), plan.device)
+        for photo, index in zip(photos, classes, strict=True)
+    ]
     return maps, seconds
