@@ -104,7 +104,8 @@ def _all_cores(plan: Plan, reference: Worker, study: Sequence[Worker], exact: Ou
         _warm_up(plan, worker, count=False)
     theirs, ours = [], []
     for _ in range(plan.repeats(2)):
-        theirs.append(reference.run(Job(plan.workload.iterations, threads=plan.cores)).seconds)
+        alone = reference.run(Job(plan.workload.iterations, threads=plan.cores))
+        theirs.append(alone.seconds)
         for worker in study:
             worker.start(_job(plan))
         outcomes = [worker.outcome() for worker in study]
@@ -115,6 +116,7 @@ def _all_cores(plan: Plan, reference: Worker, study: Sequence[Worker], exact: Ou
     return {
         "all cores, reference: seconds": Measurement.of(theirs, "s"),
         "all cores, study: seconds": Measurement.of(ours, "s"),
+        "all cores, reference: memory": Measurement(alone.peak, "bytes", n=1),
         "all cores, study: memory": Measurement(sum(outcome.peak for outcome in outcomes), "bytes", n=1),
         "all cores, speed-up": Measurement.of(ratios(theirs, ours), "times"),
     }

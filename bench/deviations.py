@@ -6,7 +6,7 @@ The benchmark `adaptation` says the same of ResNet-50, whose weights are random 
 import numpy as np
 
 from bench.measure import Plan, time_once
-from bench.variants import deviation
+from bench.variants import catching, deviation
 from ribstudy import look
 from ribstudy.config import ComputeSettings, RibSettings
 from ribstudy.costs import Measurement
@@ -26,12 +26,11 @@ def run(plan: Plan) -> dict[str, Measurement]:
     exact, seconds = _explain_all(ComputeSettings(), photos, classes, settings, plan)
     found = {}
     for option, compute in list(OPTIONS.items())[: 1 if plan.quick else None]:
-        try:
-            maps, option_seconds = _explain_all(compute, photos, classes, settings, plan)
-        except Exception as error:  # whatever a compiler may raise
-            reason = f"{type(error).__name__}: {str(error).splitlines()[0][:200]}"
-            found |= {f"{option}: {quantity}": Measurement.not_run(reason) for quantity in ("largest deviation", "speed-up")}
+        outcome = catching(lambda compute=compute: _explain_all(compute, photos, classes, settings, plan))
+        if isinstance(outcome, str):
+            found |= {f"{option}: {quantity}": Measurement.not_run(outcome) for quantity in ("largest deviation", "speed-up")}
             continue
+        maps, option_seconds = outcome
         pairs = list(zip(maps, exact, strict=True))
         largest, mean = zip(*(deviation([m[None]], [e[None]]) for m, e in pairs), strict=True)
         flipped = [float(((m > look.CONTOUR) != (e > look.CONTOUR)).mean()) for m, e in pairs]

@@ -35,22 +35,14 @@ def adapt_as_reference(
         weight_decay=settings.weight_decay,
     )
     rates = [group["lr"] for group in optimizer.param_groups]
-    own_labels = labels.expand(2, -1)
     sums: list[Tensor | float] = [0.0 for _ in views]
     for k in range(settings.iterations):
-        logits = []
-        for index, (scale, view) in enumerate(zip(settings.scales, views, strict=True)):
-            maps = _maps(net, view)
-            plain, mirrored = maps.detach().relu()
-            merged = plain + mirrored.flip(-1)
-            sums[index] = sums[index] + merged
-            if index == 0 and k > 0 and _covered(merged, labels, settings) > settings.spread_ratio:
-                return sums
-            if scale in settings.loss_scales:
-                logits.append(gndrp_by_loops(maps, own_labels, settings.tau))
+        own_logits = _own_logits(net, views, labels, sums, settings, may_stop=k > 0)
+        if own_logits is None:
+            break
         images, aux_labels = aux_batches[k]
         aux_logits = gndrp_by_loops(_maps(net, images), aux_labels, settings.tau)
-        own = sum((own_labels * y).sum() for y in logits)
+        own = sum((labels * logits).sum() for logits in own_logits)
         optimizer.zero_grad()
         (-own - (aux_labels * aux_logits).sum()).backward()
         for group, rate in zip(optimizer.param_groups, rates, strict=True):
@@ -59,6 +51,23 @@ def adapt_as_reference(
         if abs(own.item()) > settings.margin:
             break
     return sums
+
+
+def _own_logits(
+    net: CamNet, views: Sequence[Tensor], labels: Tensor, sums: list, settings: RibSettings, *, may_stop: bool
+) -> list[Tensor] | None:
+    """Adds this step's maps to `sums`; the logits [2, C] of the scales in the objective, or None at the spread stop."""
+    own_logits = []
+    for index, (scale, view) in enumerate(zip(settings.scales, views, strict=True)):
+        maps = _maps(net, view)
+        plain, mirrored = maps.detach().relu()
+        merged = plain + mirrored.flip(-1)
+        sums[index] = sums[index] + merged
+        if index == 0 and may_stop and _covered(merged, labels, settings) > settings.spread_ratio:
+            return None
+        if scale in settings.loss_scales:
+            own_logits.append(gndrp_by_loops(maps, labels.expand(2, -1), settings.tau))
+    return own_logits
 
 
 def release_frozen_weights(net: CamNet) -> None:

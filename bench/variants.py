@@ -159,13 +159,13 @@ class Worker:
 
 def _serve(connection: Connection, variant: Variant, workload: Workload, device: str) -> None:
     with TemporaryDirectory() as folder, suppress(EOFError, BrokenPipeError):  # whoever asked has ended
-        run = _catching(lambda: Adaptation(variant, workload, device, Path(folder)).run)
+        run = catching(lambda: Adaptation(variant, workload, device, Path(folder)).run)
         while True:
             job = connection.recv()
-            connection.send(run if isinstance(run, str) else _catching(partial(run, job)))
+            connection.send(run if isinstance(run, str) else catching(partial(run, job)))
 
 
-def _catching(work: Callable) -> object:
+def catching(work: Callable) -> object:
     """What `work` returns; a string with type and first line of the error that it raises."""
     try:
         return work()

@@ -75,7 +75,8 @@ class InferSettings(Section):
     """Which images maps are computed for."""
 
     split: Literal["train", "val", "train_aug"]
-    limit: Count | None = Field(None, description="only the first so many images of the split; None: all")
+    limit: Count | None = Field(None, description="only the first so many of these images; None: all")
+    masked: bool = Field(False, description="only images that have a mask, those that maps can be scored on")
 
 
 class ClassifierSettings(Section):

@@ -7,7 +7,7 @@ first line, behind it. `start` reads the names assigned in those cells, so that 
 import ast
 import difflib
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -21,7 +21,7 @@ from ribstudy.config import Count, digest, load_settings
 from ribstudy.datasets import Dataset
 from ribstudy.evaluation import StoredUnits, Unit
 from ribstudy.metrics import Estimate
-from ribstudy.stages import Run, default_processes, execute
+from ribstudy.stages import Run, default_processes, default_workers, execute
 from ribstudy.store import Result, write_json
 
 __all__ = ["Chapter", "Count", "note_comparisons", "start"]
@@ -39,16 +39,20 @@ def start(
         settings: parameter -> dotted setting, for the parameters that stand for one; None as a value keeps the preset's.
         view: parameter -> type (`Count`: a whole number from 1 on), for those that only say how much is shown or repeated.
 
+    A chapter that has the parameter `overrides` takes any other setting by its dotted name: {"classifier.epochs": 2}.
+
     Raises:
         ValueError: a parameter that the chapter does not have, a value of a wrong type or out of range, an unknown preset.
     """
     figures.use_style()
     variables = get_ipython().user_ns
-    _check_names(_assigned_names(variables["In"]), known=["preset", *settings, *view], chapter=name)
+    _check_names(_assigned_names(variables["In"]), known=["preset", *settings, "overrides", *view], chapter=name)
+    overrides = variables.get("overrides", {})
+    _check_value(f"{name}: overrides", overrides, dict[str, Any])
     for parameter, kind in view.items():
         _check_value(f"{name}: {parameter}", variables[parameter], kind)
-    overrides = {setting: variables[parameter] for parameter, setting in settings.items() if variables[parameter] is not None}
-    return Chapter(name, variables["preset"], overrides)
+    given = {setting: variables[parameter] for parameter, setting in settings.items() if variables[parameter] is not None}
+    return Chapter(name, variables["preset"], {**overrides, **given})
 
 
 def _assigned_names(history: list[str]) -> list[str]:
@@ -86,7 +90,8 @@ class Chapter:
         self.name = name
         self.preset = preset
         self.overrides = overrides
-        self.run = Run(load_settings(preset, overrides))
+        run = Run(load_settings(preset, overrides))
+        self.run = replace(run, num_workers=default_workers(run.device))
         self.notes: dict[str, Estimate] = {}
         self.processes = default_processes("cpu")  # that score maps, which no accelerator does
 
@@ -96,7 +101,7 @@ class Chapter:
 
     def variant(self, overrides: dict[str, Any]) -> Run:
         """A run with other settings besides, such as {"rib.tau": 0.5}."""
-        return Run(load_settings(self.preset, {**self.overrides, **overrides}), self.run.store, self.run.device)
+        return replace(self.run, settings=load_settings(self.preset, {**self.overrides, **overrides}))
 
     def result(self, stage: str, run: Run | None = None) -> Result:
         """A stage's finished result; what is missing is computed first, on all cores."""

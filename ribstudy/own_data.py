@@ -1,4 +1,4 @@
-"""The example of the page on own data: a folder of drawn aeroplanes, buses and cats, and settings that suit its small pictures."""
+"""The example of the page on own data: a folder of drawn aeroplanes, buses and cats, and settings for its small pictures."""
 
 from pathlib import Path
 

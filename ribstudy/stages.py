@@ -307,7 +307,8 @@ def _train_classifier(run: Run, result: Result) -> None:
 
 def _image_names(run: Run) -> list[str]:
     infer = run.settings.infer
-    return datasets.open_dataset(run.settings.data, infer.split).names[: infer.limit]
+    dataset = datasets.open_dataset(run.settings.data, infer.split)
+    return list(dataset.masked_names if infer.masked else dataset.names)[: infer.limit]
 
 
 def trained_net(run: Run) -> CamNet:

@@ -7,16 +7,18 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+import pandas as pd
+
 from ribstudy.config import Settings
 
 if TYPE_CHECKING:
     from ribstudy.stages import Run
 
 # Results are reported on the images of train that have masks, whatever images a preset computes maps of.
-REPORTED = {"infer.split": "train", "infer.limit": None}
-VALIDATION = {"infer.split": "val", "infer.limit": None}
+REPORTED = {"infer.split": "train", "infer.limit": None, "infer.masked": True}
+VALIDATION = {**REPORTED, "infer.split": "val"}
 # Choices (learning rate, thresholds) are made on these images, none of which is reported.
-TUNING = {"infer.split": "val", "infer.limit": 10}
+TUNING = {**VALIDATION, "infer.limit": 10}
 PAPER = {"rib.mode": "paper"}
 
 WHOLE_STAGES = ("data", "classifier")  # not made of units that several processes could share
@@ -51,16 +53,21 @@ DEVIATIONS = (
     Deviation("no_spread", "rib.spread_ratio", 0.7, None, 1.0, "the share of covered positions that ends the loop; 1: never"),
     Deviation("spread_all", "rib.spread_scales", "first", None, "all", "scales at which the step that ends so adds a map"),
     Deviation("momentum", "rib.momentum", 1e-4, None, 0.9, "in the code, the weight decay lands in the place of the momentum"),
-    Deviation(
-        "normalized", "rib.aggregation", "raw", "raw", "normalized", "steps with large logits weigh more, or none does"
-    ),
-    Deviation(
-        "empty", "rib.empty_region", "skip", None, "pool", "a map that is negative everywhere: left out, or pooled"
-    ),
+    Deviation("normalized", "rib.aggregation", "raw", "raw", "normalized", "steps with large logits weigh more, or none does"),
+    Deviation("empty", "rib.empty_region", "skip", None, "pool", "a map that is negative everywhere: left out, or pooled"),
     Deviation("first_20", "rib.gndrp_classes", 20, None, 20, "classes that GNDRP is for: COCO's other 60 get GAP in the code"),
     Deviation("gap", "rib.pooling", "gndrp", "gndrp", "gap", "the paper's ablation of GNDRP"),
     Deviation("alone", "auxiliary.batch_size", 20, 20, 0, "other images, whose labels the code maximises too, or none"),
 )
+
+
+def deviations_table() -> pd.DataFrame:
+    """The choices as a table; where the paper is silent it shows a dash."""
+    rows = [
+        {"setting": d.setting, "code": d.code, "paper": "–" if d.paper is None else d.paper, "ablation": d.other, "": d.about}
+        for d in DEVIATIONS
+    ]
+    return pd.DataFrame(rows, index=pd.Index([d.name for d in DEVIATIONS], name="name"))
 
 
 @dataclass(frozen=True)
