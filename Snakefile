@@ -121,6 +121,7 @@ rule chapter:
         notebook=BOOK / "{chapter}.ipynb",
         library=LIBRARY,
         results=lambda wildcards: stamps(CHAPTER_JOBS.get(wildcards.chapter, ALL_JOBS)),
+        benches=lambda wildcards: sorted((RESULTS / "bench").glob("*.json")) if wildcards.chapter == "costs" else [],
     output: f"{EXECUTED}/{{chapter}}.ipynb"
     params: given=parameters, unfinished="_build/unfinished/{chapter}.ipynb"
     threads: 1

@@ -90,7 +90,7 @@ def maps(stage: str, overrides: dict[str, Any]) -> Job:
 
 
 def chapters(settings: Settings) -> dict[str, tuple[Job, ...]]:
-    """The jobs of each chapter under a preset's settings."""
+    """The jobs of each chapter under a preset's settings; a page that is not here shows all of them."""
     rates = learning_rates(settings)
     return {
         "01_toy": (TOY,),
@@ -104,6 +104,8 @@ def chapters(settings: Settings) -> dict[str, tuple[Job, ...]]:
             *(maps("rib", {**TUNING, "rib.learning_rate": rate}) for rate in rates),
             maps("rib", {**TUNING, **PAPER}),
         ),
+        "own_data": (),  # computes its small example by itself, under a preset of its own
+        "costs": (),
     }
 
 
