@@ -38,15 +38,13 @@ def gndrp(maps: Tensor, labels: Tensor, tau: float, denominator: Denominator = "
         raise ValueError(f"maps {tuple(maps.shape)} and labels {tuple(labels.shape)}: expected [N, C, h, w] and [N, C]")
     if denominator not in ("map", "region"):
         raise ValueError(f"denominator {denominator!r} is unknown; known: map, region")
-    region = _region(maps.detach(), labels, tau)
-    total = (maps * region).sum(dim=(2, 3))
-    if denominator == "map":
-        return total / (maps.shape[2] * maps.shape[3])
-    return total / region.sum(dim=(2, 3)).clamp(min=1)
+    images, classes = labels.nonzero(as_tuple=True)
+    present = maps[images, classes]  # [n, h, w]: only these have a region, and few classes are in an image
+    region = _region(present.detach(), tau)
+    num_positions = maps.shape[2] * maps.shape[3] if denominator == "map" else region.sum(dim=(1, 2)).clamp(min=1)
+    return gap(maps).index_put((images, classes), (present * region).sum(dim=(1, 2)) / num_positions)
 
 
-def _region(maps: Tensor, labels: Tensor, tau: float) -> Tensor:
-    """1 where a position is pooled, else 0, in the type of `maps`."""
-    ratio = maps / maps.amax(dim=(2, 3), keepdim=True)
-    absent = (labels == 0)[:, :, None, None]
-    return ((ratio < tau) | absent).to(maps.dtype)
+def _region(maps: Tensor, tau: float) -> Tensor:
+    """1 where a position is pooled, else 0; [n, h, w] in the type of `maps`."""
+    return (maps / maps.amax(dim=(1, 2), keepdim=True) < tau).to(maps.dtype)

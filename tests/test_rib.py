@@ -1,5 +1,6 @@
 import copy
 import itertools
+import shutil
 
 import pytest
 import torch
@@ -200,6 +201,16 @@ def test_bf16_is_near_and_uses_the_weights_of_its_step():
         assert (a - b).abs().max() < 0.03 * a.max()
     moved = (exact.iterates[0][-1] - exact.iterates[0][0]).abs().max()
     assert (near.iterates[0][-1] - near.iterates[0][0]).abs().max() > 0.5 * moved
+
+
+@pytest.mark.skipif(shutil.which("g++") is None, reason="torch.compile needs a C++ compiler on a CPU")
+def test_a_compiled_network_gives_the_same_maps_at_all_sizes():
+    settings = RibSettings(**{**QUIET, "iterations": 3})
+    views, aux = inputs(settings)
+    exact = adapt(tiny_net(), views, LABELS, aux, settings)
+    compiled = adapt(tiny_net().compute_with(ComputeSettings(compile=True)), views, LABELS, aux, settings)
+    for ours, theirs in zip(compiled.maps, exact.maps, strict=True):
+        torch.testing.assert_close(ours, theirs, rtol=1e-4, atol=1e-6)
 
 
 def test_adaptation_raises_the_score_and_the_first_map_is_the_cam():

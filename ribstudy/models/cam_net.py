@@ -27,7 +27,7 @@ class CamNet(nn.Module):
         """Sets how the numbers are computed from here on; maps are float32 in any case."""
         self.precision = settings.precision
         if settings.compile:
-            self.trained.compile(dynamic=True)  # views differ in size
+            self._above_the_cut = torch.compile(self._above_the_cut, dynamic=True)  # views differ in size
         return self
 
     def forward(self, images: Tensor) -> Tensor:
@@ -41,7 +41,10 @@ class CamNet(nn.Module):
     def maps(self, features: Tensor) -> Tensor:
         """From the features of the frozen part to the signed class maps."""
         with self._autocast():
-            return self.classifier(self.trained(features)).float()
+            return self._above_the_cut(features).float()
+
+    def _above_the_cut(self, features: Tensor) -> Tensor:
+        return self.classifier(self.trained(features))
 
     def _autocast(self) -> torch.autocast:
         """Entered anew for every pass: while it is open, autocast keeps its copies of weights that have changed since."""
