@@ -4,6 +4,7 @@ import torch
 
 from bench.measure import Plan, threads, time_in_turn
 from ribstudy.costs import Measurement
+from ribstudy.models import use_exact_kernels
 
 TYPES = {"fp32": torch.float32, "tf32": torch.float32, "bf16": torch.bfloat16}
 
@@ -23,12 +24,6 @@ def run(plan: Plan) -> dict[str, Measurement]:
 def _rate(side: int, precision: str, plan: Plan) -> Measurement:
     generator = torch.Generator().manual_seed(0)
     first, second = (torch.randn(side, side, generator=generator).to(plan.device, TYPES[precision]) for _ in range(2))
-    allow_tf32(precision == "tf32")
+    use_exact_kernels(tf32=precision == "tf32")
     seconds = time_in_turn({"product": lambda: first @ second}, repeats=plan.repeats(9), device=plan.device)["product"]
     return Measurement.of([2 * side**3 / s for s in seconds], "FLOP/s", note=f"{side} x {side}")
-
-
-def allow_tf32(allowed: bool) -> None:
-    """Whether an accelerator may round the factors of float32 products and convolutions to TF32 (torch: convolutions only)."""
-    torch.backends.cuda.matmul.allow_tf32 = allowed
-    torch.backends.cudnn.allow_tf32 = allowed

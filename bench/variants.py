@@ -15,7 +15,6 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from bench.matmul import allow_tf32
 from bench.measure import BenchError, peak_memory, synchronize
 from bench.reference import adapt_as_reference, release_frozen_weights
 from ribstudy.config import ComputeSettings, RibSettings
@@ -61,7 +60,6 @@ class Adaptation:
 
     def __init__(self, variant: Variant, workload: Workload, device: str, folder: Path):
         self.variant, self.device = variant, device
-        allow_tf32(variant.precision == "tf32")
         self.net = _net(variant, workload).to(device)
         self.labels = torch.zeros(workload.num_classes, device=device)
         self.labels[list(CLASSES)] = 1
@@ -95,14 +93,15 @@ class Adaptation:
 
 
 def _net(variant: Variant, workload: Workload) -> CamNet:
-    """Random weights: what a step costs does not depend on them."""
+    """Random weights: what a step costs does not depend on them. Residual branches begin at 0; here they take part."""
     torch.manual_seed(0)
     net = build_cam_net(workload.backbone, workload.num_classes).eval()
+    for name, scale in net.named_parameters():
+        if name.endswith("bn3.weight"):
+            torch.nn.init.constant_(scale, 0.25)
     if variant.schedule == "study":  # as `training.load_classifier` lays the weights out
         net = net.to(memory_format=torch.channels_last)
-    return net.compute_with(
-        ComputeSettings(precision="bf16" if variant.precision == "bf16" else "fp32", compile=variant.compile)
-    )
+    return net.compute_with(ComputeSettings(precision=variant.precision, compile=variant.compile))
 
 
 def _inputs(workload: Workload, device: str) -> tuple[list[Tensor], list[tuple[Tensor, Tensor]]]:

@@ -35,7 +35,7 @@ def _parser() -> argparse.ArgumentParser:
         _add_settings(command)
         if stage.units:
             command.add_argument("--shard", metavar="I/N", help="only the part I (from 0) of N equal parts of the units")
-            command.add_argument("--processes", type=int, default=1, help="shards to run side by side here (default: 1)")
+            command.add_argument("--processes", type=int, help="shards to run side by side here (default: cores)")
         if name in ("classifier", "cam", "rib"):
             command.add_argument(
                 "--workers", type=int, help="processes that decode images ahead (default: none on a CPU, else the free cores)"
@@ -111,7 +111,7 @@ def _run_stage(options: argparse.Namespace) -> int:
 
     run = _run(options)
     with launch.together():
-        result = execute(options.stage, run, shard=_shard(options), processes=getattr(options, "processes", 1))
+        result = execute(options.stage, run, shard=_shard(options), processes=_processes(options, run.device))
     print(result.folder)
     return 0
 
@@ -124,11 +124,19 @@ def _shard(options: argparse.Namespace):
         return None
     given = Shard.parse(options.shard) if options.shard else None
     launched = Shard.of_launch()
-    if options.processes < 1:
-        raise ValueError(f"--processes {options.processes}: at least 1 is needed")
-    if (given is not None) + (launched is not None) + (options.processes > 1) > 1:
+    if (given is not None) + (launched is not None) + (options.processes is not None) > 1:
         raise ValueError("--shard, --processes and several ranks (torchrun, accelerate launch) exclude each other")
     return given or launched
+
+
+def _processes(options: argparse.Namespace, device: str) -> int:
+    from ribstudy.stages import STAGES, default_processes
+
+    if not STAGES[options.stage].units:
+        return 1
+    if options.processes is not None and options.processes < 1:
+        raise ValueError(f"--processes {options.processes}: at least 1 is needed")
+    return options.processes or default_processes(device)
 
 
 def _run_data(options: argparse.Namespace) -> int:
@@ -137,7 +145,7 @@ def _run_data(options: argparse.Namespace) -> int:
     if options.action == "synthesize":
         return data_command.synthesize(options)
     if options.action == "check":
-        return data_command.check(options, load_settings(options.preset, _overrides(options)).data)
+        return data_command.check(options, load_settings(options.data_set or options.preset, _overrides(options)).data)
     if options.decode:
         raise ValueError("--decode belongs to the check: python -m ribstudy data check --decode")
     return _run_stage(options)

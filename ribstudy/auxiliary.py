@@ -116,9 +116,12 @@ class FeatureBank:
         order = np.random.default_rng(seed).permutation(len(dataset))
         self.chosen = order[np.arange(settings.bank) % len(order)]
         self.labels = dataset.labels[self.chosen]  # bool [bank, C]
-        self._features = torch.cat(list(self._compute(net, dataset, settings, seed)))
+        for places, features in self._compute(net, dataset, settings, seed):
+            if places.start == 0:
+                self._features = features.new_empty(len(self.chosen), *features.shape[1:])
+            self._features[places.start : places.stop] = features
 
-    def _compute(self, net: CamNet, dataset: Dataset, settings: AuxiliarySettings, seed: int) -> Iterator[Tensor]:
+    def _compute(self, net: CamNet, dataset: Dataset, settings: AuxiliarySettings, seed: int) -> Iterator[tuple[range, Tensor]]:
         device = net.classifier.weight.device
         for start in range(0, len(self.chosen), BANK_BATCH):
             places = range(start, min(start + BANK_BATCH, len(self.chosen)))
@@ -131,7 +134,7 @@ class FeatureBank:
                 crop_size=settings.crop_size,
                 normalization=net.normalization,
             )
-            yield net.features(crops.to(device))
+            yield places, net.features(crops.to(device))
 
     def batches(self, draws: AuxiliaryDraws, name: str) -> Iterator[tuple[Tensor, Tensor]]:
         """The batches of the image `name`, step by step: features [B, c, h, w] and labels [B, C]."""

@@ -176,9 +176,11 @@ class RibSettings(Section):
 
 
 class ComputeSettings(Section):
-    """How the numbers are computed. All but the defaults trade digits for speed; how many digits, the page on costs says."""
+    """How `cam` and `rib` compute. All but the defaults trade digits for speed; how many digits, the page on costs says."""
 
-    precision: Literal["fp32", "bf16"] = Field("fp32", description="bf16: forward passes under autocast; weights stay in fp32")
+    precision: Literal["fp32", "tf32", "bf16"] = Field(
+        "fp32", description="tf32: of an accelerator's matrix units; bf16: passes under autocast; weights stay in fp32"
+    )
     compile: bool = Field(False, description="torch.compile the trained part of the network")
 
 
@@ -246,17 +248,26 @@ def load_settings(preset: str, overrides: dict[str, Any] | None = None) -> Setti
         raise ValueError(f"preset {preset!r} is not YAML: {error}") from None
     if not isinstance(values, dict):
         raise ValueError(f"preset {preset!r} holds no settings")
-    for name, value in (overrides or {}).items():
+    overrides = dict(overrides or {})
+    if "rib.mode" in overrides:
+        _change_mode(values, overrides.pop("rib.mode"))
+    for name, value in overrides.items():
         section = values
         *parents, last = name.split(".")
         for parent in parents:
             section = section.setdefault(parent, {})
             if not isinstance(section, dict):
                 raise ValueError(f"setting {name!r} is unknown: {parent!r} has no settings of its own")
-        if name == "rib.mode":  # what a preset says of the choices between the modes must not outlive the mode
-            section = values["rib"] = {key: kept for key, kept in section.items() if key not in RIB_MODES["code"]}
         section[last] = copy.deepcopy(value)
     return validate(Settings, values, what=f"preset {preset}")
+
+
+def _change_mode(values: dict[str, Any], mode: Any) -> None:
+    """Another mode takes the place of what the preset says of the choices between the modes; single overrides come after it."""
+    section = dict(values.get("rib") or {})
+    if section.get("mode", "code") != mode:
+        section = {key: kept for key, kept in section.items() if key not in RIB_MODES["code"]}
+    values["rib"] = {**section, "mode": mode}
 
 
 def _preset_text(preset: str) -> str:

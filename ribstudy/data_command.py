@@ -13,7 +13,9 @@ def add_arguments(command: argparse.ArgumentParser) -> None:
         choices=["check", "fetch", "synthesize"],
         help="check: list all problems and make nothing; fetch: download; synthesize: write a stand-in of any size, for trials",
     )
-    command.add_argument("data_set", nargs="?", metavar="DATASET", help="with fetch: voc12; with synthesize: voc12 or coco14")
+    command.add_argument(
+        "data_set", nargs="?", metavar="DATASET", help="fetch: voc12; synthesize: voc12 or coco14; check: a preset, as --preset"
+    )
     command.add_argument("--decode", action="store_true", help="check: decode every image in full")
     command.add_argument("--processes", type=int, help="check and synthesize: processes side by side (default: all cores)")
     command.add_argument("--mirror-voc", metavar="URL", help="fetch: another address, or a file, of VOC's archive")

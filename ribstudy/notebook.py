@@ -16,8 +16,8 @@ from IPython import get_ipython
 from myst_nb import glue
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 
-from ribstudy import datasets, figures
-from ribstudy.config import Count, digest, load_settings
+from ribstudy import datasets, figures, paper
+from ribstudy.config import Count, DataSettings, digest, load_settings
 from ribstudy.datasets import Dataset
 from ribstudy.evaluation import StoredUnits, Unit
 from ribstudy.metrics import Estimate
@@ -49,6 +49,8 @@ def start(
     _check_names(_assigned_names(variables["In"]), known=["preset", *settings, "overrides", *view], chapter=name)
     overrides = variables.get("overrides", {})
     _check_value(f"{name}: overrides", overrides, dict[str, Any])
+    if chosen := [setting for setting in overrides if setting.startswith("infer.")]:
+        raise ValueError(f"{name}: overrides has {chosen[0]}, but which images are shown is the chapter's own choice")
     for parameter, kind in view.items():
         _check_value(f"{name}: {parameter}", variables[parameter], kind)
     given = {setting: variables[parameter] for parameter, setting in settings.items() if variables[parameter] is not None}
@@ -141,7 +143,7 @@ class Chapter:
     def finish(self) -> Path:
         """Writes the headline numbers to results/records/<chapter>.<preset>.json and makes them known to the text.
 
-        A run with settings of its own gets a record of its own, <chapter>.<preset>-<digest of them>.json.
+        A run with settings or data of its own gets a record of its own, <chapter>.<preset>-<digest of them>.json.
         """
         for name, estimate in self.notes.items():
             for suffix, number in (("", estimate.value), ("_low", estimate.low), ("_high", estimate.high)):
@@ -152,7 +154,18 @@ class Chapter:
 
     def _settings_name(self) -> str:
         own = {name: value for name, value in self.overrides.items() if name != "data.root"}
+        data = self.settings.data
+        if data.root is not None and not _is_published(data):
+            own["data"] = datasets.fingerprint(data)
         return Path(self.preset).stem + (f"-{digest(own)}" if own else "")
+
+
+def _is_published(data: DataSettings) -> bool:
+    """Whether the data are what results are published on: MiniVOC, or VOC and COCO in full, not a part or a stand-in."""
+    if data.name in ("voc12", "coco14"):
+        counts = paper.values(f"{data.name}_counts").set_index(["row", "column"])["value"]
+        return all(len(datasets.open_dataset(data, split)) == counts[split, "images"] for split in datasets.splits(data))
+    return data.name == "minivoc"
 
 
 def _plain(number: float | None) -> int | float:

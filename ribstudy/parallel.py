@@ -4,6 +4,7 @@ import os
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from multiprocessing import get_context, parent_process
 from typing import TypeVar
 
@@ -27,7 +28,13 @@ def run_tasks(work: Callable[[Task], Outcome], tasks: Sequence[Task], *, process
         yield from map(work, tasks)
         return
     with worker_pool(min(processes, len(tasks))) as pool:
-        yield from pool.map(work, tasks)
+        try:
+            yield from pool.map(work, tasks)
+        except BrokenProcessPool:
+            raise ValueError(
+                "a process was ended from outside, most likely since memory ran out; what is finished is kept: run it again "
+                "with fewer processes (--processes)"
+            ) from None
 
 
 def _start_worker() -> None:

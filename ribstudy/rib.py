@@ -120,7 +120,7 @@ def rib_unit(result: RibResult | None, label: np.ndarray, size: tuple[int, int])
 def adapted(net: CamNet) -> Iterator[None]:
     """A scope in which the weights of `net` may change; behind it weights, gradients and training mode are as before."""
     was_training = net.training
-    saved = [(p, p.detach().clone(), p.grad) for p in net.parameters()]
+    saved = [(p, p.detach().clone(), p.grad) for p in net.parameters() if p.requires_grad]
     net.eval()
     try:
         yield
@@ -161,7 +161,8 @@ def _adapt(
     result = RibResult(iterates=[[] for _ in features])
 
     for k in range(updates + 1):
-        signed = _own_maps(net, features, result, labels, settings, with_graph=k < updates)
+        may_spread = 0 < k < settings.iterations
+        signed = _own_maps(net, features, result, labels, settings, with_graph=k < updates, may_spread=may_spread)
         if signed is None:
             result.stopped_by = "spread"
             return result
@@ -184,7 +185,14 @@ def _adapt(
 
 
 def _own_maps(
-    net: CamNet, features: Sequence[Tensor], result: RibResult, labels: Tensor, settings: RibSettings, *, with_graph: bool
+    net: CamNet,
+    features: Sequence[Tensor],
+    result: RibResult,
+    labels: Tensor,
+    settings: RibSettings,
+    *,
+    with_graph: bool,
+    may_spread: bool,
 ) -> list[Tensor] | None:
     """Adds this step's map at every scale to `result`; the signed maps of the loss scales, or None after a spread stop."""
     signed, has_spread = [], False
@@ -194,7 +202,7 @@ def _own_maps(
             maps = net.maps(features[index])
         merged = merge_mirrored(maps.detach())
         result.iterates[index].append(normalize_by_maximum(merged) if settings.aggregation == "normalized" else merged)
-        if index == 0 and result.steps > 1:
+        if index == 0 and may_spread:
             has_spread = _has_spread(merged[labels > 0], settings)
         if has_spread and settings.spread_scales == "first":
             return None

@@ -32,6 +32,7 @@ from ribstudy.training import CHECKPOINT, image_logits, load_classifier, train_c
 log = logging.getLogger(__name__)
 
 UnitWorker = Callable[[str], dict[str, np.ndarray]]
+MAX_WORKERS = 12  # decode about 1,600 crops in a second
 # What can be wrong with one image and leaves the others as they are: its file, its numbers, its size.
 UNIT_ERRORS = (ValueError, ArithmeticError, torch.OutOfMemoryError)
 
@@ -43,7 +44,10 @@ class UnitsFailed(ValueError):
     """
 
     def __init__(self, stage: str, failures: dict[str, str], folder: Path):
-        shown = [f"\n  {name}: {message}" for name, message in failures.items()]
+        names_of: dict[str, list[str]] = {}
+        for name, message in failures.items():
+            names_of.setdefault(message, []).append(name)
+        shown = [f"\n  {', '.join(names)}: {message}" for message, names in names_of.items()]
         super().__init__(f"{stage}: {len(failures)} units failed; all others are kept in {folder}" + "".join(shown))
         self.failures = failures
 
@@ -159,8 +163,8 @@ def _classifier_section(settings: Settings) -> dict:
 def execute(stage: str, run: Run, *, shard: Shard | None = None, processes: int = 1) -> Result:
     """Runs a stage, and before it what it needs, unless their results are finished.
 
-    `shard`: only this part of the units. `processes`: this many shards side by side, one torch thread each. The result of
-    a unit depends on neither, but for the rounding of sums that several threads share.
+    `shard`: only this part of the units. `processes`: this many shards side by side. On a CPU each has one torch thread, since
+    sums that several threads share are rounded otherwise: the result of a unit is the same to the last bit.
     """
     result = run.result(stage)
     if run.is_finished(stage):
@@ -191,10 +195,12 @@ def _run_units(stage: str, run: Run, result: Result, shard: Shard) -> None:
     missing = [name for name in shard.of(run.units(stage)) if not result.has_unit(name)]
     failures = {}
     if missing:
-        with result.session(run.device) as notes:
+        with result.session(run.device) as notes, launch.one_thread(run.device):
             notes.update(shard=f"{shard.index}/{shard.count}", units=0)
             work = STAGES[stage].worker(run, missing)
             for name in track(missing, stage):
+                if result.has_unit(name):  # of a run that does the same at the same time
+                    continue
                 try:
                     result.write_unit(name, work(name))
                     notes["units"] += 1
@@ -209,6 +215,7 @@ def _run_units(stage: str, run: Run, result: Result, shard: Shard) -> None:
     names = run.units(stage)
     done = sum(map(result.has_unit, names))
     if done == len(names):
+        result.remove_leftovers()
         _finish(stage, run, result)
     else:
         log.info("%s: %d of %d units done; the rest belongs to other shards", stage, done, len(names))
@@ -247,13 +254,13 @@ def _finish(stage: str, run: Run, result: Result) -> None:
 
 
 def default_processes(device: str) -> int:
-    """One process per core on a CPU; one on an accelerator."""
-    return launch.cores() if device == "cpu" else 1
+    """On a CPU one process per core, as far as memory allows; one on an accelerator."""
+    return launch.cores_with_memory() if device == "cpu" else 1
 
 
 def default_workers(device: str) -> int:
-    """On a CPU none, since the cores are busy with the network; on an accelerator all cores but the one that drives it."""
-    return 0 if device == "cpu" else max(1, launch.cores() - 1)
+    """On a CPU none, since the cores are busy with the network; on an accelerator the cores but one, and no more than help."""
+    return 0 if device == "cpu" else min(MAX_WORKERS, max(1, launch.cores() - 1))
 
 
 def status(stage: str, run: Run) -> dict:
@@ -292,14 +299,13 @@ def _train_classifier(run: Run, result: Result) -> None:
     net = train_classifier(
         datasets.training_set(settings.data),
         settings.classifier,
-        settings.compute,
         seed=settings.seed,
         folder=result.folder,
         device=run.device,
         num_workers=run.num_workers,
     )
     validation = datasets.open_dataset(settings.data, "val")
-    logits = image_logits(net.eval(), validation)
+    logits = image_logits(net.eval(), validation, num_workers=run.num_workers)
     with atomic(result.path("validation.npz")) as temporary:
         np.savez_compressed(temporary, names=validation.names, labels=validation.labels, logits=logits)
     result.path(CHECKPOINT).unlink()
@@ -308,7 +314,12 @@ def _train_classifier(run: Run, result: Result) -> None:
 def _image_names(run: Run) -> list[str]:
     infer = run.settings.infer
     dataset = datasets.open_dataset(run.settings.data, infer.split)
-    return list(dataset.masked_names if infer.masked else dataset.names)[: infer.limit]
+    names = list(dataset.masked_names if infer.masked else dataset.names)
+    if not names:
+        raise ValueError(
+            f"infer.masked: no image of split {infer.split!r} has a mask in {datasets.data_folder(run.settings.data)}"
+        )
+    return names[: infer.limit]
 
 
 def trained_net(run: Run) -> CamNet:
@@ -362,8 +373,9 @@ def _rib_inputs(run: Run, names: Sequence[str], net: CamNet, dataset: Dataset) -
     training_set = datasets.training_set(settings.data)
     bank = FeatureBank(net, training_set, auxiliary, seed=settings.seed) if auxiliary.bank else None
     set_labels = (bank or training_set).labels
-    labels = np.stack([dataset.label(name) for name in names])
-    draws = AuxiliaryDraws(set_labels, names, labels, auxiliary, num_steps=num_updates(settings.rib), seed=settings.seed)
+    everything = run.units("rib")  # also of other shards: what one of them would refuse, all refuse before work starts
+    labels = np.stack([dataset.label(name) for name in everything])
+    draws = AuxiliaryDraws(set_labels, everything, labels, auxiliary, num_steps=num_updates(settings.rib), seed=settings.seed)
     own = (dataset, names, settings.rib.scales, net.normalization)
     with_images = ViewsAndAuxiliaryImages(*own, auxiliary=training_set, draws=draws, settings=auxiliary, seed=settings.seed)
     feed = Feed(OwnViews(*own) if bank else with_images, num_workers=run.num_workers, device=run.device)
@@ -403,7 +415,7 @@ STAGES: dict[str, Stage] = {
     ),
     "classifier": Stage(
         help="train the image classifier on image-level labels",
-        reads=("seed", "data", "classifier", "compute"),
+        reads=("seed", "data", "classifier"),
         needs=("data",),
         whole=_train_classifier,
         inputs=_lists,

@@ -23,6 +23,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
+from filelock import FileLock, Timeout
 
 from ribstudy.paths import PROJECT, RESULTS
 
@@ -44,6 +45,21 @@ def atomic(path: Path) -> Iterator[Path]:
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def locked(path: Path, what: str) -> Iterator[None]:
+    """Holds the lock file `path`: of two processes that want the same, the second waits for the first, and says so."""
+    lock = FileLock(path)
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        log.info("waiting for another process that is at work on %s (%s)", what, path)
+        lock.acquire()
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 def write_json(path: Path, value: object) -> None:
@@ -85,6 +101,11 @@ class Result:
     def write_unit(self, name: str, arrays: dict[str, np.ndarray]) -> None:
         with atomic(self.unit_path(name)) as temporary:
             np.savez_compressed(temporary, **arrays)
+
+    def remove_leftovers(self) -> None:
+        """Removes what writers that were killed left beside the units."""
+        for path in (self.folder / "units").glob(".*"):
+            path.unlink(missing_ok=True)
 
     def read_unit(self, name: str) -> dict[str, np.ndarray]:
         with np.load(self.unit_path(name), allow_pickle=False) as file:

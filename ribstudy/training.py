@@ -5,7 +5,7 @@ in the same order, cropped the same way, and ends with the same weights.
 """
 
 import logging
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -16,11 +16,12 @@ from torch import Tensor, nn
 from torch.optim.lr_scheduler import LambdaLR, LRScheduler
 from torch.utils.data import DataLoader
 
-from ribstudy.config import ClassifierSettings, ComputeSettings
+from ribstudy.config import ClassifierSettings
 from ribstudy.datasets import Dataset
-from ribstudy.datasets.transforms import Normalization, normalize, random_crop_view
+from ribstudy.datasets.transforms import Normalization, crop_batch
+from ribstudy.feed import Feed, OwnViews, as_it_is
 from ribstudy.losses import classification_loss
-from ribstudy.models import CamNet, build_cam_net
+from ribstudy.models import CamNet, build_cam_net, use_exact_kernels
 from ribstudy.pooling import gap
 from ribstudy.progress import track
 from ribstudy.store import atomic
@@ -100,7 +101,6 @@ def _resume(path: Path, net: nn.Module, optimizer: torch.optim.Optimizer, schedu
 def train_classifier(
     dataset: Dataset,
     settings: ClassifierSettings,
-    compute: ComputeSettings,
     *,
     seed: int,
     folder: Path,
@@ -109,11 +109,14 @@ def train_classifier(
 ) -> CamNet:
     """Trains the image classifier on image-level labels; writes `history.csv` and `classifier.pt` into `folder`."""
     if len(dataset) < settings.batch_size:
-        raise ValueError(f"{len(dataset)} training images are fewer than a batch of {settings.batch_size}")
+        raise ValueError(
+            f"{len(dataset)} training images are fewer than a batch of {settings.batch_size}; add images, or pass "
+            f"--set classifier.batch_size={max(1, len(dataset) // 4)}"
+        )
+    use_exact_kernels()
     torch.manual_seed(seed)
     net = build_cam_net(settings.backbone, len(dataset.class_names), settings.weights)
     net = net.to(memory_format=torch.channels_last)  # the order of values in memory that convolutions are fastest in
-    net.compute_with(compute)
     optimizer = torch.optim.SGD(
         net.parameter_groups(settings.learning_rate, settings.head_lr_factor),
         lr=settings.learning_rate,
@@ -132,7 +135,7 @@ def train_classifier(
         poly_power=settings.poly_power,
         checkpoint=folder / CHECKPOINT,
         settings=settings.model_dump(mode="json"),
-        accelerator=Accelerator(cpu=device == "cpu"),
+        accelerator=Accelerator(cpu=device == "cpu", mixed_precision="no"),
     )
     with atomic(folder / "history.csv") as temporary:
         history.to_csv(temporary, index=False)
@@ -141,23 +144,28 @@ def train_classifier(
     return net
 
 
-class _TrainingCrops(torch.utils.data.Dataset):
-    """The random crops of an epoch: image [3, s, s] and label [C] by the image's index."""
+class _TrainingBatches(torch.utils.data.Dataset):
+    """The batches of an epoch by the indices of their images; the error itself where an image is not readable."""
 
     def __init__(self, dataset: Dataset, settings: ClassifierSettings, normalization: Normalization, *, seed: int, epoch: int):
         self._dataset, self._settings, self._normalization = dataset, settings, normalization
-        self._labels = torch.from_numpy(dataset.labels.astype(np.float32))
         self._seed, self._epoch = seed, epoch
+        _ = dataset.labels  # read once here, not by every worker
 
-    def __getitem__(self, index: int) -> Batch:
-        crop = random_crop_view(
-            self._dataset.image(self._dataset.names[index]),
-            long_side=self._settings.long_side,
-            crop_size=self._settings.crop_size,
-            normalization=self._normalization,
-            rng=np.random.default_rng([self._seed, self._epoch, index]),
-        )
-        return crop, self._labels[index]
+    def __getitem__(self, indices: list[int]) -> Batch | ValueError:
+        settings = self._settings
+        rngs = [np.random.default_rng([self._seed, self._epoch, index]) for index in indices]
+        try:
+            return crop_batch(
+                self._dataset,
+                indices,
+                rngs,
+                long_side=settings.long_side,
+                crop_size=settings.crop_size,
+                normalization=self._normalization,
+            )
+        except ValueError as error:
+            return error
 
 
 def training_batches(
@@ -168,19 +176,25 @@ def training_batches(
     seed: int,
     epoch: int,
     num_workers: int = 0,
-) -> Iterable[Batch]:
+) -> Iterator[Batch]:
     """An epoch's full batches (images [B, 3, s, s], labels [B, C]); the rest that fills no batch is left for other epochs.
 
     `num_workers` processes decode ahead of time (0: none); the batches do not depend on it.
     """
     order = np.random.default_rng([seed, epoch]).permutation(len(dataset)).tolist()
     starts = range(0, len(order) - settings.batch_size + 1, settings.batch_size)
-    return DataLoader(
-        _TrainingCrops(dataset, settings, normalization, seed=seed, epoch=epoch),
-        batch_sampler=[order[start : start + settings.batch_size] for start in starts],
+    loader = DataLoader(
+        _TrainingBatches(dataset, settings, normalization, seed=seed, epoch=epoch),
+        batch_size=None,
+        sampler=[order[start : start + settings.batch_size] for start in starts],
+        collate_fn=as_it_is,
         num_workers=num_workers,
         pin_memory=torch.cuda.is_available(),
     )
+    for batch in loader:
+        if isinstance(batch, ValueError):
+            raise batch
+        yield batch
 
 
 def load_classifier(folder: Path, settings: ClassifierSettings, num_classes: int, device: str) -> CamNet:
@@ -190,12 +204,13 @@ def load_classifier(folder: Path, settings: ClassifierSettings, num_classes: int
     return net.to(device, memory_format=torch.channels_last).eval()
 
 
-def image_logits(net: CamNet, dataset: Dataset) -> np.ndarray:
+def image_logits(net: CamNet, dataset: Dataset, *, num_workers: int = 0) -> np.ndarray:
     """Logits [N, C] of every image of a data set, each at its own size."""
     device = net.classifier.weight.device
+    feed = Feed(OwnViews(dataset, dataset.names, (1.0,), net.normalization), num_workers=num_workers, device=str(device))
+    rows = []
     with torch.no_grad():
-        rows = [
-            gap(net(normalize(dataset.image(name), net.normalization)[None].to(device)))[0].cpu().numpy()
-            for name in track(dataset.names, "validation")
-        ]
+        for name in track(dataset.names, "validation"):
+            _, (view,) = feed.views(name)
+            rows.append(gap(net(view[:1]))[0].cpu().numpy())  # the plain view, without its mirror
     return np.stack(rows)

@@ -2,10 +2,13 @@
 
 import json
 import shutil
+import threading
+import time
 from pathlib import Path
 
 import numpy as np
 import pytest
+from filelock import FileLock
 from PIL import Image
 
 from ribstudy import data_figures, datasets
@@ -200,6 +203,19 @@ def test_two_processes_draw_the_same_masks(root, monkeypatch):
     monkeypatch.setattr(datasets.base, "CHUNK", 1)
     datasets.prepare(coco(root), processes=2)
     assert {path.name: path.read_bytes() for path in cache_files(root)} == alone
+
+
+def test_who_waits_for_another_process_says_so(root, caplog):
+    cache = coco14.CocoSource(coco(root)).cache
+    cache.mkdir(parents=True)
+    waiting = threading.Thread(target=datasets.prepare, args=(coco(root),))
+    with caplog.at_level("INFO"), FileLock(cache / ".lock"):
+        waiting.start()
+        while "waiting for another process that is at work on the masks of COCO 2014" not in caplog.text:
+            time.sleep(0.01)
+        assert [path.name for path in cache.iterdir()] == [".lock"]
+    waiting.join()
+    assert len(datasets.open_dataset(coco(root), "train")) == 4
 
 
 def test_check_finds_nothing_and_makes_nothing(root):

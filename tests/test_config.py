@@ -97,3 +97,15 @@ def test_digest_depends_on_values_and_not_on_their_order():
     assert digest({"a": 1, "b": [2.5]}) == digest({"b": [2.5], "a": 1}) == "".join(digest({"a": 1, "b": [2.5]}))
     assert digest({"a": 1}) != digest({"a": 2})
     assert re.fullmatch(r"[0-9a-f]{12}", digest(yaml.safe_load("x: 1")))
+
+
+def test_the_mode_comes_before_single_choices_whatever_the_order():
+    single, mode = {"rib.denominator": "map"}, {"rib.mode": "paper"}
+    for overrides in ({**single, **mode}, {**mode, **single}):
+        rib = load_settings("voc12", overrides).rib
+        assert (rib.denominator, rib.margin_mode) == ("map", "clamp")
+
+
+def test_the_mode_that_a_preset_is_in_leaves_it_as_it_is():
+    assert load_settings("coco14", {"rib.mode": "code"}) == load_settings("coco14")
+    assert load_settings("coco14", {"rib.mode": "paper"}).rib.spread_ratio == 1.0

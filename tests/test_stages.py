@@ -11,12 +11,17 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
 from ribstudy import datasets, stages
 from ribstudy.__main__ import main
+from ribstudy.auxiliary import AuxiliaryDraws
+from ribstudy.cam import stored_seed_maps
 from ribstudy.config import load_settings
+from ribstudy.datasets import synthetic
+from ribstudy.datasets.export import write_folder
 from ribstudy.stages import Run, Shard, UnitsFailed, execute, key
 from ribstudy.store import Store
 
@@ -273,7 +278,7 @@ def test_bad_data_stop_a_run_before_training(tmp_path, data_root):
 
 def test_finished_training_survives_what_fails_after_it(tmp_path, data_root, monkeypatch):
     run = run_in(tmp_path, data_root)
-    monkeypatch.setattr(stages, "image_logits", lambda net, dataset: 1 / 0)
+    monkeypatch.setattr(stages, "image_logits", lambda *_, **__: 1 / 0)
     with pytest.raises(ZeroDivisionError):
         execute("classifier", run)
     monkeypatch.undo()
@@ -357,3 +362,110 @@ def test_command_line_errors_are_one_line(tmp_path, capsys):
     assert main(["data", "check", "--data-root", str(tmp_path / "none")]) == 1
     assert "not drawn yet" in capsys.readouterr().out
     assert list(tmp_path.iterdir()) == []
+
+
+def _run_until_killed_in_a_write(run, num_workers):
+    """In a process of its own: SIGKILL arrives while the second image is being written."""
+    original, calls = np.savez_compressed, []
+
+    def half_written(path, **arrays):
+        if calls:
+            Path(path).write_bytes(b"half of it")
+            os.kill(os.getpid(), signal.SIGKILL)
+        calls.append(path)
+        original(path, **arrays)
+
+    np.savez_compressed = half_written
+    execute("rib", replace(run, num_workers=num_workers))
+
+
+@pytest.mark.parametrize("num_workers", [0, 2])
+def test_killed_in_the_middle_of_a_write_it_ends_with_the_same_files(tmp_path, data_root, trained, num_workers):
+    run = run_in(tmp_path / "killed", data_root, trained)
+    process = multiprocessing.get_context("spawn").Process(target=_run_until_killed_in_a_write, args=(run, num_workers))
+    process.start()
+    process.join()
+    assert process.exitcode == -signal.SIGKILL
+    units = run.result("rib").folder / "units"
+    assert len(list(units.glob(".*"))) == 1
+    assert len(run.result("rib").unit_names()) == 1
+    execute("rib", run)
+    assert files(run.result("rib")) == files(execute("rib", run_in(tmp_path / "whole", data_root, trained)))
+
+
+def test_an_unreadable_auxiliary_image_fails_those_that_draw_it_and_says_so(tmp_path, data_root, trained):
+    broken = tmp_path / "data"
+    shutil.copytree(data_root, broken)
+    run = run_in(tmp_path / "results", broken, trained)
+    pool = datasets.training_set(run.settings.data)
+    name = next(name for name in pool.names if name not in run.units("rib"))
+    (broken / "JPEGImages" / f"{name}.jpg").write_bytes(b"")
+    drawn = _drawn_by(run, pool)
+    with pytest.raises(UnitsFailed, match=f"an auxiliary image: .*{name}.jpg: is empty") as caught:
+        execute("rib", run)
+    assert set(caught.value.failures) == {unit for unit, names in drawn.items() if name in names}
+    assert run.result("rib").unit_names() == sorted(set(run.units("rib")) - set(caught.value.failures))
+
+
+def _drawn_by(run, pool) -> dict[str, set[str]]:
+    dataset = datasets.open_dataset(run.settings.data, run.settings.infer.split)
+    draws = AuxiliaryDraws(
+        pool.labels, dataset.names, dataset.labels, run.settings.auxiliary, num_steps=1, seed=run.settings.seed
+    )
+    return {unit: {pool.names[index] for index in draws.of(unit, 0)} for unit in dataset.names}
+
+
+def test_one_process_with_many_threads_gives_the_bytes_of_many_processes(tmp_path, data_root, trained):
+    torch.set_num_threads(2)
+    try:
+        one = execute("rib", run_in(tmp_path / "one", data_root, trained))
+        assert torch.get_num_threads() == 2
+    finally:
+        torch.set_num_threads(1)
+    assert files(one) == files(execute("rib", run_in(tmp_path / "two", data_root, trained), processes=2))
+
+
+def test_no_image_with_a_mask_is_an_error(tmp_path, data_root, trained, monkeypatch):
+    run = run_in(tmp_path, data_root, trained, **{"infer.masked": True})
+    monkeypatch.setattr("ribstudy.datasets.voc12.VocDataset.masked_names", [])
+    with pytest.raises(ValueError, match="no image of split 'train' has a mask"):
+        execute("cam", run)
+
+
+SMALL = {
+    "classifier.backbone": "tf_efficientnet_lite0",
+    **{name: value for name, value in TINY.items() if name != "data.minivoc"},
+    "cam.scales": [1.0, 0.5],
+    "rib.scales": [1.0, 0.5],
+    "rib.loss_scales": [1.0],
+    "infer.limit": 3,
+}
+
+
+@pytest.mark.parametrize("preset", ["voc12", "coco14", "custom"])
+def test_every_preset_runs_from_its_data_to_maps(tmp_path, monkeypatch, preset):
+    """On stand-ins of a few small images; the second of COCO's has no object."""
+    monkeypatch.setattr("ribstudy.paths.DATA", tmp_path / "cache")
+    kit = tmp_path / "kit"
+    if preset == "coco14":
+        synthetic.write_coco(kit, num_train=8, num_val=2, sizes={(96, 64): 1.0})
+    else:
+        synthetic.write_voc(kit, num_train=6, num_train_aug=8, num_val=2, sizes={(96, 64): 1.0})
+    if preset == "custom":  # one class, and images without it
+        voc = datasets.training_set(load_settings("voc12", {"data.root": str(kit)}).data)
+        frequent = voc.labels.sum(axis=0).argmax()
+        write_folder(tmp_path / "own", voc, voc.names, [voc.class_names[frequent]])
+        kit = tmp_path / "own"
+        (kit / "val.txt").write_text(voc.names[np.flatnonzero(~voc.labels[:, frequent])[-1]])
+    split = {"infer.split": "train"}
+    run = Run(load_settings(preset, {**SMALL, **split, "data.root": str(kit)}), Store(tmp_path / "results"))
+    dataset = datasets.open_dataset(run.settings.data, "train")
+    for stage in ("cam", "rib"):
+        result = execute(stage, run)
+        assert result.unit_names() == sorted(dataset.names[:3])
+        for name in dataset.names[:3]:
+            unit = result.read_unit(name)
+            assert unit["keys"].tolist() == np.flatnonzero(dataset.label(name)).tolist()
+            assert stored_seed_maps(unit).shape == (dataset.label(name).sum(), *dataset.image(name).shape[:2])
+    if preset == "coco14":
+        assert not dataset.label(dataset.names[1]).any()

@@ -1,5 +1,6 @@
 """The reader of the VOC devkit: what it reads, and what it says about each thing that can be wrong."""
 
+import errno
 import shutil
 from pathlib import Path
 
@@ -9,7 +10,8 @@ from PIL import Image
 
 from ribstudy import data_figures, datasets
 from ribstudy.config import DataSettings
-from ribstudy.datasets.base import PALETTE, DataError
+from ribstudy.datasets import synthetic, voc12
+from ribstudy.datasets.base import PALETTE, DataError, read_bytes
 from ribstudy.datasets.voc12 import VOC_CLASSES, VocDataset, check
 
 NAMES = {
@@ -321,11 +323,56 @@ def test_check_says_the_same_with_two_processes(root, monkeypatch):
     assert datasets.check(voc(root), decode=True, processes=2) == problems
 
 
-def test_the_fingerprint_is_of_the_lists_and_not_of_the_place(root, tmp_path):
-    copy = shutil.copytree(root, tmp_path / "copy")
-    assert datasets.fingerprint(voc(root)) == datasets.fingerprint(voc(copy))
-    (copy / "ImageSets/Segmentation/train.txt").write_text("2007_000001\n")
-    assert datasets.fingerprint(voc(root)) != datasets.fingerprint(voc(copy))
+def test_a_file_that_cannot_be_read_is_named(root, monkeypatch):
+    def fail(path: Path) -> bytes:
+        raise OSError(errno.EIO, "Input/output error")
+
+    train = datasets.open_dataset(voc(root), "train")
+    monkeypatch.setattr(Path, "read_bytes", fail)
+    with pytest.raises(DataError, match=r"2007_000001\.jpg: could not be read \(Input/output error\)"):
+        train.image("2007_000001")
+
+
+def test_a_folder_in_the_place_of_a_file_is_named(tmp_path):
+    with pytest.raises(DataError, match=r"could not be read \(Is a directory\)"):
+        read_bytes(tmp_path)
+
+
+def test_the_fingerprint_is_of_the_content_and_not_of_the_place(tmp_path):
+    for seed in (0, 1):
+        numbers = {"num_train": 2, "num_train_aug": 4, "num_val": 2}
+        synthetic.write_voc(tmp_path / str(seed), **numbers, seed=seed, sizes={(96, 72): 1})
+    shutil.copytree(tmp_path / "0", tmp_path / "copy")
+    first, other, copy = (datasets.fingerprint(voc(tmp_path / name)) for name in ("0", "1", "copy"))
+    assert first == copy
+    assert first["lists"] == other["lists"]
+    assert first["labels"] != other["labels"]
+    assert first["images"] != other["images"]
+
+
+@pytest.mark.parametrize(
+    ("part", "name", "content"),
+    [
+        ("lists", "ImageSets/Segmentation/train.txt", "2007_000001\n"),
+        ("labels", "Annotations/2008_000004.xml", annotation(OBJECT.format(name="cat", extra=""))),
+        ("labels", "Annotations/2007_000003.xml", "<annotation>"),  # at fault: for the check to name, not for the identity
+        ("images", "JPEGImages/2007_000001.jpg", "x"),
+    ],
+)
+def test_the_fingerprint_sees_what_is_mended_within_a_process(root, part, name, content):
+    before = datasets.fingerprint(voc(root))
+    (root / "new").write_text(content)
+    (root / "new").replace(root / name)
+    after = datasets.fingerprint(voc(root))
+    assert {key for key in before if before[key] != after[key]} == {part}
+
+
+def test_the_fingerprint_is_made_once_and_a_label_read_once(root, monkeypatch):
+    before = datasets.fingerprint(voc(root))
+    monkeypatch.setattr(voc12, "read_bytes", lambda path: pytest.fail(f"{path} is read again"))
+    monkeypatch.setattr(voc12, "digest", lambda value: pytest.fail("the content is looked at again"))
+    assert datasets.fingerprint(voc(root)) == before
+    assert datasets.training_set(voc(root)).labels.sum() == 3
 
 
 def test_mask_shares_by_hand(root):

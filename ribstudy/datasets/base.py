@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 from functools import cached_property, partial
 from itertools import chain
 from pathlib import Path
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 from PIL import Image, UnidentifiedImageError
@@ -138,11 +138,34 @@ class Source(ABC):
         """All problems at once, a line each (see `ribstudy.datasets.check`)."""
 
 
+class Stamp(NamedTuple):
+    """A file or folder as it is now: what has the same stamp need not be read again."""
+
+    path: Path
+    size: int
+    changed: int
+
+
+def stamp(path: Path) -> Stamp:
+    """Zeros where nothing is there: to say what is wrong is left to the one who reads it.
+
+    Of a folder it tells which files came, went or were replaced, not which were written over in place.
+    """
+    try:
+        status = path.stat()
+    except OSError:
+        return Stamp(path, 0, 0)
+    return Stamp(path, status.st_size, status.st_mtime_ns)
+
+
 def read_bytes(path: Path) -> bytes:
-    """A file's content; DataError where it is missing or empty."""
-    if not path.is_file():
-        raise DataError(f"{path}: is missing")
-    data = path.read_bytes()
+    """A file's content; DataError where it is missing, empty or cannot be read."""
+    try:
+        data = path.read_bytes()
+    except FileNotFoundError:
+        raise DataError(f"{path}: is missing") from None
+    except OSError as error:
+        raise DataError(f"{path}: could not be read ({error.strerror})") from None
     if not data:
         raise DataError(f"{path}: is empty (0 bytes)")
     return data

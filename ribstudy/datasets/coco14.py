@@ -25,13 +25,23 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from filelock import FileLock
 from pycocotools import mask as coco_mask
 
 from ribstudy import paths
 from ribstudy.config import digest
-from ribstudy.datasets.base import DataError, Dataset, Source, map_in_order, open_jpeg, read_bytes, read_mask, write_mask
-from ribstudy.store import atomic, file_digest
+from ribstudy.datasets.base import (
+    DataError,
+    Dataset,
+    Source,
+    Stamp,
+    map_in_order,
+    open_jpeg,
+    read_bytes,
+    read_mask,
+    stamp,
+    write_mask,
+)
+from ribstudy.store import atomic, file_digest, locked
 
 VERSION = 1  # raised when the code changes what is drawn or which labels there are; part of the identity of the data
 SPLITS = ("train", "val")
@@ -128,7 +138,7 @@ class CocoSource(Source):
         if all(_is_prepared(self.cache, split) for split in SPLITS):
             return
         self.cache.mkdir(parents=True, exist_ok=True)
-        with FileLock(self.cache / ".lock"):  # of two processes that want the same masks, the second waits for the first
+        with locked(self.cache / ".lock", "the masks of COCO 2014"):
             for split in SPLITS:
                 if not _is_prepared(self.cache, split):
                     _prepare_split(self.cache, split, self._json(split), processes=processes)
@@ -138,7 +148,7 @@ class CocoSource(Source):
 
     def fingerprint(self) -> dict:
         self._demand_parts()
-        return {"name": "coco14", "version": VERSION, **{split: _content_digest(self._json(split)) for split in SPLITS}}
+        return {"name": "coco14", "version": VERSION, **{split: _digest_once(stamp(self._json(split))) for split in SPLITS}}
 
     def lists(self) -> list[Path]:
         return [self._json(split) for split in SPLITS if self._json(split).is_file()]
@@ -181,15 +191,10 @@ def missing_parts(root: Path) -> list[str]:
     return problems + [f"{path}: this file is missing; {hint}" for path in files if not path.is_file()]
 
 
-def _content_digest(path: Path) -> str:
-    status = path.stat()
-    return _digest_once(path, status.st_size, status.st_mtime_ns)
-
-
 @lru_cache
-def _digest_once(path: Path, size: int, changed: int) -> str:
+def _digest_once(file: Stamp) -> str:
     """The SHA-256 of a file; in one process a file is read again only where its size or time of change is another."""
-    return file_digest(path)
+    return file_digest(file.path)
 
 
 # --- from annotations to labels and masks -------------------------------------------------------------------------------

@@ -24,7 +24,6 @@ from urllib.request import url2pathname
 import numpy as np
 import requests
 import urllib3
-from filelock import FileLock
 from scipy.io import loadmat
 from torchvision.datasets import SBDataset, VOCSegmentation
 from torchvision.datasets.utils import calculate_md5
@@ -33,7 +32,7 @@ from torchvision.datasets.voc import DATASET_YEAR_DICT
 from ribstudy.datasets import voc12
 from ribstudy.datasets.base import DataError, write_mask
 from ribstudy.progress import track
-from ribstudy.store import atomic
+from ribstudy.store import atomic, locked
 
 COUNTS = {"train": 1464, "train_aug": 10582, "val": 1449}  # images of each split, as everybody counts them
 MASK_FOLDER = "SegmentationClassAug"
@@ -69,7 +68,7 @@ def fetch_voc12(
     devkit = devkit_folder(root)
     if not _is_complete(devkit):
         root.mkdir(parents=True, exist_ok=True)
-        with FileLock(root / ".fetch.lock"):  # of two runs in one folder, the second waits for the first
+        with locked(root / ".fetch.lock", f"fetching into {root}"):
             _complete(root, devkit, _archives(root, mirror_voc, mirror_sbd), counts)
     check_counts(devkit, {split: voc12.read_names(devkit, split) for split in counts}, counts)
     return devkit

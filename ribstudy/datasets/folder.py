@@ -21,14 +21,25 @@ import warnings
 import zlib
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from functools import cached_property, partial
+from functools import cached_property, lru_cache, partial
 from pathlib import Path
 
 import numpy as np
 from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
 
 from ribstudy.config import digest
-from ribstudy.datasets.base import VOID, DataError, Dataset, Source, map_in_order, read_bytes, read_mask, size_problem
+from ribstudy.datasets.base import (
+    VOID,
+    DataError,
+    Dataset,
+    Source,
+    Stamp,
+    map_in_order,
+    read_bytes,
+    read_mask,
+    size_problem,
+    stamp,
+)
 
 log = logging.getLogger(__name__)
 
@@ -393,7 +404,7 @@ class FolderSource(Source):
             "name": "folder",
             "max_side": self.settings.max_side,
             "lists": {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in self.lists()},
-            "images": digest([[_normal(file.name), file.stat().st_size] for file in files]),
+            "images": digest([[_normal(file.name), stamp(file).size] for file in files]),
         }
 
     def lists(self) -> list[Path]:
@@ -401,13 +412,14 @@ class FolderSource(Source):
         return [path for path in paths if path.is_file()]
 
     def check(self, *, decode: bool = False, processes: int = 1) -> list[str]:
-        """Besides: whether the classes can be learned, and whether RIB finds auxiliary images for each image."""
+        """Besides: whether the classes can be learned. Where RIB finds no auxiliary images is no problem, but logged."""
         try:
             listing = read_listing(self.root)
         except DataError as error:
             return [str(error)]
         if listing.num_unlisted:
             log.info("%s: %d pictures have no line in labels.csv and are left out", self.root, listing.num_unlisted)
+        _warn_of_lone_images(self.root / "labels.csv", listing)
         problems = [
             *listing.problems,
             *_learning_problems(self.root / "labels.csv", listing),
@@ -419,10 +431,17 @@ class FolderSource(Source):
         return problems
 
     def _listing(self) -> Listing:
-        listing = read_listing(self.root)
-        if listing.problems:
-            raise DataError(_all_in_one(listing.problems))
-        return listing
+        parts = [self.root / name for name in ("labels.csv", "classes.txt", "val.txt", "images", "masks")]
+        return _read_listing_once(self.root, tuple(map(stamp, parts)))
+
+
+@lru_cache
+def _read_listing_once(root: Path, parts: tuple[Stamp, ...]) -> Listing:
+    """Raises DataError where the lists have a fault; in one process they are read again only where one of `parts` changed."""
+    listing = read_listing(root)
+    if listing.problems:
+        raise DataError(_all_in_one(listing.problems))
+    return listing
 
 
 def _all_in_one(problems: Sequence[str]) -> str:
@@ -432,7 +451,7 @@ def _all_in_one(problems: Sequence[str]) -> str:
 
 
 def _learning_problems(path: Path, listing: Listing) -> list[str]:
-    """Classes that training images cannot teach, and images that share a class with every training image."""
+    """Classes that training images cannot teach."""
     training = listing.labels("train")
     if not len(training) or not listing.class_names:
         return []
@@ -442,18 +461,22 @@ def _learning_problems(path: Path, listing: Listing) -> list[str]:
             problems.append(f"{path}: class {class_name!r} is in no training image; add some, or name others in val.txt")
         elif here.all():
             problems.append(f"{path}: class {class_name!r} is in every training image, so nothing tells it apart; {REMEDY}")
-    everywhere = {name for name, here in zip(listing.class_names, training.T, strict=True) if here.all()}
-    for name in _without_partner(listing, training):
-        if not everywhere.intersection(listing.classes_of[name]):
-            shown = ", ".join(listing.classes_of[name])
-            problems.append(f"{path}: every training image shares a class with {name} ({shown}); {REMEDY}")
     return problems
 
 
-def _without_partner(listing: Listing, training: np.ndarray) -> list[str]:
-    """The images that no training image [N, C] can be an auxiliary image of."""
-    kinds = np.unique(training, axis=0).astype(int)
-    return [name for name in listing.files if (kinds @ listing.label(name) > 0).all()]
+def _warn_of_lone_images(path: Path, listing: Listing) -> None:
+    """One line where images share a class with every training image, so that none can be their auxiliary image."""
+    kinds = np.unique(listing.labels("train"), axis=0).astype(int)
+    lone = [name for name in listing.files if len(kinds) and (kinds @ listing.label(name) > 0).all()]
+    if lone:
+        log.warning(
+            "%s: %d images, such as %s (%s), share a class with every training image, so RIB has no auxiliary images for them; "
+            "add images of other classes or of none, or adapt without: --set auxiliary.batch_size=0",
+            path,
+            len(lone),
+            lone[0],
+            ", ".join(listing.classes_of[lone[0]]),
+        )
 
 
 def _mask_problems(root: Path, listing: Listing) -> list[str]:

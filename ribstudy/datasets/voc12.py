@@ -12,15 +12,27 @@ opened, an image without a mask in SegmentationClass has that of SegmentationCla
 """
 
 import hashlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property, partial
+from functools import cache, cached_property, lru_cache, partial
 from pathlib import Path
 from xml.etree import ElementTree
 
 import numpy as np
 
-from ribstudy.datasets.base import DataError, Dataset, Source, map_in_order, open_jpeg, read_bytes, read_mask, size_problem
+from ribstudy.config import digest
+from ribstudy.datasets.base import (
+    DataError,
+    Dataset,
+    Source,
+    Stamp,
+    map_in_order,
+    open_jpeg,
+    read_bytes,
+    read_mask,
+    size_problem,
+    stamp,
+)
 
 VOC_CLASSES: tuple[str, ...] = (
     "aeroplane", "bicycle", "bird", "boat", "bottle", "bus", "car", "cat", "chair", "cow",
@@ -66,15 +78,15 @@ class VocDataset(Dataset):
         label[[item.class_index for item in self.objects(name)]] = True
         return label
 
-    def objects(self, name: str) -> list[VocObject]:
+    def objects(self, name: str) -> tuple[VocObject, ...]:
         """The annotated objects of one image; DataError where there is none, or one of an unknown class."""
-        return read_objects(self.root / "Annotations" / f"{name}.xml", self.class_names)
+        return read_objects(annotation_path(self.root, name), self.class_names)
 
     def num_objects(self, name: str) -> int:
         return len(self.objects(name))
 
     def image(self, name: str) -> np.ndarray:
-        return np.asarray(open_jpeg(self.root / "JPEGImages" / f"{name}.jpg").convert("RGB"))
+        return np.asarray(open_jpeg(picture_path(self.root, name)).convert("RGB"))
 
     def mask(self, name: str) -> np.ndarray:
         return read_mask(mask_path(self.root, name, required=self.split in SPLITS_WITH_MASKS), len(self.class_names))
@@ -107,11 +119,16 @@ class VocSource(Source):
         return VocDataset(self.root, split, self.class_names)
 
     def fingerprint(self) -> dict:
+        """Of the lists, the labels of all listed images, and the size in bytes of their pictures.
+
+        It does not see the masks, nor a picture that was changed and has as many bytes as before. While a process lives it
+        looks anew only where a list has changed or a file in Annotations or JPEGImages came, went or was replaced: what is
+        written over in place is seen by the next process.
+        """
         self.prepare()
-        return {
-            "name": self.settings.name,
-            "lists": {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in self.lists()},
-        }
+        lists = tuple(map(stamp, self.lists()))
+        folders = tuple(stamp(self.root / folder) for folder in ("Annotations", "JPEGImages"))
+        return {"name": self.settings.name, **_content_digests(self.root, self.class_names, lists, folders)}
 
     def lists(self) -> list[Path]:
         paths = [self.root / "ImageSets" / "Segmentation" / f"{split}.txt" for split in SPLITS]
@@ -123,6 +140,35 @@ class VocSource(Source):
         except DataError as error:
             return [str(error)]
         return check(self.root, self.class_names, decode=decode, processes=processes)
+
+
+@lru_cache
+def _content_digests(
+    root: Path, class_names: tuple[str, ...], lists: tuple[Stamp, ...], folders: tuple[Stamp, ...]
+) -> dict[str, dict[str, str] | str]:
+    """What `VocSource.fingerprint` says of the content; `folders` decides only whether it is looked at again."""
+    names = sorted({name for file in lists for name in read_names(root, file.path.stem)})
+    return {
+        "lists": {file.path.name: hashlib.sha256(file.path.read_bytes()).hexdigest() for file in lists},
+        "labels": digest([[name, _class_indices(annotation_path(root, name), class_names)] for name in names]),
+        "images": digest([[name, stamp(picture_path(root, name)).size] for name in names]),
+    }
+
+
+def _class_indices(path: Path, class_names: tuple[str, ...]) -> list[int] | None:
+    """The classes of an annotation file; None where it is at fault: the check names all such files, an identity none."""
+    try:
+        return sorted({item.class_index for item in read_objects(path, class_names)})
+    except DataError:
+        return None
+
+
+def picture_path(root: Path, name: str) -> Path:
+    return root / "JPEGImages" / f"{name}.jpg"
+
+
+def annotation_path(root: Path, name: str) -> Path:
+    return root / "Annotations" / f"{name}.xml"
 
 
 def mask_path(root: Path, name: str, *, required: bool) -> Path:
@@ -157,19 +203,25 @@ def read_names(root: Path, split: str) -> list[str]:
     return names
 
 
-def read_objects(path: Path, class_names: Sequence[str]) -> list[VocObject]:
-    """The objects of an annotation file."""
+def read_objects(path: Path, class_names: Sequence[str]) -> tuple[VocObject, ...]:
+    """The objects of an annotation file; in one process it is parsed again only where it has changed."""
+    return _read_objects_once(stamp(path), tuple(class_names))
+
+
+@cache
+def _read_objects_once(file: Stamp, class_names: tuple[str, ...]) -> tuple[VocObject, ...]:
+    path = file.path
     try:
         tree = ElementTree.fromstring(read_bytes(path))
     except ElementTree.ParseError as error:
         raise DataError(f"{path}: is not readable as XML ({error})") from None
-    objects = [_parse_object(node, path=path, class_names=class_names) for node in tree.iter("object")]
+    objects = tuple(_parse_object(node, path=path, class_names=class_names) for node in tree.iter("object"))
     if not objects:
         raise DataError(f"{path}: holds no object, so the image has no label")
     return objects
 
 
-def _parse_object(node: ElementTree.Element, *, path: Path, class_names: Sequence[str]) -> VocObject:
+def _parse_object(node: ElementTree.Element, *, path: Path, class_names: tuple[str, ...]) -> VocObject:
     name = (node.findtext("name") or "").strip()
     if name not in class_names:
         raise DataError(f"{path}: object of unknown class {name!r}; known: {', '.join(class_names)}")
@@ -178,12 +230,10 @@ def _parse_object(node: ElementTree.Element, *, path: Path, class_names: Sequenc
     except (TypeError, ValueError):
         raise DataError(f"{path}: the box of a {name} is missing or not four numbers") from None
     flags = {flag: (node.findtext(flag) or "0").strip() == "1" for flag in ("difficult", "truncated", "occluded")}
-    return VocObject(tuple(class_names).index(name), box, **flags)
+    return VocObject(class_names.index(name), box, **flags)
 
 
-def check(
-    root: Path, class_names: Sequence[str], splits: Iterable[str] = SPLITS, *, decode: bool = False, processes: int = 1
-) -> list[str]:
+def check(root: Path, class_names: Sequence[str], *, decode: bool = False, processes: int = 1) -> list[str]:
     """All problems of a devkit at once, a line for each that names the file; an empty list means that there is none.
 
     Reads every annotation, every mask, and of every picture the header and the end; `decode` also decodes every picture.
@@ -193,7 +243,7 @@ def check(
     if problems:
         return problems
     names_of = {}
-    for split in splits:
+    for split in SPLITS:
         try:
             names_of[split] = read_names(root, split)
         except DataError as error:
@@ -228,14 +278,14 @@ def _overlaps(root: Path, names_of: dict[str, list[str]]) -> list[str]:
 def _check_image(item: tuple[str, bool], *, root: Path, class_names: Sequence[str], decode: bool) -> list[str]:
     """item: an image's name, and whether it must have a mask."""
     name, need_mask = item
-    picture_path = root / "JPEGImages" / f"{name}.jpg"
+    picture = picture_path(root, name)
     problems, picture_size, mask_size = [], None, None
     try:
-        read_objects(root / "Annotations" / f"{name}.xml", class_names)
+        read_objects(annotation_path(root, name), class_names)
     except DataError as error:
         problems.append(str(error))
     try:
-        picture_size = open_jpeg(picture_path, decode=decode).size
+        picture_size = open_jpeg(picture, decode=decode).size
     except DataError as error:
         problems.append(str(error))
     if need_mask or any((root / folder / f"{name}.png").exists() for folder in MASK_FOLDERS):
@@ -245,5 +295,5 @@ def _check_image(item: tuple[str, bool], *, root: Path, class_names: Sequence[st
         except DataError as error:
             problems.append(str(error))
     if picture_size and mask_size and picture_size != mask_size:
-        problems.append(size_problem(path, mask_size, picture_path, picture_size))
+        problems.append(size_problem(path, mask_size, picture, picture_size))
     return problems

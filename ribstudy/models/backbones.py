@@ -6,6 +6,7 @@ The cut lies where the resolution is an eighth of the image's, as in the referen
 from collections import OrderedDict
 from collections.abc import Mapping
 from dataclasses import dataclass
+from http.client import HTTPException
 from pathlib import Path
 
 import timm
@@ -81,14 +82,17 @@ def _state_dict(weights: Weights, *, imagenet) -> Mapping[str, Tensor] | None:
     path = Path(weights)
     if not path.is_file():
         raise ValueError(f'weights {str(weights)!r}: no such file; pass "imagenet", the path of a state dict, or None')
-    return torch.load(path, map_location="cpu", weights_only=True)
+    try:
+        return torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # a file that is none of torch's can raise nearly anything
+        raise ValueError(f"weights {str(path)!r}: not readable as a state dict ({type(error).__name__}: {error})") from error
 
 
 def _download_resnet50() -> Mapping[str, Tensor]:
     weights = ResNet50_Weights.IMAGENET1K_V1
     try:
         return weights.get_state_dict(progress=True, check_hash=True)
-    except OSError as error:
+    except (OSError, HTTPException, RuntimeError) as error:  # the last: another checksum
         raise ValueError(
             f"the ImageNet weights of resnet50 could not be downloaded ({error}); fetch {weights.url} elsewhere and pass the "
             "file, for example --set classifier.weights=/path/to/resnet50-0676ba61.pth"

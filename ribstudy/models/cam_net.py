@@ -7,6 +7,17 @@ from ribstudy.config import ComputeSettings
 from ribstudy.models.backbones import Backbone, Weights, build_backbone
 
 
+def use_exact_kernels(*, tf32: bool = False) -> None:
+    """For this process: float32 means float32 on an accelerator too (`tf32`: not quite), and the same input the same output.
+
+    torch's own defaults take TF32 for convolutions, and gradients whose sums come in any order.
+    """
+    torch.backends.cudnn.allow_tf32 = tf32
+    torch.backends.cuda.matmul.allow_tf32 = tf32
+    torch.backends.cudnn.deterministic = True
+    torch.backends.cudnn.benchmark = False
+
+
 class CamNet(nn.Module):
     """Backbone and a bias-free 1x1 classifier: images [N, 3, H, W] -> signed class maps [N, C, h, w] at stride 16.
 
@@ -25,6 +36,7 @@ class CamNet(nn.Module):
 
     def compute_with(self, settings: ComputeSettings) -> "CamNet":
         """Sets how the numbers are computed from here on; maps are float32 in any case."""
+        use_exact_kernels(tf32=settings.precision == "tf32")
         self.precision = settings.precision
         if settings.compile:
             self._above_the_cut = torch.compile(self._above_the_cut, dynamic=True)  # views differ in size
