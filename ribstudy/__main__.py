@@ -38,7 +38,7 @@ def _parser() -> argparse.ArgumentParser:
             command.add_argument("--processes", type=int, help="shards to run side by side here (default: cores)")
         if name in ("classifier", "cam", "rib"):
             command.add_argument(
-                "--workers", type=int, help="processes that decode images ahead (default: none on a CPU, else the free cores)"
+                "--workers", type=int, help="processes that decode ahead, in shared memory (default: 0 on a CPU, else up to 12)"
             )
         if name == "data":
             data_command.add_arguments(command)

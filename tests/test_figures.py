@@ -16,6 +16,7 @@ def closed_figures():
 
 
 def test_slider_shows_its_first_frame_and_loads_nothing():
+    plt.close("all")  # of other tests
     frames = [figures.gallery([[Panel("a", np.zeros((4, 4, 3), np.uint8))]], title=str(i)) for i in range(3)]
     html = figures.slider(frames, ["one", "two", "three"], alt="growth").data
     styles = re.findall(r'<img src="data:image/jpeg;base64,[^"]+" alt="growth, \w+" style="([^"]+)"', html)
