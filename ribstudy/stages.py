@@ -13,7 +13,6 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from filelock import FileLock
 
 from ribstudy import datasets, launch, toy
 from ribstudy.auxiliary import AuxiliaryDraws, FeatureBank
@@ -26,7 +25,7 @@ from ribstudy.parallel import run_tasks
 from ribstudy.paths import MNIST
 from ribstudy.progress import track
 from ribstudy.rib import adapt_features, num_updates, rib_unit
-from ribstudy.store import Result, Store, atomic, file_digest
+from ribstudy.store import Result, Store, atomic, file_digest, locked
 from ribstudy.training import CHECKPOINT, image_logits, load_classifier, train_classifier
 
 log = logging.getLogger(__name__)
@@ -183,7 +182,7 @@ def execute(stage: str, run: Run, *, shard: Shard | None = None, processes: int 
 
 def _run_whole(stage: str, run: Run, result: Result) -> None:
     result.folder.mkdir(parents=True, exist_ok=True)
-    with FileLock(result.folder / ".lock"):  # of two processes that want the same training, the second waits for the first
+    with locked(result.folder / ".lock", f"stage {stage}"):  # two may want the same training
         if run.is_finished(stage):
             return
         with result.session(run.device), launch.alone():
