@@ -5,7 +5,7 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from multiprocessing import get_context, parent_process
+from multiprocessing import current_process, get_context, parent_process
 from typing import TypeVar
 
 import torch
@@ -35,6 +35,17 @@ def run_tasks(work: Callable[[Task], Outcome], tasks: Sequence[Task], *, process
                 "a process was ended from outside, most likely since memory ran out; what is finished is kept: run it again "
                 "with fewer processes (--processes)"
             ) from None
+
+
+def refuse_while_importing() -> None:
+    """Raises RuntimeError where a worker process, which reads the script that started it, comes upon work that is not guarded.
+
+    Python itself would say so, but only behind a lock that the script holds.
+    """
+    if getattr(current_process(), "_inheriting", False):
+        raise RuntimeError(
+            'a script that runs stages must do so under `if __name__ == "__main__":`, since they start processes'
+        )
 
 
 def _start_worker() -> None:

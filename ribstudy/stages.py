@@ -21,7 +21,7 @@ from ribstudy.config import Settings, digest
 from ribstudy.datasets import Dataset
 from ribstudy.feed import Feed, OwnViews, ViewsAndAuxiliaryImages
 from ribstudy.models import CamNet
-from ribstudy.parallel import run_tasks
+from ribstudy.parallel import refuse_while_importing, run_tasks
 from ribstudy.paths import MNIST
 from ribstudy.progress import track
 from ribstudy.rib import adapt_features, num_updates, rib_unit
@@ -165,6 +165,7 @@ def execute(stage: str, run: Run, *, shard: Shard | None = None, processes: int 
     `shard`: only this part of the units. `processes`: this many shards side by side. On a CPU each has one torch thread, since
     sums that several threads share are rounded otherwise: the result of a unit is the same to the last bit.
     """
+    refuse_while_importing()
     result = run.result(stage)
     if run.is_finished(stage):
         log.info("%s: finished before, in %s", stage, result.folder)
