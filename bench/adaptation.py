@@ -20,13 +20,13 @@ OPTIONS = (
     Variant("study, bank", bank=True),
     Variant("study, bf16", precision="bf16"),
     Variant("study, compiled", compile=True),
-    Variant("study, bf16 and bank", precision="bf16", bank=True),
 )
 # What torch does with float32 convolutions unless it is told otherwise, and all options together.
 ACCELERATOR_OPTIONS = (
     Variant("reference, tf32", "reference", precision="tf32"),
     Variant("study, tf32", precision="tf32"),
     *OPTIONS,
+    Variant("study, bf16 and bank", precision="bf16", bank=True),
     Variant("study, bf16 and compiled", precision="bf16", compile=True),
     Variant("study, bf16, compiled and bank", precision="bf16", compile=True, bank=True),
 )
