@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
+from pandas.io.formats.style import Styler
 
 from ribstudy.config import Settings
 
@@ -61,13 +62,15 @@ DEVIATIONS = (
 )
 
 
-def deviations_table() -> pd.DataFrame:
-    """The choices as a table; where the paper is silent it shows a dash."""
+def deviations_table() -> Styler:
+    """The choices as a table, a row for each ablation; where the paper is silent it shows a dash."""
     rows = [
-        {"setting": d.setting, "code": d.code, "paper": "–" if d.paper is None else d.paper, "ablation": d.other, "": d.about}
+        {"setting": d.setting, "code": str(d.code), "paper": "–" if d.paper is None else str(d.paper), "ablation": str(d.other)}
+        | {"what it decides": d.about}
         for d in DEVIATIONS
     ]
-    return pd.DataFrame(rows, index=pd.Index([d.name for d in DEVIATIONS], name="name"))
+    table = pd.DataFrame(rows, index=[d.name for d in DEVIATIONS])
+    return table.style.set_uuid("deviations").set_table_attributes('class="dataframe"')
 
 
 @dataclass(frozen=True)
