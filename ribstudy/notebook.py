@@ -12,6 +12,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
+import pandas as pd
 from IPython import get_ipython
 from myst_nb import glue
 from pydantic import ConfigDict, TypeAdapter, ValidationError
@@ -45,6 +46,7 @@ def start(
         ValueError: a parameter that the chapter does not have, a value of a wrong type or out of range, an unknown preset.
     """
     figures.use_style()
+    pd.set_option("display.max_colwidth", None)  # a table shows its words in full
     variables = get_ipython().user_ns
     _check_names(_assigned_names(variables["In"]), known=["preset", *settings, "overrides", *view], chapter=name)
     overrides = variables.get("overrides", {})
