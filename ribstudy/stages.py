@@ -192,7 +192,8 @@ def _run_whole(stage: str, run: Run, result: Result) -> None:
 
 
 def _run_units(stage: str, run: Run, result: Result, shard: Shard) -> None:
-    missing = [name for name in shard.of(run.units(stage)) if not result.has_unit(name)]
+    names = run.units(stage)
+    missing = [name for name in shard.of(names) if not result.has_unit(name)]
     failures = {}
     if missing:
         with result.session(run.device) as notes, launch.one_thread(run.device):
@@ -212,7 +213,6 @@ def _run_units(stage: str, run: Run, result: Result, shard: Shard) -> None:
                     raise
     if failures:
         raise UnitsFailed(stage, failures, result.folder)
-    names = run.units(stage)
     done = sum(map(result.has_unit, names))
     if done == len(names):
         result.remove_leftovers()
@@ -377,8 +377,11 @@ def _rib_inputs(run: Run, names: Sequence[str], net: CamNet, dataset: Dataset) -
     labels = np.stack([dataset.label(name) for name in everything])
     draws = AuxiliaryDraws(set_labels, everything, labels, auxiliary, num_steps=num_updates(settings.rib), seed=settings.seed)
     own = (dataset, names, settings.rib.scales, net.normalization)
-    with_images = ViewsAndAuxiliaryImages(*own, auxiliary=training_set, draws=draws, settings=auxiliary, seed=settings.seed)
-    feed = Feed(OwnViews(*own) if bank else with_images, num_workers=run.num_workers, device=run.device)
+    if bank:
+        inputs = OwnViews(*own)
+    else:
+        inputs = ViewsAndAuxiliaryImages(*own, auxiliary=training_set, draws=draws, settings=auxiliary, seed=settings.seed)
+    feed = Feed(inputs, num_workers=run.num_workers, device=run.device)
 
     def next_inputs(name: str) -> tuple:
         size, views = feed.views(name)
