@@ -19,7 +19,7 @@ from bench.measure import BenchError, peak_memory, synchronize
 from bench.reference import adapt_as_reference, release_frozen_weights
 from ribstudy.config import ComputeSettings, RibSettings
 from ribstudy.costs import Workload, count_flop
-from ribstudy.models import CamNet, build_cam_net
+from ribstudy.models import CamNet, build_cam_net, use_exact_kernels
 from ribstudy.rib import adapt, adapt_features
 
 CLASSES = (0, 1)  # of the image; the auxiliary images have others
@@ -60,7 +60,7 @@ class Adaptation:
 
     def __init__(self, variant: Variant, workload: Workload, device: str, folder: Path):
         self.variant, self.device = variant, device
-        self.net = _net(variant, workload).to(device)
+        self.net = _net(variant, workload, device)
         self.labels = torch.zeros(workload.num_classes, device=device)
         self.labels[list(CLASSES)] = 1
         self.views, self.batches = _inputs(workload, device)
@@ -92,15 +92,17 @@ class Adaptation:
         return Outcome(seconds, [m[list(CLASSES)].cpu().numpy() for m in maps], flop, peak_memory(self.device))
 
 
-def _net(variant: Variant, workload: Workload) -> CamNet:
+def _net(variant: Variant, workload: Workload, device: str) -> CamNet:
     """Random weights: what a step costs does not depend on them. Residual branches begin at 0; here they take part."""
     torch.manual_seed(0)
     net = build_cam_net(workload.backbone, workload.num_classes).eval()
     for name, scale in net.named_parameters():
         if name.endswith("bn3.weight"):
             torch.nn.init.constant_(scale, 0.25)
-    if variant.schedule == "study":  # as `training.load_classifier` lays the weights out
-        net = net.to(memory_format=torch.channels_last)
+    if variant.schedule == "reference":  # plain torch
+        use_exact_kernels(tf32=variant.precision == "tf32")
+        return net.to(device)
+    net = net.to(device, memory_format=torch.channels_last)  # as `training.load_classifier` lays the weights out
     return net.compute_with(ComputeSettings(precision=variant.precision, compile=variant.compile))
 
 

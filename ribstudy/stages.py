@@ -430,6 +430,7 @@ STAGES: dict[str, Stage] = {
         units=_image_names,
         worker=_cam_worker,
         inputs=_classifier_weights,
+        version=2,
     ),
     "rib": Stage(
         help="adapt the classifier to each image and keep the maps of every step",
@@ -438,6 +439,6 @@ STAGES: dict[str, Stage] = {
         units=_image_names,
         worker=_rib_worker,
         inputs=_classifier_weights,
-        version=2,
+        version=3,
     ),
 }

@@ -3,6 +3,7 @@ import torch
 from torch import nn
 from torchvision.models import resnet50
 
+from ribstudy.config import ComputeSettings
 from ribstudy.models import build_cam_net
 from ribstudy.models.cam_net import build_imagenet_cam_net
 
@@ -86,3 +87,15 @@ def test_weights_from_a_file(tmp_path, reference):
     torch.save(reference.state_dict(), tmp_path / "weights.pth")
     net = build_cam_net("resnet50", weights=tmp_path / "weights.pth")
     assert torch.equal(net.frozen.conv1.weight, reference.conv1.weight)
+
+
+def test_fast_pointwise_convolutions_compute_the_same():
+    torch.manual_seed(0)
+    net = build_cam_net("tf_efficientnet_lite0", num_classes=3).eval()
+    images = torch.randn(2, 3, 64, 64)
+    plain = net(images)
+    net.compute_with(ComputeSettings())
+    pointwise = [module for module in net.modules() if isinstance(module, nn.Conv2d) and module.kernel_size == (1, 1)]
+    assert pointwise
+    assert all(module.dilation == (2, 2) for module in pointwise)
+    assert torch.allclose(net(images), plain, rtol=1e-4, atol=1e-5 * plain.abs().max())
