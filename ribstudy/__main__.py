@@ -12,6 +12,8 @@ import yaml
 from ribstudy import data_command
 from ribstudy.config import load_settings, preset_names
 
+WITH_WORKERS = ("classifier", "cam", "rib", "affinity", "segmentation")  # stages whose inputs can be decoded ahead of time
+
 
 def main(arguments: list[str] | None = None) -> int:
     """Runs one command and returns the exit code: 0, or 1 after an error that the user can mend (said in one line)."""
@@ -36,7 +38,7 @@ def _parser() -> argparse.ArgumentParser:
         if stage.units:
             command.add_argument("--shard", metavar="I/N", help="only the part I (from 0) of N equal parts of the units")
             command.add_argument("--processes", type=int, help="shards to run side by side here (default: cores)")
-        if name in ("classifier", "cam", "rib"):
+        if name in WITH_WORKERS:
             command.add_argument(
                 "--workers", type=int, help="processes that decode ahead, in shared memory (default: 0 on a CPU, else up to 12)"
             )
@@ -46,6 +48,7 @@ def _parser() -> argparse.ArgumentParser:
     status = commands.add_parser("status", help="show which stages are finished, and where their results lie")
     _add_settings(status)
     status.set_defaults(command=_show_status)
+    _add_submit(commands)
     _add_look(commands)
     return parser
 
@@ -59,6 +62,15 @@ def _add_settings(command: argparse.ArgumentParser) -> None:
     command.add_argument("--results", type=Path, help="where results lie (default: results/ of the project)")
 
 
+def _add_submit(commands: argparse._SubParsersAction) -> None:
+    submit = commands.add_parser("submit", help="write the archive of predictions that VOC's evaluation server takes")
+    submit.add_argument("data_set", choices=["voc12"], metavar="voc12")
+    _add_settings(submit)
+    submit.add_argument("--split", choices=["test", "val"], default="test", help="images to predict (default: test)")
+    submit.add_argument("--out", type=Path, help="the archive (default: voc12-<split>.tar.gz in the folder of results)")
+    submit.set_defaults(command=_submit, preset="voc12")
+
+
 def _add_look(commands: argparse._SubParsersAction) -> None:
     look = commands.add_parser("look", help="CAM and RIB of a photograph, side by side over the iterations")
     look.add_argument("photo", type=Path, nargs="?", help="an image file, or the name of an installed photograph, such as cat")
@@ -68,11 +80,12 @@ def _add_look(commands: argparse._SubParsersAction) -> None:
     look.set_defaults(command=_look)
 
 
-def _run(options: argparse.Namespace):
+def _run(options: argparse.Namespace, overrides: dict[str, Any] | None = None):
     from ribstudy.stages import Run, default_workers
     from ribstudy.store import Store
 
-    run = Run(load_settings(options.preset, _overrides(options)), Store(options.results))
+    settings = load_settings(options.preset, {**_overrides(options), **(overrides or {})})
+    run = Run(settings, Store(options.results))
     workers = getattr(options, "workers", None)
     if workers is not None and workers < 0:
         raise ValueError(f"--workers {workers}: 0 or more is needed")
@@ -106,37 +119,30 @@ def _read_value(text: str) -> Any:
 
 
 def _run_stage(options: argparse.Namespace) -> int:
-    from ribstudy import launch
     from ribstudy.stages import execute
 
-    run = _run(options)
-    with launch.together():
-        result = execute(options.stage, run, shard=_shard(options), processes=_processes(options, run.device))
+    result = execute(options.stage, _run(options), shard=_shard(options), processes=_processes(options))
     print(result.folder)
     return 0
 
 
 def _shard(options: argparse.Namespace):
-    """The part of the units that this process is asked for, by --shard or as one of several ranks; None: all."""
+    """The part of the units that this process is asked for; None: all, or where there are several ranks this one's."""
     from ribstudy.stages import STAGES, Shard
 
     if not STAGES[options.stage].units:
         return None
-    given = Shard.parse(options.shard) if options.shard else None
-    launched = Shard.of_launch()
-    if (given is not None) + (launched is not None) + (options.processes is not None) > 1:
+    given = [options.shard is not None, options.processes is not None, Shard.of_launch() is not None]
+    if sum(given) > 1:
         raise ValueError("--shard, --processes and several ranks (torchrun, accelerate launch) exclude each other")
-    return given or launched
+    return Shard.parse(options.shard) if options.shard is not None else None
 
 
-def _processes(options: argparse.Namespace, device: str) -> int:
-    from ribstudy.stages import STAGES, default_processes
-
-    if not STAGES[options.stage].units:
-        return 1
-    if options.processes is not None and options.processes < 1:
-        raise ValueError(f"--processes {options.processes}: at least 1 is needed")
-    return options.processes or default_processes(device)
+def _processes(options: argparse.Namespace) -> int | None:
+    processes = getattr(options, "processes", None)
+    if processes is not None and processes < 1:
+        raise ValueError(f"--processes {processes}: at least 1 is needed")
+    return processes
 
 
 def _run_data(options: argparse.Namespace) -> int:
@@ -149,6 +155,21 @@ def _run_data(options: argparse.Namespace) -> int:
     if options.decode:
         raise ValueError("--decode belongs to the check: python -m ribstudy data check --decode")
     return _run_stage(options)
+
+
+def _submit(options: argparse.Namespace) -> int:
+    from ribstudy import datasets
+    from ribstudy.evaluation import StoredUnits
+    from ribstudy.stages import execute
+    from ribstudy.submit import submit_voc12
+
+    run = _run(options, {"infer.split": options.split, "infer.skip": 0, "infer.limit": None, "infer.masked": False})
+    if run.settings.data.name != "voc12":
+        raise ValueError(f"submit: the server takes predictions for VOC 2012, not for {run.settings.data.name}")
+    dataset = datasets.open_dataset(run.settings.data, options.split)
+    masks = StoredUnits(execute("predictions", run, processes=None), run.units("predictions"))
+    print(submit_voc12(dataset, masks, options.out or run.store.root / f"voc12-{options.split}.tar.gz"))
+    return 0
 
 
 def _show_status(options: argparse.Namespace) -> int:

@@ -72,10 +72,10 @@ def stored_maps(unit: dict[str, np.ndarray], *, steps: int | None = None) -> lis
 
 
 def stored_seed_maps(unit: dict[str, np.ndarray], *, steps: int | None = None, stride: int = 1) -> np.ndarray:
-    """The seed maps [n, H, W] in 0..1 of a stored image; [0, H, W] for an image without a class."""
+    """The seed maps of a stored image in 0..1: [n, H, W], or at stride 4 [n, (H-1)//4+1, (W-1)//4+1]; n = 0 without a class."""
     size = tuple(int(length) for length in unit["size"])
     if not len(unit["keys"]):
-        return np.zeros((0, *size), dtype=np.float32)
+        return np.zeros((0, *((length - 1) // stride + 1 for length in size)), dtype=np.float32)
     return seed_maps(stored_maps(unit, steps=steps), size, stride=stride).numpy()
 
 

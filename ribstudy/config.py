@@ -23,13 +23,14 @@ Scales = Annotated[tuple[Positive, ...], Strict(False), Field(min_length=1)]
 Seed = Annotated[int, Field(ge=0)]
 
 
-def _ordered(values: tuple[int, int]) -> tuple[int, int]:
+def _rising(values: tuple[float, float]) -> tuple[float, float]:
     if values[0] > values[1]:
         raise ValueError(f"the first of {values} must not be above the second")
     return values
 
 
-Range = Annotated[tuple[Count, Count], Strict(False), AfterValidator(_ordered)]
+Range = Annotated[tuple[Count, Count], Strict(False), AfterValidator(_rising)]
+FactorRange = Annotated[tuple[Positive, Positive], Strict(False), AfterValidator(_rising)]
 
 
 class Section(BaseModel):
@@ -72,10 +73,11 @@ class DataSettings(Section):
 
 
 class InferSettings(Section):
-    """Which images maps are computed for."""
+    """Which images something is computed for, or learnt from."""
 
-    split: Literal["train", "val", "train_aug"]
-    limit: Count | None = Field(None, description="only the first so many of these images; None: all")
+    split: Literal["train", "val", "train_aug", "test"]
+    skip: Annotated[int, Field(ge=0)] = Field(0, description="without the first so many of these images")
+    limit: Count | None = Field(None, description="only so many of them; None: all")
     masked: bool = Field(False, description="only images that have a mask, those that maps can be scored on")
 
 
@@ -184,6 +186,112 @@ class ComputeSettings(Section):
     compile: bool = Field(False, description="torch.compile the trained part of the network")
 
 
+class CrfSettings(Section):
+    """The dense CRF on a seed (IRN, `misc/imutils.py`)."""
+
+    iterations: Count = 10
+    gt_prob: Annotated[float, Field(gt=0, lt=1)] = Field(0.7, description="how sure a given label is")
+    gaussian_sxy: Positive = Field(3.0, description="pixels; near pixels are alike")
+    gaussian_compat: Positive = 3.0
+    bilateral_sxy: Positive = Field(50.0, description="pixels; near pixels of the same colour are alike")
+    bilateral_srgb: Positive = 5.0
+    bilateral_compat: Positive = 10.0
+
+
+class LabelSettings(Section):
+    """What the affinity network is taught: where the maps are sure of an object, and where of the background."""
+
+    foreground: Share = Field(0.35, description="a map above this is an object (reference code: conf_fg_thres)")
+    background: Share = Field(0.17, description="where all maps are below this there is none (reference code: conf_bg_thres)")
+
+
+class AffinitySettings(Section):
+    """The network that learns where objects end (IRN's boundary branch)."""
+
+    images: InferSettings = Field(description="that it learns from")
+    backbone: str = Field(description="resnet50 (torchvision) or the name of a timm EfficientNet")
+    weights: str | None = Field(description='"imagenet", the path of a state dict, or None for random weights')
+    epochs: Count = 3
+    batch_size: Count = 32
+    learning_rate: Positive = 0.1
+    momentum: NonNegative = 1e-4
+    weight_decay: NonNegative = 1e-4
+    poly_power: NonNegative = 0.9
+    rescale: FactorRange = Field((0.5, 1.5), description="factors between which an image is resized at random")
+    crop_size: Annotated[int, Field(ge=4, multiple_of=4)] = 512
+    radius: Annotated[int, Field(ge=2)] = Field(10, description="pairs up to this distance, in positions at stride 4")
+
+
+class WalkSettings(Section):
+    """How the maps spread within the boundaries (random walk at stride 4)."""
+
+    power: Positive = Field(1.3, description="maps to this power first (reference code: np_power)")
+    radius: Annotated[int, Field(ge=2)] = Field(5, description="how far one step reaches")
+    beta: Positive = Field(10.0, description="affinities to this power")
+    log2_steps: Annotated[int, Field(ge=0, le=16)] = Field(8, description="2^log2_steps steps (reference code: exp_times)")
+    pad_to: Count | None = Field(None, description="images are padded to this side before the boundaries are found; None: not")
+
+
+class MaskSettings(Section):
+    """From maps to masks."""
+
+    walk: bool = Field(True, description="from the maps that have spread, or (false) from the seeds")
+    threshold: Share | None = Field(
+        description="background where no map is above this; None: the best on the images of `tuning`"
+    )
+    tuning: InferSettings | None = Field(
+        None, description="images with masks that a threshold is chosen on, where none is given"
+    )
+    crf: bool = Field(description="the seed CRF on the masks, as the paper's numbers have it")
+
+    @model_validator(mode="after")
+    def _threshold_is_there(self):
+        if (self.threshold is None) == (self.tuning is None):
+            raise ValueError("one of threshold and tuning is needed, and not both")
+        return self
+
+
+class SegmentationSettings(Section):
+    """The training of DeepLab-v2."""
+
+    truth: Literal["masks", "dataset"] = Field("masks", description="learn from the pseudo masks, or from the data set's own")
+    images: InferSettings = Field(description="that it learns from")
+    backbone: str = Field(description="resnet101, resnet50 (torchvision) or the name of a timm EfficientNet")
+    weights: str | None = Field(
+        description="\"imagenet\", the path of a state dict (torchvision's, deeplab-pytorch's), or None"
+    )
+    output_stride: Literal[8, 16] = 8
+    iterations: Count = 30_000
+    batch_size: Count = 10
+    accumulation: Count = Field(1, description="parts of a batch that go through the network one after the other")
+    learning_rate: Positive = Field(2.5e-4, description="of the backbone; ASPP weights 10 times, its biases 20 times as much")
+    momentum: NonNegative = 0.9
+    weight_decay: NonNegative = 5e-4
+    poly_power: NonNegative = 0.9
+    crop_size: Count = 321
+    rescale: Scales = Field((0.5, 0.75, 1.0, 1.25, 1.5, 1.75, 2.0), description="factors that images are resized by, at random")
+    loss_scales: Scales = Field((0.5, 0.75, 1.0), description="of the inputs; each has a loss, and so has their maximum")
+    loss: Literal["balanced", "plain"] = Field("balanced", description="balanced: background and objects weigh the same (DSRG)")
+    interval: Count = Field(500, description="iterations between two checkpoints")
+    precision: Literal["fp32", "bf16"] = "fp32"
+
+
+class ScoreSettings(Section):
+    """How the trained segmentation network is asked."""
+
+    scales: Scales = (0.5, 0.75, 1.0)
+    mirror: bool = Field(True, description="also the mirrored image; scores are averaged")
+    fusion: Literal["max", "mean"] = Field(
+        "max", description="of the scales: largest logit (deeplab-pytorch), or mean probability"
+    )
+
+
+class PredictionSettings(Section):
+    """From its scores to masks."""
+
+    crf: bool = Field(True, description="DeepLab's CRF on the probabilities")
+
+
 class ProbeSettings(Section):
     """The probes that look for a label in a layer of the toy network."""
 
@@ -229,6 +337,15 @@ class Settings(Section):
     cam: CamSettings
     auxiliary: AuxiliarySettings
     rib: RibSettings
+    maps: Literal["cam", "rib"] = Field("rib", description="the maps that masks are made from")
+    crf: CrfSettings = CrfSettings()
+    labels: LabelSettings = LabelSettings()
+    affinity: AffinitySettings
+    walk: WalkSettings = WalkSettings()
+    masks: MaskSettings
+    segmentation: SegmentationSettings
+    scores: ScoreSettings = ScoreSettings()
+    predictions: PredictionSettings = PredictionSettings()
     toy: ToySettings
     compute: ComputeSettings = ComputeSettings()
 

@@ -20,8 +20,8 @@ from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
 from ribstudy.config import RibSettings
+from ribstudy.files import write_json
 from ribstudy.models import CamNet, build_cam_net
-from ribstudy.store import write_json
 
 STRIDE = 16  # pixels from one position of a map to the next
 

@@ -24,6 +24,7 @@ def add_arguments(command: argparse.ArgumentParser) -> None:
     for split in SIZES["voc12"]:
         option = f"--{split.replace('_', '-')}"
         command.add_argument(option, dest=split, type=int, metavar="N", help=f"synthesize: images of {split}")
+    command.add_argument("--test", type=int, metavar="N", default=0, help="synthesize voc12: images of test (default: 0)")
 
 
 def check(options: argparse.Namespace, data_settings) -> int:
@@ -61,6 +62,10 @@ def synthesize(options: argparse.Namespace) -> int:
     for name, number in numbers.items():
         if number is None:
             raise ValueError(f"data synthesize {options.data_set}: pass --{name.removeprefix('num_').replace('_', '-')} N")
+    if options.data_set == "voc12":
+        numbers["num_test"] = options.test
+    elif options.test:
+        raise ValueError(f"data synthesize {options.data_set} --test {options.test}: only voc12 has a split test, leave it out")
     write = synthetic.write_voc if options.data_set == "voc12" else synthetic.write_coco
     write(_root(options), **numbers, seed=options.seed, processes=_processes(options))
     print(_root(options))

@@ -19,6 +19,7 @@ from ribstudy.datasets import Dataset
 from ribstudy.metrics import (
     DEFAULT_THRESHOLDS,
     Comparison,
+    ConfusionMatrix,
     Sweep,
     bootstrap_comparison,
     coverage_by_distance,
@@ -28,6 +29,9 @@ from ribstudy.metrics import (
 )
 from ribstudy.parallel import run_tasks
 from ribstudy.progress import track
+from ribstudy.refine.masks import mask_of
+from ribstudy.refine.random_walk import walked_scores
+from ribstudy.refine.threshold import RULES, histogram_of
 from ribstudy.store import Result
 
 Unit = dict[str, np.ndarray]  # what a stage stored of an image
@@ -111,7 +115,7 @@ def _counts(
     dataset: Dataset, unit: Unit, truth: np.ndarray, *, steps: int | None, thresholds: np.ndarray = DEFAULT_THRESHOLDS
 ) -> np.ndarray:
     """`threshold_sweep` of a stored image, [T, 3, C+1]."""
-    maps, num_classes = stored_seed_maps(unit, steps=steps), len(dataset.class_names) + 1
+    maps, num_classes = scored_maps(unit, steps=steps), len(dataset.class_names) + 1
     return threshold_sweep(maps, unit["keys"], truth, num_classes=num_classes, thresholds=thresholds)
 
 
@@ -132,6 +136,27 @@ def comparisons(first: Sweep, second: Sweep, *, at: tuple[int, int]) -> dict[str
     if not first.has_class.all():
         found["labelled"] = compare(first.labelled(), second.labelled(), at=at)
     return found
+
+
+def threshold_rules(dataset: Dataset, units: Units, *, processes: int = 1) -> pd.DataFrame:
+    """What thresholds that are found without a true mask lose: a row for each rule of `refine.threshold`.
+
+    Columns: `threshold`, `miou` at it, `best_threshold` and `best_miou` on these images, `lost` = best_miou - miou.
+    """
+    sweep = sweep_units(dataset, units, processes=processes)
+    histogram = sum(_in_chunks(partial(_histogram_chunk, units), list(sweep.names), processes))
+    curve, best = sweep.miou(), sweep.best()
+    rows = {}
+    for rule, find in RULES.items():
+        threshold = find(histogram)
+        found = curve[np.abs(sweep.thresholds - threshold).argmin()]
+        at_best = {"best_threshold": sweep.thresholds[best], "best_miou": curve[best]}
+        rows[rule] = {"threshold": threshold, "miou": found, **at_best, "lost": curve[best] - found}
+    return pd.DataFrame.from_dict(rows, orient="index").rename_axis("rule")
+
+
+def _histogram_chunk(units: Units, names: list[str]) -> np.ndarray:
+    return sum(histogram_of(scored_maps(units[name])) for name in names)
 
 
 def summary(sweep: Sweep, index: int) -> dict[str, float]:
@@ -167,11 +192,63 @@ def average_precision(labels: np.ndarray, logits: np.ndarray, class_names: Seque
 
 
 def predicted_mask(unit: Unit, threshold: float, *, steps: int | None = None) -> np.ndarray:
-    """The seed of a stored image, int64 [H, W]: k + 1 where class k has the largest map and is above the threshold, else 0."""
-    maps = stored_seed_maps(unit, steps=steps)
-    if not len(maps):
-        return np.zeros(maps.shape[1:], dtype=np.int64)
-    return np.where(maps.max(axis=0) > threshold, unit["keys"][maps.argmax(axis=0)] + 1, 0)
+    """The mask of a stored image, uint8 [H, W], from its seed maps, or from those that have spread (see `mask_of`)."""
+    return mask_of(scored_maps(unit, steps=steps), unit["keys"], threshold)
+
+
+def scored_maps(unit: Unit, *, steps: int | None = None) -> np.ndarray:
+    """The maps [n, H, W] in 0..1 that become masks: seeds, or what the stage `walk` has made of them."""
+    if "walked" in unit:
+        return walked_scores(unit["walked"], unit["size"])
+    return stored_seed_maps(unit, steps=steps)
+
+
+@dataclass(frozen=True)
+class MaskScores:
+    """How masks agree with the truth.
+
+    counts: [G, 3, C+1], hits, predicted and true pixels, summed over each group of images (see `sweep_units`).
+    confusion: [C+1, C+1], pixels of (true class, predicted class) of all images.
+    """
+
+    names: tuple[str, ...]
+    counts: np.ndarray
+    confusion: np.ndarray
+
+    def summary(self) -> dict[str, float]:
+        """mIoU, precision, recall, over- and under-activation: means over the classes that have a value."""
+        return mean_scores(self.counts.sum(axis=0))
+
+
+def mask_scores(dataset: Dataset, masks: Mapping[str, np.ndarray], *, processes: int = 1) -> MaskScores:
+    """Holds masks uint8 [H, W], by image name, against the true ones; images without a true mask are left out."""
+    names = scored_names(dataset, masks)
+    order = np.arange(len(names))
+    if len(names) > MAX_GROUPS:
+        order = np.random.default_rng(0).permutation(order)
+    parts = list(_in_chunks(partial(_masks_chunk, dataset, masks), [names[i] for i in order], processes))
+    counts = _interleaved([part.counts for part in parts])
+    return MaskScores(tuple(names), counts, sum(part.confusion for part in parts))
+
+
+def _masks_chunk(dataset: Dataset, masks: Mapping[str, np.ndarray], names: list[str]) -> MaskScores:
+    num_classes, num_groups = len(dataset.class_names) + 1, min(len(names), MAX_GROUPS // NUM_CHUNKS)
+    confusion = np.zeros((num_groups, num_classes, num_classes), dtype=np.int64)
+    for place, name in enumerate(names):
+        with _naming(name):
+            of_image = ConfusionMatrix(num_classes)
+            of_image.update(dataset.mask(name), masks[name])
+        confusion[place % num_groups] += of_image.counts
+    hits = confusion.diagonal(axis1=1, axis2=2)
+    counts = np.stack([hits, confusion.sum(axis=1), confusion.sum(axis=2)], axis=1)
+    return MaskScores(tuple(names), counts, confusion.sum(axis=0))
+
+
+def compare_masks(first: MaskScores, second: MaskScores) -> Comparison:
+    """Two results on the same images, with paired intervals."""
+    if first.names != second.names:
+        raise ValueError("the two results are not of the same images")
+    return bootstrap_comparison(first.counts, second.counts, num_images=len(first.names))
 
 
 @dataclass(frozen=True)

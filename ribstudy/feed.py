@@ -12,7 +12,7 @@ from torch.utils.data import DataLoader
 
 from ribstudy.auxiliary import AuxiliaryDraws, auxiliary_batch
 from ribstudy.config import AuxiliarySettings
-from ribstudy.datasets.base import Dataset
+from ribstudy.datasets.base import DataError, Dataset
 from ribstudy.datasets.transforms import Normalization, views
 
 OWN_VIEWS = -1  # in the place of a step: the views of the image itself
@@ -39,7 +39,7 @@ class OwnViews(torch.utils.data.Dataset):
             return request, self._load(*request)
         except (ValueError, OSError) as error:
             own = request[1] == OWN_VIEWS
-            return request, error if own else type(error)(f"an auxiliary image: {error}")
+            return request, error if own else DataError(f"an auxiliary image: {error}")
 
     def _load(self, index: int, step: int) -> object:
         image = self.dataset.image(self.names[index])

@@ -20,7 +20,7 @@ from skimage.transform import resize
 from ribstudy.cam import stored_seed_maps
 from ribstudy.datasets.base import PALETTE, VOID
 from ribstudy.evaluation import DISTANCE_EDGES, Units, num_steps
-from ribstudy.metrics import Estimate, Sweep, class_mean
+from ribstudy.metrics import Comparison, Estimate, Sweep, class_mean
 
 COLORS = {"CAM": "#0072B2", "RIB": "#D55E00", "RIB as written": "#009E73", "chosen on val": "#333333"}
 MAP_COLORS = "inferno"
@@ -148,15 +148,28 @@ def _comparison_row(row: dict) -> dict:
     return shown
 
 
+def difference_table(comparisons: Mapping[str, Comparison], *, index: str, first: str, second: str) -> pd.DataFrame:
+    """Two mIoUs and their difference with its interval, a row for each comparison."""
+    rows = {
+        name: {
+            first: f"{comparison.first.value:.3f}",
+            second: f"{comparison.second.value:.3f}",
+            "difference (95 %)": _with_interval(comparison.difference),
+        }
+        for name, comparison in comparisons.items()
+    }
+    return pd.DataFrame.from_dict(rows, orient="index").rename_axis(index)
+
+
 def _with_interval(estimate: Estimate) -> str:
     return f"{estimate.value:+.3f} ({estimate.low:+.3f} to {estimate.high:+.3f})"
 
 
 def learning_curve(history: pd.DataFrame) -> Figure:
     figure, axis = plt.subplots(figsize=(WIDTH, 3))
-    axis.plot(history["epoch"], history["loss"], marker="o")
-    axis.set(title="The classifier's training loss", xlabel="epoch", ylabel="mean loss", ylim=(0, None))
-    axis.set_xticks(history["epoch"])
+    axis.plot(history["step"], history["loss"], marker="o")
+    axis.set(title="The classifier's training loss", xlabel="step (a point for each epoch)", ylabel="mean loss", ylim=(0, None))
+    axis.set_xticks(history["step"])
     return figure
 
 

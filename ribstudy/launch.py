@@ -1,20 +1,22 @@
-"""Ranks: the processes that torchrun or accelerate launch start, on one machine or on several. Each is a shard of `cam`, `rib`.
+"""Ranks: the processes that torchrun or accelerate launch start, on one machine or on several.
 
 torchrun --nproc-per-node 8 -m ribstudy rib --preset voc12 --data-root /data/VOCdevkit/VOC2012
+
+Of a stage that goes image by image each is a shard; a training they share, each with its part of every batch.
 """
 
 import contextlib
-import logging
 import os
 from collections.abc import Iterator
 from datetime import timedelta
+from typing import Any, TypeVar
 
 import torch
+from accelerate import Accelerator
+from accelerate.state import AcceleratorState
 
-log = logging.getLogger(__name__)
+Value = TypeVar("Value")
 
-# What the launchers tell the processes that they start.
-VARIABLES = ("RANK", "WORLD_SIZE", "LOCAL_RANK", "LOCAL_WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT")
 MEMORY_OF_A_PROCESS = 2 * 2**30  # bytes: an adaptation of ResNet-50 at VOC's sizes
 PATIENCE = timedelta(days=30)  # the first rank that is through waits for the last one
 
@@ -23,6 +25,11 @@ def rank() -> tuple[int, int] | None:
     """(rank, number of ranks) where several processes were launched, else None."""
     count = int(os.environ.get("WORLD_SIZE", 1))
     return (int(os.environ["RANK"]), count) if count > 1 else None
+
+
+def is_first() -> bool:
+    """Whether this is the first rank, or the only process."""
+    return (rank() or (0, 1))[0] == 0
 
 
 def device() -> str:
@@ -59,31 +66,29 @@ def one_thread(device: str) -> Iterator[None]:
         torch.set_num_threads(before)
 
 
-@contextlib.contextmanager
-def together() -> Iterator[None]:
-    """A scope that all ranks leave together: a launcher ends the others as soon as one of them ends with an error."""
-    try:
-        yield
-    except Exception as error:
-        if rank():
-            log.error("rank %d of %d ends with: %s; it waits for the others", *rank(), error)
-        _wait_for_all()
-        raise
-    _wait_for_all()
+def agreed(value: Value) -> Value:
+    """The first rank's value, in all of them once they have all come here; the value itself where there is one process."""
+    if not rank():
+        return value
+    torch.distributed.init_process_group("gloo", timeout=PATIENCE)
+    values = [value]
+    torch.distributed.broadcast_object_list(values)
+    torch.distributed.barrier()
+    torch.distributed.destroy_process_group()
+    return values[0]
 
 
-def _wait_for_all() -> None:
-    if rank():
-        torch.distributed.init_process_group("gloo", timeout=PATIENCE)  # returns when every rank has come here
-        torch.distributed.destroy_process_group()
+def wait_for_all() -> None:
+    """Returns when every rank has come here: a launcher ends the others as soon as one of them ends with an error."""
+    agreed(None)
 
 
 @contextlib.contextmanager
-def alone() -> Iterator[None]:
-    """A scope in which this process knows of no other rank, so that nothing inside waits for them."""
-    names = [name for name in os.environ if name in VARIABLES or name.startswith("ACCELERATE_")]
-    hidden = {name: os.environ.pop(name) for name in names}
+def accelerated(device: str, **options: Any) -> Iterator[Accelerator]:
+    """What a training runs on: every rank that was launched, each with its device, or this process alone."""
     try:
-        yield
+        yield Accelerator(cpu=device == "cpu", **options)
     finally:
-        os.environ.update(hidden)
+        AcceleratorState._reset_state(reset_partial_state=True)  # another training may want other options
+        if torch.distributed.is_initialized():
+            torch.distributed.destroy_process_group()

@@ -17,13 +17,14 @@ from IPython import get_ipython
 from myst_nb import glue
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 
-from ribstudy import datasets, figures, paper
+from ribstudy import datasets, figures, launch, paper
 from ribstudy.config import Count, DataSettings, digest, load_settings
 from ribstudy.datasets import Dataset
 from ribstudy.evaluation import StoredUnits, Unit
+from ribstudy.files import write_json
 from ribstudy.metrics import Estimate
-from ribstudy.stages import Run, default_processes, default_workers, execute
-from ribstudy.store import Result, write_json
+from ribstudy.stages import Run, default_workers, execute
+from ribstudy.store import Result
 
 __all__ = ["Chapter", "Count", "note_comparisons", "start"]
 
@@ -97,7 +98,7 @@ class Chapter:
         run = Run(load_settings(preset, overrides))
         self.run = replace(run, num_workers=default_workers(run.device))
         self.notes: dict[str, Estimate] = {}
-        self.processes = default_processes("cpu")  # that score maps, which no accelerator does
+        self.processes = launch.cores_with_memory()  # that score maps, which no accelerator does
 
     @property
     def settings(self):
@@ -110,7 +111,7 @@ class Chapter:
     def result(self, stage: str, run: Run | None = None) -> Result:
         """A stage's finished result; what is missing is computed first, on all cores."""
         run = run or self.run
-        return execute(stage, run, processes=default_processes(run.device))
+        return execute(stage, run, processes=None)
 
     def units(self, stage: str) -> list[Unit]:
         """The arrays of every unit (image, seed) of a stage, in order, all in memory."""

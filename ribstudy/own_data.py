@@ -9,7 +9,7 @@ from ribstudy import datasets, paths
 from ribstudy.cam import stored_seed_maps
 from ribstudy.config import load_settings
 from ribstudy.datasets.export import write_folder
-from ribstudy.store import locked
+from ribstudy.files import locked
 
 CLASSES = ("aeroplane", "bus", "cat")
 NUM_IMAGES, NUM_OTHERS = 71, 18  # with one of the classes and with none

@@ -11,12 +11,13 @@ Item = TypeVar("Item")
 SECONDS_BETWEEN_LINES = 20.0
 
 
-def track(items: Iterable[Item], description: str) -> Iterator[Item]:
-    """Yields `items` and shows how far they are on stderr."""
+def track(items: Iterable[Item], description: str, total: int | None = None) -> Iterator[Item]:
+    """Yields `items` and shows how far they are on stderr; `total` says how many there are where they do not know."""
+    if total is None and isinstance(items, Sized):
+        total = len(items)
     if sys.stderr.isatty():
-        yield from tqdm(items, desc=description, leave=False)
+        yield from tqdm(items, desc=description, total=total, leave=False)
         return
-    total = len(items) if isinstance(items, Sized) else None
     start = last = time.monotonic()
     for done, item in enumerate(items, start=1):
         yield item

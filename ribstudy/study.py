@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 from pandas.io.formats.style import Styler
 
-from ribstudy.config import Settings
+from ribstudy.config import InferSettings, Settings
 
 if TYPE_CHECKING:
     from ribstudy.stages import Run
@@ -22,7 +22,31 @@ VALIDATION = {**REPORTED, "infer.split": "val"}
 TUNING = {**VALIDATION, "infer.limit": 10}
 PAPER = {"rib.mode": "paper"}
 
-WHOLE_STAGES = ("data", "classifier")  # not made of units that several processes could share
+WHOLE_STAGES = ("data", "classifier", "affinity", "segmentation")  # not made of units that several processes could share
+SOURCES = {"CAM": "cam", "RIB": "rib"}  # methods whose maps become masks, and the setting `maps` of each
+# What a segmentation network is taught by; the true masks are the ceiling.
+TEACHERS = {**{method: {"maps": maps} for method, maps in SOURCES.items()}, "truth": {"segmentation.truth": "dataset"}}
+
+
+# From maps to masks; the seeds' thresholds are chosen on the tuning images, that of the walk is the preset's.
+_SEEDS = {"masks.walk": False, "masks.threshold": None, "masks.tuning": {"split": "val", "limit": 10, "masked": True}}
+STEPS = {
+    "seeds": {**_SEEDS, "masks.crf": False},
+    "seeds + CRF": {**_SEEDS, "masks.crf": True},
+    "walk": {"masks.walk": True, "masks.crf": False},
+    "walk + CRF": {"masks.walk": True, "masks.crf": True},
+}
+
+
+def images(chosen: InferSettings) -> dict[str, Any]:
+    """The overrides that choose some images."""
+    return {f"infer.{name}": value for name, value in chosen.model_dump().items()}
+
+
+def held_out(settings: Settings) -> dict[str, Any]:
+    """The images with masks of val that no threshold was chosen on: segmentation networks are reported on these."""
+    tuning = settings.masks.tuning
+    return {**VALIDATION, "infer.skip": tuning.limit if tuning and tuning.split == "val" else 0}
 
 
 def learning_rates(settings: Settings) -> tuple[float, ...]:
@@ -92,6 +116,30 @@ def maps(stage: str, overrides: dict[str, Any]) -> Job:
     return Job(stage, overrides, after=(CLASSIFIER,))
 
 
+def masks(settings: Settings) -> tuple[Job, ...]:
+    """From the maps of each method to the masks of the training images, and what is reported of the way there."""
+    jobs = []
+    for source in SOURCES.values():
+        chosen = {"maps": source}
+        learned = images(settings.affinity.images)
+        labels = Job("labels", {**chosen, **learned}, after=(maps(source, learned),))
+        affinity = Job("affinity", chosen, after=(labels,))
+        seeds = [maps(source, overrides) for overrides in (REPORTED, TUNING)]
+        jobs += [Job("walk", {**chosen, **job.overrides}, after=(affinity, job)) for job in seeds]
+        jobs.append(Job("masks", {**chosen, **images(settings.segmentation.images)}, after=(affinity, *jobs[-2:])))
+    return tuple(jobs)
+
+
+def predictions(settings: Settings) -> tuple[Job, ...]:
+    """Of the networks that each teacher has taught, with and without the CRF."""
+    jobs = []
+    for taught in TEACHERS.values():
+        trained = Job("segmentation", taught, after=masks(settings) if "maps" in taught else (DATA,))
+        scores = Job("scores", {**taught, **held_out(settings)}, after=(trained,))
+        jobs += [Job("predictions", {**scores.overrides, "predictions.crf": crf}, after=(scores,)) for crf in (False, True)]
+    return tuple(jobs)
+
+
 def chapters(settings: Settings) -> dict[str, tuple[Job, ...]]:
     """The jobs of each chapter under a preset's settings; a page that is not here shows all of them."""
     rates = learning_rates(settings)
@@ -107,6 +155,8 @@ def chapters(settings: Settings) -> dict[str, tuple[Job, ...]]:
             *(maps("rib", {**TUNING, "rib.learning_rate": rate}) for rate in rates),
             maps("rib", {**TUNING, **PAPER}),
         ),
+        "05_masks": masks(settings),
+        "06_segmentation": predictions(settings),
         "own_data": (),  # computes its small example by itself, under a preset of its own
         "costs": (),
     }

@@ -1,11 +1,11 @@
-"""The one training loop of the study, and the classifier that it trains.
+"""The one training loop of the study: the classifier, the affinity network and DeepLab are trained by it.
 
-What an epoch shows depends on (seed, epoch, position) alone, so that a run that was killed and resumed sees the same images
-in the same order, cropped the same way, and ends with the same weights.
+What a step shows depends on (seed, step) alone, so that a run that was killed and resumed sees the same images in the same order,
+cropped the same way, and ends with the same weights. Several processes share every batch, each with its part.
 """
 
 import logging
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -16,19 +16,15 @@ from torch import Tensor, nn
 from torch.optim.lr_scheduler import LambdaLR, LRScheduler
 from torch.utils.data import DataLoader
 
-from ribstudy.config import ClassifierSettings
-from ribstudy.datasets import Dataset
-from ribstudy.datasets.transforms import Normalization, crop_batch
-from ribstudy.feed import Feed, OwnViews, as_it_is
-from ribstudy.losses import classification_loss
-from ribstudy.models import CamNet, build_cam_net, use_exact_kernels
-from ribstudy.pooling import gap
+from ribstudy.feed import as_it_is
+from ribstudy.files import atomic
 from ribstudy.progress import track
-from ribstudy.store import atomic
 
 log = logging.getLogger(__name__)
 
-Batch = tuple[Tensor, Tensor]
+Batch = tuple[Tensor, ...]
+Load = Callable[[Sequence[int], Sequence[np.random.Generator]], Batch]  # indices of images, a generator for each
+Losses = dict[str, Tensor]  # scalars; "loss" is what is minimised, the others are noted beside it
 CHECKPOINT = "checkpoint.pt"  # of a training that is not through
 
 
@@ -36,39 +32,79 @@ def train(
     net: nn.Module,
     optimizer: torch.optim.Optimizer,
     *,
-    batches: Callable[[int], Iterable[Batch]],
-    loss_of: Callable[[nn.Module, Batch], Tensor],
-    num_epochs: int,
-    steps_per_epoch: int,
+    batches: Callable[[range], Iterable[Batch]],
+    losses_of: Callable[..., Losses],
+    num_steps: int,
+    interval: int,
     poly_power: float,
-    checkpoint: Path,
+    folder: Path,
     settings: dict,
     accelerator: Accelerator,
+    watch: Callable[[int, Mapping[str, float]], None] = lambda step, losses: None,
 ) -> pd.DataFrame:
-    """Trains in place and returns the mean loss of each epoch; goes on from `checkpoint` where there is one.
+    """Trains in place; returns, and writes as `history.csv`, the means of the losses over every `interval` steps.
 
-    batches(epoch) gives an epoch's batches, loss_of(net, batch) a scalar. Every learning rate falls with
-    (1 - step / steps)^poly_power (reference code). `settings` are kept in the checkpoint for whoever opens it.
+    batches(steps) gives the batches of some steps, `accelerator.gradient_accumulation_steps` parts for each, one after the
+    other; losses_of(net, *batch) the `Losses`. Every learning rate falls with (1 - step / num_steps)^poly_power (reference
+    code). `settings` are kept in the checkpoint for whoever opens it. watch(step, losses) sees every step and may raise.
+
+    Goes on from the checkpoint in `folder` where there is one. Raises FloatingPointError where the loss is not finite.
     """
-    net, optimizer = accelerator.prepare(net, optimizer)
-    num_steps = num_epochs * steps_per_epoch
+    objective, wrapped = accelerator.prepare(_Objective(net, losses_of), optimizer)
     schedule = LambdaLR(optimizer, lambda step: (1 - min(step, num_steps) / num_steps) ** poly_power)
+    checkpoint = folder / CHECKPOINT
     history = _resume(checkpoint, net, optimizer, schedule)
-    for epoch in range(len(history), num_epochs):
-        losses = []
+    for start in range(history[-1]["step"] if history else 0, num_steps, interval):
         net.train()
-        for batch in track(batches(epoch), f"epoch {epoch + 1}/{num_epochs}"):
-            optimizer.zero_grad()
-            loss = loss_of(net, tuple(part.to(accelerator.device) for part in batch))
-            accelerator.backward(loss)
-            optimizer.step()
+        steps = range(start, min(start + interval, num_steps))
+        rows = []
+        for losses in track(
+            _steps(objective, wrapped, batches(steps), accelerator), f"step {steps.stop}/{num_steps}", len(steps)
+        ):
             schedule.step()
-            losses.append(loss.item())
-            if not np.isfinite(losses[-1]):
-                raise FloatingPointError(f"epoch {epoch + 1}: the loss is {losses[-1]}; a smaller learning rate may help")
-        history.append({"epoch": epoch + 1, "loss": float(np.mean(losses)), "learning_rate": schedule.get_last_lr()[0]})
-        _save(checkpoint, net, optimizer, schedule, history, settings)
-    return pd.DataFrame(history)
+            rows.append(losses)
+            step = start + len(rows)
+            if not np.isfinite(losses["loss"]):
+                raise FloatingPointError(f"step {step}: the loss is {losses['loss']}; a smaller learning rate may help")
+            watch(step, losses)
+        history.append({"step": steps.stop, **pd.DataFrame(rows).mean(), "learning_rate": schedule.get_last_lr()[0]})
+        if accelerator.is_main_process:
+            _save(checkpoint, net, optimizer, schedule, history, settings)
+    table = pd.DataFrame(history)
+    if accelerator.is_main_process:
+        with atomic(folder / "history.csv") as temporary:
+            table.to_csv(temporary, index=False)
+    return table
+
+
+class _Objective(nn.Module):
+    """The losses as the one forward pass of a module, which is what several processes can share."""
+
+    def __init__(self, net: nn.Module, losses_of: Callable[..., Losses]):
+        super().__init__()
+        self.net = net
+        self._losses_of = losses_of
+
+    def forward(self, *batch: Tensor) -> Losses:
+        return self._losses_of(self.net, *batch)
+
+
+def _steps(
+    objective: nn.Module, optimizer: torch.optim.Optimizer, batches: Iterable[Batch], accelerator: Accelerator
+) -> Iterator[dict[str, float]]:
+    """Makes an update for every full batch, and gives its losses: means over its parts and over the processes."""
+    parts = []
+    for batch in batches:
+        with accelerator.accumulate(objective):
+            losses = objective(*(part.to(accelerator.device) for part in batch))
+            accelerator.backward(losses["loss"])
+            optimizer.step()
+            optimizer.zero_grad()
+        parts.append(torch.stack([value.detach().float() for value in losses.values()]))
+        if accelerator.sync_gradients:
+            means = accelerator.reduce(torch.stack(parts).mean(dim=0), reduction="mean")
+            yield dict(zip(losses, means.tolist(), strict=True))
+            parts = []
 
 
 def _save(
@@ -79,7 +115,7 @@ def _save(
         "optimizer": optimizer.state_dict(),
         "schedule": schedule.state_dict(),
         "random_state": torch.get_rng_state(),
-        "history": history,
+        "history": [{name: float(value) if name != "step" else value for name, value in row.items()} for row in history],
         "settings": settings,
     }
     with atomic(path) as temporary:
@@ -94,102 +130,64 @@ def _resume(path: Path, net: nn.Module, optimizer: torch.optim.Optimizer, schedu
     optimizer.load_state_dict(state["optimizer"])
     schedule.load_state_dict(state["schedule"])
     torch.set_rng_state(state["random_state"])
-    log.info("resuming after epoch %d of %s", len(state["history"]), path)
+    log.info("resuming after step %d of %s", state["history"][-1]["step"], path)
     return state["history"]
 
 
-def train_classifier(
-    dataset: Dataset,
-    settings: ClassifierSettings,
-    *,
-    seed: int,
-    folder: Path,
-    device: str,
-    num_workers: int = 0,
-) -> CamNet:
-    """Trains the image classifier on image-level labels; writes `history.csv` and `classifier.pt` into `folder`."""
-    if len(dataset) < settings.batch_size:
-        raise ValueError(
-            f"{len(dataset)} training images are fewer than a batch of {settings.batch_size}; add images, or pass "
-            f"--set classifier.batch_size={max(1, len(dataset) // 4)}"
-        )
-    use_exact_kernels()
-    torch.manual_seed(seed)
-    net = build_cam_net(settings.backbone, len(dataset.class_names), settings.weights)
-    net = net.to(memory_format=torch.channels_last)  # the order of values in memory that convolutions are fastest in
-    optimizer = torch.optim.SGD(
-        net.parameter_groups(settings.learning_rate, settings.head_lr_factor),
-        lr=settings.learning_rate,
-        momentum=settings.momentum,
-        weight_decay=settings.weight_decay,
-    )
-    history = train(
-        net,
-        optimizer,
-        batches=lambda epoch: training_batches(
-            dataset, settings, net.normalization, seed=seed, epoch=epoch, num_workers=num_workers
-        ),
-        loss_of=lambda net, batch: classification_loss(gap(net(batch[0])), batch[1]),
-        num_epochs=settings.epochs,
-        steps_per_epoch=len(dataset) // settings.batch_size,
-        poly_power=settings.poly_power,
-        checkpoint=folder / CHECKPOINT,
-        settings=settings.model_dump(mode="json"),
-        accelerator=Accelerator(cpu=device == "cpu", mixed_precision="no"),
-    )
-    with atomic(folder / "history.csv") as temporary:
-        history.to_csv(temporary, index=False)
-    with atomic(folder / "classifier.pt") as temporary:
-        torch.save(net.state_dict(), temporary)
-    return net
+def save_weights(path: Path, net: nn.Module, accelerator: Accelerator) -> None:
+    """Writes the state dict, once for all processes."""
+    if accelerator.is_main_process:
+        with atomic(path) as temporary:
+            torch.save(net.state_dict(), temporary)
+    accelerator.wait_for_everyone()
 
 
-class _TrainingBatches(torch.utils.data.Dataset):
-    """The batches of an epoch by the indices of their images; the error itself where an image is not readable."""
+class _Examples(torch.utils.data.Dataset):
+    """What `load` makes of some images; the error itself where one is not readable, so that a worker lives on."""
 
-    def __init__(self, dataset: Dataset, settings: ClassifierSettings, normalization: Normalization, *, seed: int, epoch: int):
-        self._dataset, self._settings, self._normalization = dataset, settings, normalization
-        self._seed, self._epoch = seed, epoch
-        _ = dataset.labels  # read once here, not by every worker
+    def __init__(self, load: Load, seed: int):
+        self._load, self._seed = load, seed
 
-    def __getitem__(self, indices: list[int]) -> Batch | ValueError:
-        settings = self._settings
-        rngs = [np.random.default_rng([self._seed, self._epoch, index]) for index in indices]
+    def __getitem__(self, item: tuple[int, list[int]]) -> Batch | ValueError:
+        epoch, indices = item
         try:
-            return crop_batch(
-                self._dataset,
-                indices,
-                rngs,
-                long_side=settings.long_side,
-                crop_size=settings.crop_size,
-                normalization=self._normalization,
-            )
+            return self._load(indices, [np.random.default_rng([self._seed, epoch, index]) for index in indices])
         except ValueError as error:
             return error
 
 
 def training_batches(
-    dataset: Dataset,
-    settings: ClassifierSettings,
-    normalization: Normalization,
+    load: Load,
+    num_images: int,
+    batch_size: int,
+    steps: range,
     *,
     seed: int,
-    epoch: int,
+    accelerator: Accelerator,
     num_workers: int = 0,
 ) -> Iterator[Batch]:
-    """An epoch's full batches (images [B, 3, s, s], labels [B, C]); the rest that fills no batch is left for other epochs.
+    """This process's part of the batches of some steps; where gradients are accumulated, in so many parts one after the other.
 
-    `num_workers` processes decode ahead of time (0: none); the batches do not depend on it.
+    An epoch is as many full batches as the images make; the rest that fills none is left for other epochs. `num_workers`
+    processes decode ahead of time (0: none); the batches do not depend on it.
     """
-    order = np.random.default_rng([seed, epoch]).permutation(len(dataset)).tolist()
-    starts = range(0, len(order) - settings.batch_size + 1, settings.batch_size)
+    parts = accelerator.num_processes * accelerator.gradient_accumulation_steps
+    check_batch(num_images, batch_size, parts)
+    per_epoch, share = num_images // batch_size, batch_size // parts
+    sampler = []
+    for step in steps:
+        epoch, place = divmod(step, per_epoch)
+        order = np.random.default_rng([seed, epoch]).permutation(num_images)
+        batch = order[place * batch_size : (place + 1) * batch_size].tolist()
+        for start in range(accelerator.process_index * share, batch_size, accelerator.num_processes * share):
+            sampler.append((epoch, batch[start : start + share]))
     loader = DataLoader(
-        _TrainingBatches(dataset, settings, normalization, seed=seed, epoch=epoch),
+        _Examples(load, seed),
         batch_size=None,
-        sampler=[order[start : start + settings.batch_size] for start in starts],
+        sampler=sampler,
         collate_fn=as_it_is,
         num_workers=num_workers,
-        pin_memory=torch.cuda.is_available(),
+        pin_memory=accelerator.device.type == "cuda",
     )
     for batch in loader:
         if isinstance(batch, ValueError):
@@ -197,20 +195,12 @@ def training_batches(
         yield batch
 
 
-def load_classifier(folder: Path, settings: ClassifierSettings, num_classes: int, device: str) -> CamNet:
-    """The trained classifier of a finished stage, in evaluation mode."""
-    net = build_cam_net(settings.backbone, num_classes, weights=None)
-    net.load_state_dict(torch.load(folder / "classifier.pt", map_location="cpu", weights_only=True))
-    return net.to(device, memory_format=torch.channels_last).eval()
-
-
-def image_logits(net: CamNet, dataset: Dataset, *, num_workers: int = 0) -> np.ndarray:
-    """Logits [N, C] of every image of a data set, each at its own size."""
-    device = net.classifier.weight.device
-    feed = Feed(OwnViews(dataset, dataset.names, (1.0,), net.normalization), num_workers=num_workers, device=str(device))
-    rows = []
-    with torch.no_grad():
-        for name in track(dataset.names, "validation"):
-            _, (view,) = feed.views(name)
-            rows.append(gap(net(view[:1]))[0].cpu().numpy())  # the plain view, without its mirror
-    return np.stack(rows)
+def check_batch(num_images: int, batch_size: int, parts: int) -> None:
+    """Raises ValueError where a batch cannot be filled, or not be divided among processes and accumulated parts."""
+    if num_images < batch_size:
+        raise ValueError(
+            f"{num_images} training images are fewer than a batch of {batch_size}; add images, or set a batch_size of "
+            f"{max(1, num_images // 4)}"
+        )
+    if batch_size % parts:
+        raise ValueError(f"a batch of {batch_size} cannot be divided into {parts} equal parts (processes times accumulation)")

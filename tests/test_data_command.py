@@ -23,6 +23,12 @@ def test_a_synthetic_data_set_passes_the_check_of_its_preset(tmp_path, capsys, m
     assert f"{picture}: is empty" in capsys.readouterr().out
 
 
+def test_a_split_test_is_written_where_one_is_asked_for(tmp_path):
+    numbers = ["--train", "1", "--train-aug", "1", "--val", "1", "--test", "2"]
+    assert main(["data", "synthesize", "voc12", "--root", str(tmp_path / "kit"), "--processes", "1", *numbers]) == 0
+    assert len((tmp_path / "kit/ImageSets/Segmentation/test.txt").read_text().split()) == 2
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
@@ -32,6 +38,7 @@ def test_a_synthetic_data_set_passes_the_check_of_its_preset(tmp_path, capsys, m
         (["synthesize"], "name a format: voc12 or coco14"),
         (["synthesize", "voc12", "--train", "1"], "pass --train-aug N"),
         (["synthesize", "coco14", "--train", "1", "--val", "1"], "pass the folder"),
+        (["synthesize", "coco14", "--train", "1", "--val", "1", "--test", "1"], "--test 1: only voc12 has a split test"),
         (["check", "--processes", "0"], "--processes 0: at least 1"),
         (["check", "--preset", "custom"], "data.root"),
         (["--decode"], "--decode belongs to the check"),

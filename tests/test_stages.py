@@ -12,17 +12,18 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 
-from ribstudy import datasets, stages
+from ribstudy import classifier, datasets
 from ribstudy.__main__ import main
 from ribstudy.auxiliary import AuxiliaryDraws
 from ribstudy.cam import stored_seed_maps
 from ribstudy.config import load_settings
 from ribstudy.datasets import synthetic
 from ribstudy.datasets.export import write_folder
-from ribstudy.stages import Run, Shard, UnitsFailed, execute, key
+from ribstudy.stages import Run, Shard, UnitsFailed, execute, key, maps
 from ribstudy.store import Store
 
 TINY = {
@@ -82,8 +83,8 @@ def test_finished_work_is_not_done_again(tmp_path, data_root, trained, monkeypat
     run = run_in(tmp_path, data_root, trained)
     result = execute("cam", run)
     before = result.record()
-    monkeypatch.setattr(stages, "cam_unit", None)
-    monkeypatch.setattr(stages, "train_classifier", None)
+    monkeypatch.setattr(maps, "cam_unit", None)
+    monkeypatch.setattr(maps, "train_classifier", None)
     assert execute("cam", run).record() == before
 
 
@@ -111,7 +112,7 @@ def test_two_shards_and_two_processes_equal_one_run(tmp_path, data_root, trained
 
 def _run_until_killed(run, units):
     """In a process of its own: SIGKILL arrives between two images."""
-    original = stages.rib_unit
+    original = maps.rib_unit
     done = []
 
     def unit(*arguments):
@@ -120,7 +121,7 @@ def _run_until_killed(run, units):
         done.append(None)
         return original(*arguments)
 
-    stages.rib_unit = unit
+    maps.rib_unit = unit
     execute("rib", run)
 
 
@@ -224,16 +225,30 @@ def options_of(data_root, results):
     return options
 
 
-def test_ranks_are_shards_and_train_what_they_need_once(tmp_path, data_root, trained):
+def test_ranks_are_shards(tmp_path, data_root, trained):
     whole = execute("rib", run_in(tmp_path / "whole", data_root, trained))
+    shutil.copytree(trained, tmp_path / "ranks")
     codes, outputs = launch(2, "rib", *options_of(data_root, tmp_path / "ranks"))
     assert codes == [0, 0], outputs
     result = Store(tmp_path / "ranks").result("rib", key("rib", settings_of(data_root)))
     assert result.finished
     assert files(result) == files(whole)
     assert {session["shard"] for session in result.sessions()} == {"0/2", "1/2"}
-    classifier = Store(tmp_path / "ranks").result("classifier", key("classifier", settings_of(data_root)))
-    assert len(classifier.sessions()) == 1
+
+
+def test_ranks_share_a_training_and_get_the_losses_of_one(tmp_path, data_root, trained):
+    """Each rank has half of every batch; then each makes the maps of its shard with the weights that they share."""
+    codes, outputs = launch(2, "cam", *options_of(data_root, tmp_path))
+    assert codes == [0, 0], outputs
+    of = key("classifier", settings_of(data_root))
+    ours, theirs = (Store(root).result("classifier", of) for root in (tmp_path, trained))
+    assert len(ours.sessions()) == 2
+    histories = [pd.read_csv(result.path("history.csv")) for result in (ours, theirs)]
+    pd.testing.assert_frame_equal(*histories, rtol=1e-4)
+    weights = [torch.load(result.path("classifier.pt"), weights_only=True) for result in (ours, theirs)]
+    for name, value in weights[1].items():
+        assert torch.allclose(weights[0][name], value, rtol=1e-3, atol=1e-5), name
+    assert Store(tmp_path).result("cam", key("cam", settings_of(data_root))).finished
 
 
 def test_a_rank_that_fails_waits_for_the_others(tmp_path, data_root, trained):
@@ -278,11 +293,11 @@ def test_bad_data_stop_a_run_before_training(tmp_path, data_root):
 
 def test_finished_training_survives_what_fails_after_it(tmp_path, data_root, monkeypatch):
     run = run_in(tmp_path, data_root)
-    monkeypatch.setattr(stages, "image_logits", lambda *_, **__: 1 / 0)
+    monkeypatch.setattr(maps, "image_logits", lambda *_, **__: 1 / 0)
     with pytest.raises(ZeroDivisionError):
         execute("classifier", run)
     monkeypatch.undo()
-    monkeypatch.setattr("ribstudy.training.training_batches", None)  # no epoch is left to do
+    monkeypatch.setattr("ribstudy.classifier.training_batches", None)  # no step is left to do
     assert execute("classifier", run).finished
     assert not run.result("classifier").path("checkpoint.pt").exists()
 
@@ -308,18 +323,16 @@ def test_data_at_another_place_are_checked_again(tmp_path, data_root, trained):
 
 
 def test_resumed_training_ends_with_the_same_weights(tmp_path, data_root, trained, monkeypatch):
-    from ribstudy import training
-
     run = run_in(tmp_path, data_root)
-    original, calls = training.training_batches, []
+    original, calls = classifier.training_batches, []
 
-    def interrupted(*arguments, epoch, **keywords):
-        if epoch == 1 and not calls:
-            calls.append(epoch)
+    def interrupted(load, num_images, batch_size, steps, **keywords):
+        if steps.start > 0 and not calls:
+            calls.append(steps)
             raise KeyboardInterrupt
-        return original(*arguments, epoch=epoch, **keywords)
+        return original(load, num_images, batch_size, steps, **keywords)
 
-    monkeypatch.setattr(training, "training_batches", interrupted)
+    monkeypatch.setattr(classifier, "training_batches", interrupted)
     with pytest.raises(KeyboardInterrupt):
         execute("classifier", run)
     assert run.result("classifier").path("checkpoint.pt").is_file()

@@ -68,6 +68,20 @@ def test_every_voc_class_appears(voc):
     assert voc12.VocDataset(voc, "train_aug", VOC_CLASSES).labels.any(axis=0).all()
 
 
+def test_the_voc_kit_has_a_split_test_where_one_is_asked_for(voc, tmp_path):
+    synthetic.write_voc(tmp_path / "kit", **VOC_NUMBERS, num_test=3, seed=3, sizes=SMALL)
+    kit, without = file_hashes(tmp_path / "kit"), file_hashes(voc)
+    assert without.items() <= kit.items()
+    names = voc12.read_names(tmp_path / "kit", "test")
+    assert len(names) == 3
+    assert kit.keys() - without.keys() == {"ImageSets/Segmentation/test.txt", *(f"JPEGImages/{name}.jpg" for name in names)}
+    settings = DataSettings(name="voc12", root=tmp_path / "kit")
+    assert datasets.check(settings, decode=True) == []
+    assert not datasets.open_dataset(settings, "test").labels.any()
+    with pytest.raises(ValueError, match="num_test = -1: "):
+        synthetic.write_voc(tmp_path / "other", **VOC_NUMBERS, num_test=-1)
+
+
 def test_voc_labels_are_the_classes_of_the_mask_and_boxes_lie_in_the_image(voc):
     dataset = voc12.VocDataset(voc, "train", VOC_CLASSES)
     for name in dataset.names:

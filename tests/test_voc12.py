@@ -313,6 +313,57 @@ def test_splits_and_lists(root):
     assert [path.stem for path in datasets.lists(voc(root))] == ["train", "val", "train_aug"]
 
 
+def add_test(root: Path) -> None:
+    """A split test of two images, which have neither annotation nor mask."""
+    (root / "ImageSets/Segmentation/test.txt").write_text("2009_000005\n2009_000006\n")
+    for name in ("2009_000005", "2009_000006"):
+        shutil.copy(root / "JPEGImages" / "2007_000001.jpg", root / "JPEGImages" / f"{name}.jpg")
+
+
+def test_images_of_test_have_neither_labels_nor_masks(root):
+    add_test(root)
+    test = datasets.open_dataset(voc(root), "test")
+    assert test.names == ["2009_000005", "2009_000006"]
+    assert test.image("2009_000005").shape == (30, 40, 3)
+    assert (test.labels.shape, test.labels.any(), test.objects("2009_000005")) == ((2, 20), False, ())
+    assert (test.num_annotated, test.num_objects("2009_000005"), test.masked_names, test.has_masks) == (0, None, [], False)
+    with pytest.raises(DataError, match=r"2009_000005: split test has no masks, .* use split train or val"):
+        test.mask("2009_000005")
+
+
+def test_the_split_test_is_optional_and_no_part_of_the_identity(root):
+    before = datasets.fingerprint(voc(root))
+    assert datasets.check(voc(root)) == []
+    with pytest.raises(DataError, match=r"test\.txt.*missing \(lists there: .*1,456 names.*host\.robots\.ox\.ac\.uk:8080"):
+        datasets.open_dataset(voc(root), "test")
+    add_test(root)
+    assert len(datasets.open_dataset(voc(root), "test")) == 2
+    assert datasets.check(voc(root), decode=True) == []
+    assert datasets.fingerprint(voc(root)) == before
+    assert datasets.splits(voc(root)) == ("train", "val", "train_aug")
+    assert datasets.unlabelled_splits(voc(root)) == ("test",)
+    assert [path.stem for path in datasets.lists(voc(root))] == ["train", "val", "train_aug"]
+
+
+def test_the_check_reads_the_pictures_of_test(root):
+    add_test(root)
+    (root / "JPEGImages" / "2009_000006.jpg").write_bytes(b"")
+    (root / "ImageSets/Segmentation/test.txt").write_text("2009_000005\n2009_000006\n2008_000004\n")
+    overlap, empty = datasets.check(voc(root))
+    assert "test.txt: 1 of its images are also trained on, such as 2008_000004" in overlap
+    assert "2009_000006.jpg: is empty" in empty
+    (root / "ImageSets/Segmentation/test.txt").write_text("")
+    assert any("test.txt: the list is empty" in problem for problem in datasets.check(voc(root)))
+
+
+def test_minivoc_has_no_split_test(tmp_path):
+    numbers = {"image_size": 64, "num_train": 1, "num_train_aug": 1, "num_val": 1, "seed": 0}
+    minivoc = DataSettings(name="minivoc", root=tmp_path / "mini", minivoc=numbers)
+    with pytest.raises(DataError, match="minivoc has no split 'test', only train, val, train_aug: train_aug is what"):
+        datasets.open_dataset(minivoc, "test")
+    assert datasets.unlabelled_splits(minivoc) == ()
+
+
 def test_check_says_the_same_with_two_processes(root, monkeypatch):
     monkeypatch.setattr(datasets.base, "CHUNK", 1)
     spoil_picture_truncated(root)

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from ribstudy import paths
 from ribstudy.config import DataSettings, digest
-from ribstudy.datasets import minivoc
+from ribstudy.datasets import minivoc, voc12
 from ribstudy.datasets.base import DataError, Dataset, Source
 from ribstudy.datasets.coco14 import CocoSource
 from ribstudy.datasets.folder import FolderSource
@@ -22,6 +22,7 @@ __all__ = [
     "prepare",
     "splits",
     "training_set",
+    "unlabelled_splits",
 ]
 
 
@@ -59,6 +60,7 @@ SOURCES: dict[str, type[Source]] = {
     "coco14": CocoSource,
     "folder": FolderSource,
 }
+UNLABELLED_SPLITS = {"voc12": voc12.UNLABELLED_SPLITS}  # MiniVOC, in the same layout, has none
 
 
 def _source(settings: DataSettings) -> Source:
@@ -79,6 +81,11 @@ def splits(settings: DataSettings) -> tuple[str, ...]:
     return _source(settings).splits
 
 
+def unlabelled_splits(settings: DataSettings) -> tuple[str, ...]:
+    """The names of splits to predict only, without labels and masks: they may be opened, but need not be there."""
+    return UNLABELLED_SPLITS.get(settings.name, ())
+
+
 def prepare(settings: DataSettings, *, processes: int = 1) -> Path:
     """The folder of the data, ready to be read: what is made from them, or drawn, is made where it is not there yet.
 
@@ -92,11 +99,11 @@ def prepare(settings: DataSettings, *, processes: int = 1) -> Path:
 def open_dataset(settings: DataSettings, split: str) -> Dataset:
     """One split, prepared before where it is not yet; DataError for one that the data set does not have."""
     source = _source(settings)
-    if split not in source.splits:
-        known = ", ".join(source.splits)
+    known = (*source.splits, *unlabelled_splits(settings))
+    if split not in known:
         raise DataError(
-            f"data set {settings.name} has no split {split!r}, only {known}: {source.training_split} is what the classifier is"
-            f" trained on, so set infer.split={source.training_split}"
+            f"data set {settings.name} has no split {split!r}, only {', '.join(known)}: {source.training_split} is what the"
+            f" classifier is trained on, so set infer.split={source.training_split}"
         )
     source.prepare()
     return source.open(split)

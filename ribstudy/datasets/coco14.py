@@ -41,7 +41,7 @@ from ribstudy.datasets.base import (
     stamp,
     write_mask,
 )
-from ribstudy.store import atomic, file_digest, locked
+from ribstudy.files import atomic, file_digest, locked
 
 VERSION = 1  # raised when the code changes what is drawn or which labels there are; part of the identity of the data
 SPLITS = ("train", "val")

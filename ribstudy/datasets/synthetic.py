@@ -56,7 +56,8 @@ COCO_STYLE = Style(
 VOC_SIZES: Sizes = {(500, 375): 60, (375, 500): 16, (500, 333): 14, (333, 500): 6, (500, 281): 2, (400, 300): 2}
 COCO_SIZES: Sizes = {(640, 480): 36, (640, 427): 34, (480, 640): 13, (427, 640): 8, (500, 375): 5, (640, 640): 4}
 
-SPLIT_IDS = {"train": 0, "val": 1}
+SPLIT_IDS = {"train": 0, "val": 1, "test": 2}
+VOC_YEARS = {"train": 2008, "val": 2007, "test": 2009}  # of the images' names
 MIN_CELL = 40  # px; an image holds no more objects than cells of this side
 CORNERS = 28  # of an outline
 TWO_PARTS_ODDS = 0.1  # of an object that is seen in two parts
@@ -103,25 +104,34 @@ def write_voc(
     num_train: int,
     num_train_aug: int,
     num_val: int,
+    num_test: int = 0,
     seed: int = 0,
     sizes: Sizes = VOC_SIZES,
     processes: int = 1,
 ) -> None:
     """Writes a VOC devkit; train_aug begins with the images of train, which alone of it have masks, as in VOC 2012.
 
+    The images of test have neither annotation nor mask; without any there is no list of it.
+
     Raises DataError where `root` holds something already; ValueError for numbers that do not fit.
     """
     _check_numbers(num_train=num_train, num_train_aug=num_train_aug, num_val=num_val)
     if num_train > num_train_aug:
         raise ValueError(f"num_train = {num_train}: train is a part of train_aug, which has {num_train_aug} images")
+    if num_test < 0:
+        raise ValueError(f"num_test = {num_test}: pass a number of images, or 0 for no split test")
     items = [("train", index, index < num_train) for index in range(num_train_aug)]
     items += [("val", index, True) for index in range(num_val)]
+    items += [("test", index, False) for index in range(num_test)]
     with new_folder(root) as folder:
         for part in FOLDERS:
             (folder / part).mkdir(parents=True)
         work = partial(_write_voc_image, folder=folder, seed=seed, sizes=sizes)
         names = list(map_in_order(work, items, processes=processes, description="VOC"))
-        lists = {"train": names[:num_train], "train_aug": names[:num_train_aug], "val": names[num_train_aug:]}
+        of_train_aug, held_out = names[:num_train_aug], names[num_train_aug:]
+        lists = {"train": names[:num_train], "train_aug": of_train_aug, "val": held_out[:num_val]}
+        if num_test:
+            lists["test"] = held_out[num_val:]
         for split, own in lists.items():
             (folder / "ImageSets" / "Segmentation" / f"{split}.txt").write_text("".join(f"{name}\n" for name in own))
 
@@ -155,7 +165,7 @@ def _check_numbers(**numbers: int) -> None:
 
 
 def draw_scene(style: Style, split: str, index: int, *, seed: int, sizes: Sizes) -> Scene:
-    """Image `index` of the set "train" (of VOC: train_aug, which begins with train) or "val"."""
+    """Image `index` of the set "train" (of VOC: train_aug, which begins with train), "val" or "test"."""
     rng = np.random.default_rng([seed, SPLIT_IDS[split], index])
     size = tuple(sizes)[draw_place(rng, tuple(sizes.values()))]
     things = _draw_things(rng, style, index, size)
@@ -279,16 +289,17 @@ def voc_mask(scene: Scene) -> np.ndarray:
 
 
 def _write_voc_image(item: tuple[str, int, bool], *, folder: Path, seed: int, sizes: Sizes) -> str:
-    """item: split, index, and whether the mask is written. The image's name."""
+    """item: split, index, and whether the mask is written. The image's name; test has no annotation."""
     split, index, has_mask = item
     scene = draw_scene(VOC_STYLE, split, index, seed=seed, sizes=sizes)
-    name = f"{2008 if split == 'train' else 2007}_{index:06d}"
+    name = f"{VOC_YEARS[split]}_{index:06d}"
     Image.fromarray(scene.picture).save(folder / "JPEGImages" / f"{name}.jpg", quality=JPEG_QUALITY)
     if has_mask:
         write_mask(folder / "SegmentationClass" / f"{name}.png", voc_mask(scene))
-    tree = _annotation(name, scene)
-    ElementTree.indent(tree)
-    tree.write(folder / "Annotations" / f"{name}.xml", encoding="utf-8")
+    if split != "test":
+        tree = _annotation(name, scene)
+        ElementTree.indent(tree)
+        tree.write(folder / "Annotations" / f"{name}.xml", encoding="utf-8")
     return name
 
 

@@ -7,7 +7,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from ribstudy.datasets.base import Dataset
+from ribstudy.datasets.base import VOID, Dataset
 
 Normalization = tuple[tuple[float, ...], tuple[float, ...]]
 
@@ -69,14 +69,51 @@ def crop_batch(
     return crops, torch.from_numpy(dataset.labels[indices].astype(np.float32))
 
 
+def masked_crop(
+    image: np.ndarray,
+    mask: np.ndarray,
+    *,
+    factor: float,
+    crop_size: int,
+    normalization: Normalization,
+    rng: np.random.Generator,
+) -> tuple[Tensor, Tensor]:
+    """An image and its mask, resized by a factor, mirrored in one of two cases, cropped at random: the same for both.
+
+    uint8 [H, W, 3] and uint8 [H, W] -> float32 [3, s, s] and int64 [s, s]. The image is resized bicubically, its mask to the
+    nearest pixel. Where they are smaller than the crop they lie at a random place, on zeros (the mean colour) and on 255.
+
+    Raises ValueError where image and mask differ in size.
+    """
+    if image.shape[:2] != mask.shape:
+        raise ValueError(f"the image has {image.shape[:2]} pixels (height, width) and its mask {mask.shape}")
+    height, width = (max(round(length * factor), 1) for length in mask.shape)
+    view = normalize(resize(image, height, width), normalization)
+    classes = torch.from_numpy(np.array(Image.fromarray(mask).resize((width, height), Image.Resampling.NEAREST)))[None]
+    if rng.random() < 0.5:
+        view, classes = view.flip(-1), classes.flip(-1)
+    windows = _random_windows(view.shape[1:], crop_size, rng)
+    return _cut(view, crop_size, windows), _cut(classes, crop_size, windows, fill=VOID)[0].long()
+
+
 def _random_crop(view: Tensor, size: int, rng: np.random.Generator) -> Tensor:
-    crop = torch.zeros(3, size, size)
-    source, target = [], []
-    for length in view.shape[1:]:
+    return _cut(view, size, _random_windows(view.shape[1:], size, rng))
+
+
+def _random_windows(shape: Sequence[int], size: int, rng: np.random.Generator) -> list[tuple[slice, slice]]:
+    """For each side what is taken of it, and where in the crop it lies."""
+    windows = []
+    for length in shape:
         kept = min(length, size)
         from_ = rng.integers(0, length - kept, endpoint=True)
         to = rng.integers(0, size - kept, endpoint=True)
-        source.append(slice(from_, from_ + kept))
-        target.append(slice(to, to + kept))
+        windows.append((slice(from_, from_ + kept), slice(to, to + kept)))
+    return windows
+
+
+def _cut(view: Tensor, size: int, windows: list[tuple[slice, slice]], *, fill: int = 0) -> Tensor:
+    """[C, H, W] -> [C, size, size]."""
+    source, target = zip(*windows, strict=True)
+    crop = torch.full((len(view), size, size), fill, dtype=view.dtype)
     crop[:, *target] = view[:, *source]
     return crop

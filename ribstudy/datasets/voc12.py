@@ -9,6 +9,9 @@
 `train_aug` is train plus the images that SBD adds (10,582 of VOC 2012). The plain devkit does not hold its list, and a devkit
 need not hold masks for it: the labels are enough to train on. So masks are demanded of train and val only. Where train_aug is
 opened, an image without a mask in SegmentationClass has that of SegmentationClassAug: VOC's own truth wins over SBD's.
+
+`test` (1,456 images of VOC 2012) is there to predict only: the evaluation server keeps its annotations and masks. It need not
+be there; where its list is, the check reads its pictures.
 """
 
 import hashlib
@@ -41,8 +44,15 @@ VOC_CLASSES: tuple[str, ...] = (
 
 SPLITS = ("train", "val", "train_aug")
 SPLITS_WITH_MASKS = ("train", "val")
+UNLABELLED_SPLITS = ("test",)  # can be opened where they are there; never demanded, and no part of the identity of the data
 FOLDERS = ("JPEGImages", "Annotations", "SegmentationClass", "ImageSets/Segmentation")
 MASK_FOLDERS = ("SegmentationClass", "SegmentationClassAug")  # the first that holds an image's mask is read
+MISSING_LIST_HINTS = {
+    "train_aug": " The plain VOC 2012 devkit does not hold this list of train plus SBD, 10,582 names:"
+    " python -m ribstudy data fetch voc12 --root FOLDER makes it.",
+    "test": " The plain VOC 2012 devkit holds neither this list of 1,456 names nor its pictures: VOC's evaluation server,"
+    " http://host.robots.ox.ac.uk:8080, offers the test data after registration; unpack their archive over the devkit.",
+}
 
 
 @dataclass(frozen=True)
@@ -73,29 +83,37 @@ class VocDataset(Dataset):
         """The image-level label of one image, bool [C].
 
         Every annotated object counts, also one marked "difficult", as in the reference code (IRN reads every name in the XML).
+        All False in `test`, where it means that the classes are not known.
         """
         label = np.zeros(len(self.class_names), bool)
         label[[item.class_index for item in self.objects(name)]] = True
         return label
 
     def objects(self, name: str) -> tuple[VocObject, ...]:
-        """The annotated objects of one image; DataError where there is none, or one of an unknown class."""
+        """The annotated objects of one image; DataError where there is none, or one of an unknown class. None in `test`."""
+        if self.split in UNLABELLED_SPLITS:
+            return ()
         return read_objects(annotation_path(self.root, name), self.class_names)
 
-    def num_objects(self, name: str) -> int:
-        return len(self.objects(name))
+    def num_objects(self, name: str) -> int | None:
+        return None if self.split in UNLABELLED_SPLITS else len(self.objects(name))
 
     def image(self, name: str) -> np.ndarray:
         return np.asarray(open_jpeg(picture_path(self.root, name)).convert("RGB"))
 
     def mask(self, name: str) -> np.ndarray:
+        if self.split in UNLABELLED_SPLITS:
+            known = " or ".join(SPLITS_WITH_MASKS)
+            raise DataError(f"{name}: split {self.split} has no masks, VOC's evaluation server keeps them; use split {known}")
         return read_mask(mask_path(self.root, name, required=self.split in SPLITS_WITH_MASKS), len(self.class_names))
 
     @cached_property
     def masked_names(self) -> list[str]:
-        """All of train and val; of train_aug those whose mask is there."""
+        """All of train and val; of train_aug those whose mask is there; none of test."""
         if self.split in SPLITS_WITH_MASKS:
             return self.names
+        if self.split in UNLABELLED_SPLITS:
+            return []
         there = {path.stem for folder in MASK_FOLDERS for path in (self.root / folder).glob("*.png")}
         return [name for name in self.names if name in there]
 
@@ -112,7 +130,7 @@ class VocSource(Source):
         """Raises DataError where a folder or one of the lists of train and val is missing."""
         if problems := missing_parts(self.root):
             raise DataError("; ".join(problems) + " (data.root is the folder that holds JPEGImages, such as VOCdevkit/VOC2012)")
-        for split in SPLITS_WITH_MASKS:  # train_aug is demanded where it is opened
+        for split in SPLITS_WITH_MASKS:  # the others are demanded where they are opened
             read_names(self.root, split)
 
     def open(self, split: str) -> VocDataset:
@@ -121,9 +139,9 @@ class VocSource(Source):
     def fingerprint(self) -> dict:
         """Of the lists, the labels of all listed images, and the size in bytes of their pictures.
 
-        It does not see the masks, nor a picture that was changed and has as many bytes as before. While a process lives it
-        looks anew only where a list has changed or a file in Annotations or JPEGImages came, went or was replaced: what is
-        written over in place is seen by the next process.
+        It does not see the masks, the split test, nor a picture that was changed and has as many bytes as before. While a
+        process lives it looks anew only where a list has changed or a file in Annotations or JPEGImages came, went or was
+        replaced: what is written over in place is seen by the next process.
         """
         self.prepare()
         lists = tuple(map(stamp, self.lists()))
@@ -131,7 +149,7 @@ class VocSource(Source):
         return {"name": self.settings.name, **_content_digests(self.root, self.class_names, lists, folders)}
 
     def lists(self) -> list[Path]:
-        paths = [self.root / "ImageSets" / "Segmentation" / f"{split}.txt" for split in SPLITS]
+        paths = [list_path(self.root, split) for split in SPLITS]
         return [path for path in paths if path.is_file()]
 
     def check(self, *, decode: bool = False, processes: int = 1) -> list[str]:
@@ -163,6 +181,10 @@ def _class_indices(path: Path, class_names: tuple[str, ...]) -> list[int] | None
         return None
 
 
+def list_path(root: Path, split: str) -> Path:
+    return root / "ImageSets" / "Segmentation" / f"{split}.txt"
+
+
 def picture_path(root: Path, name: str) -> Path:
     return root / "JPEGImages" / f"{name}.jpg"
 
@@ -182,15 +204,10 @@ def mask_path(root: Path, name: str, *, required: bool) -> Path:
 
 def read_names(root: Path, split: str) -> list[str]:
     """The names in ImageSets/Segmentation/<split>.txt, in its order."""
-    path = root / "ImageSets" / "Segmentation" / f"{split}.txt"
+    path = list_path(root, split)
     if not path.is_file():
         known = ", ".join(sorted(other.stem for other in path.parent.glob("*.txt"))) or "none"
-        hint = (
-            " The plain VOC 2012 devkit does not hold this list of train plus SBD, 10,582 names:"
-            " python -m ribstudy data fetch voc12 --root FOLDER makes it."
-            if split == "train_aug"
-            else ""
-        )
+        hint = MISSING_LIST_HINTS.get(split, "")
         raise DataError(f"{path}: this list of split {split!r} is missing (lists there: {known}).{hint}")
     names = [line.strip() for line in path.read_text().splitlines() if line.strip()]
     if not names:
@@ -243,14 +260,16 @@ def check(root: Path, class_names: Sequence[str], *, decode: bool = False, proce
     if problems:
         return problems
     names_of = {}
-    for split in SPLITS:
+    for split in (*SPLITS, *(split for split in UNLABELLED_SPLITS if list_path(root, split).is_file())):
         try:
             names_of[split] = read_names(root, split)
         except DataError as error:
             problems.append(str(error))
     problems += _overlaps(root, names_of)
     need_mask = {name for split in SPLITS_WITH_MASKS for name in names_of.get(split, ())}
-    items = [(name, name in need_mask) for name in dict.fromkeys(name for names in names_of.values() for name in names)]
+    labelled = {name for split in SPLITS for name in names_of.get(split, ())}
+    names = dict.fromkeys(name for names in names_of.values() for name in names)
+    items = [(name, name in labelled, name in need_mask) for name in names]
     work = partial(_check_image, root=root, class_names=class_names, decode=decode)
     for found in map_in_order(work, items, processes=processes, description="check"):
         problems += found
@@ -269,19 +288,24 @@ def missing_parts(root: Path) -> list[str]:
 
 
 def _overlaps(root: Path, names_of: dict[str, list[str]]) -> list[str]:
-    """val must not share images with what is trained on."""
-    shared = sorted(set(names_of.get("val", ())) & {*names_of.get("train", ()), *names_of.get("train_aug", ())})
-    path = root / "ImageSets" / "Segmentation" / "val.txt"
-    return [f"{path}: {len(shared)} of its images are also trained on, such as {shared[0]}"] if shared else []
+    """val and test must not share images with what is trained on."""
+    trained = {*names_of.get("train", ()), *names_of.get("train_aug", ())}
+    shared = {split: sorted(trained.intersection(names_of.get(split, ()))) for split in ("val", *UNLABELLED_SPLITS)}
+    return [
+        f"{list_path(root, split)}: {len(names)} of its images are also trained on, such as {names[0]}"
+        for split, names in shared.items()
+        if names
+    ]
 
 
-def _check_image(item: tuple[str, bool], *, root: Path, class_names: Sequence[str], decode: bool) -> list[str]:
-    """item: an image's name, and whether it must have a mask."""
-    name, need_mask = item
+def _check_image(item: tuple[str, bool, bool], *, root: Path, class_names: Sequence[str], decode: bool) -> list[str]:
+    """item: an image's name, whether it must have an annotation, and whether a mask."""
+    name, need_annotation, need_mask = item
     picture = picture_path(root, name)
     problems, picture_size, mask_size = [], None, None
     try:
-        read_objects(annotation_path(root, name), class_names)
+        if need_annotation:
+            read_objects(annotation_path(root, name), class_names)
     except DataError as error:
         problems.append(str(error))
     try:

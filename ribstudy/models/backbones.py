@@ -12,7 +12,7 @@ from pathlib import Path
 import timm
 import torch
 from torch import Tensor, nn
-from torchvision.models import ResNet50_Weights, resnet50
+from torchvision.models import ResNet50_Weights, WeightsEnum, resnet50
 
 Weights = str | Path | Mapping[str, Tensor] | None
 IMAGENET_STATISTICS = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
@@ -83,19 +83,25 @@ def _state_dict(weights: Weights, *, imagenet) -> Mapping[str, Tensor] | None:
     if not path.is_file():
         raise ValueError(f'weights {str(weights)!r}: no such file; pass "imagenet", the path of a state dict, or None')
     try:
-        return torch.load(path, map_location="cpu", weights_only=True)
+        state = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # a file that is none of torch's can raise nearly anything
         raise ValueError(f"weights {str(path)!r}: not readable as a state dict ({type(error).__name__}: {error})") from error
+    if not isinstance(state, Mapping):
+        raise ValueError(f"weights {str(path)!r}: holds a {type(state).__name__}, not a state dict")
+    return state
 
 
 def _download_resnet50() -> Mapping[str, Tensor]:
-    weights = ResNet50_Weights.IMAGENET1K_V1
+    return _download("resnet50", ResNet50_Weights.IMAGENET1K_V1, setting="classifier.weights")
+
+
+def _download(name: str, weights: WeightsEnum, *, setting: str) -> Mapping[str, Tensor]:
     try:
         return weights.get_state_dict(progress=True, check_hash=True)
     except (OSError, HTTPException, RuntimeError) as error:  # the last: another checksum
         raise ValueError(
-            f"the ImageNet weights of resnet50 could not be downloaded ({error}); fetch {weights.url} elsewhere and pass the "
-            "file, for example --set classifier.weights=/path/to/resnet50-0676ba61.pth"
+            f"the ImageNet weights of {name} could not be downloaded ({error}); fetch {weights.url} elsewhere and pass the "
+            f"file, for example --set {setting}=/path/to/{weights.url.rsplit('/', 1)[-1]}"
         ) from error
 
 

@@ -1,0 +1,125 @@
+"""Dense conditional random fields: a labelling that follows the colours of the image (Krähenbühl and Koltun, NIPS 2011).
+
+Two of them: the seed CRF on label maps (IRN, `misc/imutils.py`) and DeepLab's on probabilities (deeplab-pytorch,
+`libs/utils/crf.py`). Both weigh, in some mean-field iterations, a cost of each pixel's label against costs of pairs of pixels
+with different labels: one falls with their distance, the other with their distance and that of their colours.
+
+Shapes: H x W pixels, C labels.
+"""
+
+from importlib import import_module
+from types import ModuleType
+
+import numpy as np
+
+Kernel = dict[str, float]  # standard deviations in pixels (sxy) and grey values of 0..255 (srgb), and the weight (compat)
+
+
+def refine_labels(
+    image: np.ndarray,
+    labels: np.ndarray,
+    num_labels: int,
+    iterations: int = 10,
+    gt_prob: float = 0.7,
+    gaussian_sxy: float = 3,
+    gaussian_compat: float = 3,
+    bilateral_sxy: float = 50,
+    bilateral_srgb: float = 5,
+    bilateral_compat: float = 10,
+) -> np.ndarray:
+    """The seed CRF: a pixel costs -log gt_prob with its given label, -log((1 - gt_prob) / (num_labels - 1)) with any other.
+
+    Args:
+        image: uint8 [H, W, 3].
+        labels: integers [H, W] in 0..num_labels-1.
+        num_labels: background included; with a single one the result is 0 everywhere.
+        iterations: of the mean field.
+        gt_prob: how sure a given label is, between 0 and 1.
+        gaussian_sxy, bilateral_sxy: standard deviations in pixels.
+        bilateral_srgb: standard deviation in grey values of 0..255.
+        gaussian_compat, bilateral_compat: weights of the two kernels.
+
+    Returns:
+        int64 [H, W].
+
+    Raises:
+        ValueError: shapes or types do not fit, a label lies outside, gt_prob is no probability, or pydensecrf is not installed.
+    """
+    image, labels = _checked_image(image), np.asarray(labels)
+    if labels.shape != image.shape[:2] or not np.issubdtype(labels.dtype, np.integer):
+        raise ValueError(f"labels {labels.dtype} {labels.shape}: expected integers of shape {image.shape[:2]}, the image's")
+    if not 0 <= labels.min() <= labels.max() < num_labels:
+        raise ValueError(f"labels reach from {labels.min()} to {labels.max()}; expected 0 to {num_labels - 1}")
+    if not 0 < gt_prob < 1:
+        raise ValueError(f"gt_prob {gt_prob}: expected a probability above 0 and below 1")
+    if num_labels == 1:
+        return np.zeros(labels.shape, dtype=np.int64)
+    unary = _pydensecrf("utils").unary_from_labels(labels, num_labels, gt_prob=gt_prob, zero_unsure=False)
+    gaussian = {"sxy": gaussian_sxy, "compat": gaussian_compat}
+    bilateral = {"sxy": bilateral_sxy, "srgb": bilateral_srgb, "compat": bilateral_compat}
+    return _infer(image, unary, iterations, gaussian, bilateral).argmax(axis=0)
+
+
+def refine_probabilities(
+    image: np.ndarray,
+    probabilities: np.ndarray,
+    iterations: int = 10,
+    pos_w: float = 3,
+    pos_xy_std: float = 1,
+    bi_w: float = 4,
+    bi_xy_std: float = 67,
+    bi_rgb_std: float = 3,
+) -> np.ndarray:
+    """DeepLab's CRF, after the test: a pixel costs -log of a label's probability, which is taken as 1e-5 at least.
+
+    Args:
+        image: uint8 [H, W, 3].
+        probabilities: [C, H, W] in 0..1.
+        iterations: of the mean field.
+        pos_w, bi_w: weights of the two kernels.
+        pos_xy_std, bi_xy_std: standard deviations in pixels.
+        bi_rgb_std: standard deviation in grey values of 0..255.
+
+    Returns:
+        float32 [C, H, W], probabilities.
+
+    Raises:
+        ValueError: shapes or types do not fit, values lie outside of 0..1 or are nan, or pydensecrf is not installed.
+    """
+    image, probabilities = _checked_image(image), np.asarray(probabilities)
+    if probabilities.ndim != 3 or not len(probabilities) or probabilities.shape[1:] != image.shape[:2]:
+        raise ValueError(f"probabilities {probabilities.shape} and image {image.shape}: expected [C, H, W] and [H, W, 3]")
+    low, high = probabilities.min(), probabilities.max()
+    if not (low >= 0 and high <= 1 + 1e-3):  # a sum over classes may round to a little more than 1
+        raise ValueError(f"probabilities reach from {low} to {high}; expected 0 to 1 (after the softmax)")
+    unary = _pydensecrf("utils").unary_from_softmax(probabilities)
+    gaussian = {"sxy": pos_xy_std, "compat": pos_w}
+    return _infer(image, unary, iterations, gaussian, {"sxy": bi_xy_std, "srgb": bi_rgb_std, "compat": bi_w})
+
+
+def _infer(image: np.ndarray, unary: np.ndarray, iterations: int, gaussian: Kernel, bilateral: Kernel) -> np.ndarray:
+    """Costs [C, H*W] of the labels -> their probabilities, float32 [C, H, W]."""
+    height, width = image.shape[:2]
+    field = _pydensecrf("densecrf").DenseCRF2D(width, height, len(unary))
+    field.setUnaryEnergy(np.ascontiguousarray(unary))
+    field.addPairwiseGaussian(**gaussian)
+    field.addPairwiseBilateral(rgbim=image, **bilateral)
+    return np.array(field.inference(iterations), dtype=np.float32).reshape(-1, height, width)
+
+
+def _checked_image(image: np.ndarray) -> np.ndarray:
+    """A copy that pydensecrf takes: it asks for rows one after the other, and for a right to write, which it does not use."""
+    image = np.asarray(image)
+    if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3 or not image.size:
+        raise ValueError(f"image {image.dtype} {image.shape}: expected uint8 [H, W, 3] with at least one pixel")
+    return np.array(image, order="C")
+
+
+def _pydensecrf(module: str) -> ModuleType:
+    """Loaded when it is needed, so that everything else works without a C++ compiler."""
+    try:
+        return import_module(f"pydensecrf.{module}")
+    except ImportError as error:
+        raise ValueError(
+            f"the dense CRF is not installed ({error}): pip install pydensecrf2==1.1 (needs a C++ compiler)"
+        ) from error
