@@ -3,7 +3,7 @@
     snakemake --cores all book --config preset=my.yml       another preset, by name or by the path of a .yml file
     snakemake --cores 16 book --config preset=voc12 data_root=/data/VOC2012
     snakemake --cores 16 book --config threads=8            threads of one stage (default: a quarter of the cores)
-    snakemake --jobs 8 results --executor slurm --config preset=voc12 data_root=/data/VOC2012 shards=8     maps in 8 jobs
+    snakemake --jobs 8 results --executor slurm --config preset=voc12 data_root=/data/VOC2012 shards=8     images in 8 jobs
     snakemake --cores all results --dry-run                 what of the stages there is to do
 """
 
@@ -63,7 +63,7 @@ JOBS = {Path(stamp(job)).name: job for job in ALL_JOBS}
 
 def shards(wildcards):
     """The stamps of a job's shards; none where it runs in one piece."""
-    scattered = SHARDS > 1 and JOBS[wildcards.job].stage in ("cam", "rib")
+    scattered = SHARDS > 1 and JOBS[wildcards.job].stage not in (*study.WHOLE_STAGES, "toy")
     return [f"{RESULTS}/.done/{wildcards.job}.{part}-{SHARDS}" for part in range(SHARDS)] if scattered else []
 
 

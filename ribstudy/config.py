@@ -219,7 +219,14 @@ class AffinitySettings(Section):
     poly_power: NonNegative = 0.9
     rescale: FactorRange = Field((0.5, 1.5), description="factors between which an image is resized at random")
     crop_size: Annotated[int, Field(ge=4, multiple_of=4)] = 512
-    radius: Annotated[int, Field(ge=2)] = Field(10, description="pairs up to this distance, in positions at stride 4")
+    radius: Annotated[int, Field(ge=2)] = Field(10, description="pairs nearer than this, in positions at stride 4")
+
+    @model_validator(mode="after")
+    def _a_pair_fits_into_a_crop(self):
+        smallest = 4 * (2 * self.radius - 1)
+        if self.crop_size < smallest:
+            raise ValueError(f"crop_size {self.crop_size} is too small for radius {self.radius}: at least {smallest} is needed")
+        return self
 
 
 class WalkSettings(Section):

@@ -129,11 +129,6 @@ def _draw_intervals(axis: Axes, lefts: np.ndarray, rows: pd.DataFrame) -> None:
         )
 
 
-def rules_table(tables: Mapping[tuple[str, str], pd.DataFrame]) -> pd.DataFrame:
-    """Tables of `evaluation.threshold_rules` below each other, a row for each (method, maps, rule)."""
-    return pd.concat(tables, names=["method", "maps", "rule"])
-
-
 def seconds_table(results: Mapping[str, Result]) -> pd.DataFrame:
     """Images and seconds for each of stages' results, over all processes that worked on them."""
     rows = {}

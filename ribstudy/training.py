@@ -1,7 +1,7 @@
 """The one training loop of the study: the classifier, the affinity network and DeepLab are trained by it.
 
-What a step shows depends on (seed, step) alone, so that a run that was killed and resumed sees the same images in the same order,
-cropped the same way, and ends with the same weights. Several processes share every batch, each with its part.
+What a step shows depends on (seed, step) alone, so that a run that was killed and resumed sees the same images in the same
+order, cropped the same way, and ends with the same weights. Several processes share every batch, each with its part.
 """
 
 import logging

@@ -55,13 +55,13 @@ def test_a_second_run_does_nothing(tiny_book, pages):
     assert (tiny_book.html / "index.html").stat().st_mtime_ns == before
 
 
-def test_maps_can_be_scattered_over_jobs(tmp_path):
-    """A dry run: every result of `cam` and `rib` comes from its shards, which come from the classifier."""
+def test_images_can_be_scattered_over_jobs(tmp_path):
+    """A dry run: every result that goes image by image comes from its shards, which come from what they need."""
     command = [Path(sys.executable).with_name("snakemake"), "--snakefile", ROOT / "Snakefile", "--cores", "2", "--dry-run"]
     command += ["results", "--config", f"preset={ROOT / 'tests' / 'tiny.yml'}", "shards=3"]
     places = {"RIBSTUDY_RESULTS": str(tmp_path / "results"), "RIBSTUDY_DATA": str(tmp_path / "data")}
     run = subprocess.run(command, cwd=tmp_path, env={**os.environ, **places}, capture_output=True, text=True)
     planned = [line for line in (run.stdout + run.stderr).splitlines() if " --shard " in line]
     assert {line[-3:] for line in planned} == {"0/3", "1/3", "2/3"}
-    num_maps = sum(job.stage in ("cam", "rib") for job in study.all_jobs(load_settings(str(ROOT / "tests" / "tiny.yml"))))
-    assert len(planned) == 3 * num_maps
+    jobs = study.all_jobs(load_settings(str(ROOT / "tests" / "tiny.yml")))
+    assert len(planned) == 3 * sum(job.stage not in (*study.WHOLE_STAGES, "toy") for job in jobs)

@@ -1,5 +1,5 @@
 """Networks whose output is a class map."""
 
-from ribstudy.models.cam_net import CamNet, build_cam_net, use_exact_kernels
+from ribstudy.models.cam_net import CamNet, build_cam_net, use_exact_kernels, use_fast_pointwise_convolutions
 
-__all__ = ["CamNet", "build_cam_net", "use_exact_kernels"]
+__all__ = ["CamNet", "build_cam_net", "use_exact_kernels", "use_fast_pointwise_convolutions"]

@@ -85,7 +85,7 @@ class Stage:
 
     help: str
     reads: tuple[str, ...]  # sections of the settings
-    needs: Callable[[Settings], list[Need]] = after()
+    needs: Callable[[Settings], list[Need]] = lambda settings: []
     whole: Callable[[Run, Result], None] | None = None
     units: Callable[[Run], list[str]] | None = None
     worker: Callable[[Run, Sequence[str]], UnitWorker] | None = None

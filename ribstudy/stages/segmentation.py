@@ -8,6 +8,7 @@ import torch
 
 from ribstudy import datasets, launch
 from ribstudy.config import Settings
+from ribstudy.models import use_fast_pointwise_convolutions
 from ribstudy.models.deeplab import DeepLab, build_deeplab
 from ribstudy.refine.crf import refine_probabilities
 from ribstudy.segmentation import predict_logits, predicted, probabilities_at
@@ -53,8 +54,8 @@ def _examples(run: Run) -> tuple[list[str], Callable[[str], np.ndarray]]:
     lacking = sorted(set(names) - set(dataset.masked_names))
     if lacking:
         raise ValueError(
-            f"segmentation.truth = 'dataset': {len(lacking)} of {len(names)} training images have no mask, such as {lacking[0]};"
-            " set segmentation.images.masked=true to leave them out"
+            f"segmentation.truth = 'dataset': {len(lacking)} of {len(names)} training images have no mask, such as "
+            f"{lacking[0]}; set segmentation.images.masked=true to leave them out"
         )
     return names, dataset.mask
 
@@ -65,6 +66,7 @@ def trained_deeplab(run: Run) -> DeepLab:
     num_classes = len(datasets.class_names(run.settings.data)) + 1
     net = build_deeplab(settings.backbone, num_classes, weights=None, output_stride=settings.output_stride)
     net.load_state_dict(torch.load(run.result("segmentation").path(WEIGHTS), map_location="cpu", weights_only=True))
+    use_fast_pointwise_convolutions(net, run.device)
     return net.to(run.device, memory_format=torch.channels_last).eval()
 
 
