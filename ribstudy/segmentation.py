@@ -88,20 +88,24 @@ def segmentation_loss(
         loss: "balanced" (DSRG, what RIB's author used) or "plain" (deeplab-pytorch).
 
     Returns:
-        Scalars: "loss"; of the labelled pixels at scale 1, "foreground", the share that the maximum takes for objects, and
-        "labelled_foreground", the share that are objects.
+        Scalars: "loss"; of an image's labelled pixels at scale 1, averaged over the images, "foreground", the share that the
+        maximum takes for objects, and "labelled_foreground", the share that are objects.
     """
     logits, fused = multi_scale_logits(net, images, scales)
     terms = [*logits, fused] if len(logits) > 1 else logits
     total = sum(LOSSES[loss](scores, masks_at(masks, scores.shape[2:])) for scores in terms)
     labels = masks_at(masks, fused.shape[2:])
-    known = labels != VOID
-    num_known = known.sum().clamp(min=1)
     return {
         "loss": total,
-        "foreground": (known & (fused.detach().argmax(dim=1) != 0)).sum() / num_known,
-        "labelled_foreground": (known & (labels != 0)).sum() / num_known,
+        "foreground": _share_of_objects(fused.detach().argmax(dim=1), labels),
+        "labelled_foreground": _share_of_objects(labels, labels),
     }
+
+
+def _share_of_objects(classes: Tensor, labels: Tensor) -> Tensor:
+    """[N, h, w] twice -> scalar; a mean over images, so that a batch has the mean of its equal parts' shares."""
+    known = labels != VOID
+    return ((known & (classes != 0)).sum(dim=(1, 2)) / known.sum(dim=(1, 2)).clamp(min=1)).mean()
 
 
 class Collapsed(ArithmeticError):

@@ -82,7 +82,7 @@ def efficient():
 def test_a_checkpoint_of_deeplab_pytorch_computes_what_it_computed_there(caffe):
     """Literally: other names, strides in the first convolution, blue first, grey values of 0..255 without a deviation."""
     net = build_deeplab("resnet50", num_classes=5, weights={f"base.{key}": value for key, value in caffe.state_dict().items()})
-    red_first = torch.randint(0, 256, (1, 3, 65, 49), generator=torch.Generator().manual_seed(0)).float()
+    red_first = torch.randint(0, 256, (1, 3, 65, 48), generator=torch.Generator().manual_seed(0)).float()
     expected = caffe_forward(caffe, red_first.flip(1) - torch.tensor([104.008, 116.669, 122.675])[:, None, None])
     mean, deviation = (torch.tensor(values)[:, None, None] for values in net.normalization)
     computed = net((red_first / 255 - mean) / deviation)
@@ -166,6 +166,8 @@ def test_resnet101_at_stride_8_has_bounded_scores_and_dilations_everywhere():
     assert dilations == {"layer1": {(1, 1)}, "layer2": {(1, 1)}, "layer3": {(2, 2)}, "layer4": {(4, 4)}}
     assert [len(getattr(net.features, f"layer{i}")) for i in range(1, 5)] == [3, 4, 23, 3]
     assert [branch.dilation[0] for branch in net.aspp] == [6, 12, 18, 24]
+    assert all(branch.weight.std().item() == pytest.approx(0.01, rel=0.01) for branch in net.aspp)
+    assert all(torch.count_nonzero(branch.bias) == 0 for branch in net.aspp)
 
 
 @torch.no_grad()

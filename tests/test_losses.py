@@ -76,7 +76,8 @@ def test_large_scores_are_no_trouble_and_bfloat16_is_computed_as_float32(loss):
     assert value.item() == pytest.approx(2e4 if loss is balanced_cross_entropy else 1e4)
     assert torch.isfinite(logits.grad).all()
     rounded = random_case()[0].bfloat16()
-    with torch.autocast("cpu", torch.bfloat16):
-        value = loss(rounded, random_case()[1])
-    assert value.dtype == torch.float32
-    assert torch.equal(value, loss(rounded.float(), random_case()[1]))
+    for enabled in (True, False):
+        with torch.autocast("cpu", torch.bfloat16, enabled=enabled):
+            value = loss(rounded, random_case()[1])
+        assert value.dtype == torch.float32
+        assert torch.equal(value, loss(rounded.float(), random_case()[1]))
