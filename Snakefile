@@ -44,7 +44,7 @@ TEXTS = [path for path in BOOK.iterdir() if path.suffix in (".md", ".yml", ".bib
 STATIC = [path for path in (BOOK / "_static").rglob("*") if path.is_file()]
 LIBRARY = [path for path in (ROOT / "ribstudy").rglob("*") if path.suffix in (".py", ".yml")]
 # A stage knows by the key of its result whether there is work to do: it is asked again only where a key may have changed.
-KEYS = [ROOT / "ribstudy" / name for name in ("config.py", "stages.py")] + sorted((ROOT / "ribstudy" / "datasets").glob("*.py"))
+KEYS = [ROOT / "ribstudy" / "config.py"] + [f for part in ("stages", "datasets") for f in sorted((ROOT / "ribstudy" / part).glob("*.py"))]
 
 shell.prefix(f"set -eo pipefail; export PATH={shlex.quote(str(Path(sys.executable).parent))}:$PATH; ")
 

@@ -102,7 +102,7 @@ def _net(variant: Variant, workload: Workload, device: str) -> CamNet:
     if variant.schedule == "reference":  # plain torch
         use_exact_kernels(tf32=variant.precision == "tf32")
         return net.to(device)
-    net = net.to(device, memory_format=torch.channels_last)  # as `training.load_classifier` lays the weights out
+    net = net.to(device, memory_format=torch.channels_last)  # as `classifier.load_classifier` lays the weights out
     return net.compute_with(ComputeSettings(precision=variant.precision, compile=variant.compile))
 
 
