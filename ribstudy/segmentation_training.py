@@ -61,7 +61,7 @@ def train_deeplab(
             folder=folder,
             settings=settings.model_dump(mode="json"),
             accelerator=accelerator,
-            watch=CollapseWatch(patience=max(1, min(500, settings.iterations // 3))),
+            watch=CollapseWatch(patience=min(500, max(20, settings.iterations // 3))),
         )
         save_weights(folder / WEIGHTS, net, accelerator)
     return net
