@@ -22,7 +22,7 @@ from ribstudy.datasets.base import PALETTE, VOID
 from ribstudy.evaluation import DISTANCE_EDGES, Units, num_steps
 from ribstudy.metrics import Comparison, Estimate, Sweep, class_mean
 
-COLORS = {"CAM": "#0072B2", "RIB": "#D55E00", "RIB as written": "#009E73", "chosen on val": "#333333"}
+COLORS = {"CAM": "#0072B2", "RIB": "#D55E00", "RIB as written": "#009E73", "truth": "#CC79A7", "chosen on val": "#333333"}
 MAP_COLORS = "inferno"
 WIDTH = 6.5  # inches: text of 10 points stays readable when a telephone shrinks the page
 

@@ -30,6 +30,7 @@ NOT_RUN = "not run"
 NOT_KNOWN = "not known"
 
 Step = tuple[str, str]  # method, step
+Place = tuple[str, str]  # row, column of a table of paper values
 
 
 # --- pictures of one image ------------------------------------------------------------------------------------------------
@@ -236,43 +237,49 @@ def _row_shares(counts: np.ndarray, names: Sequence[str]) -> pd.DataFrame:
 # --- beside the paper -----------------------------------------------------------------------------------------------------
 
 
-def paper_table(table: str, ours: Mapping[tuple[str, str], Estimate | None]) -> pd.DataFrame:
-    """A table of results of data/paper_values.csv beside ours, in percent; a row for each (row, column) of either.
+def paper_table(table: str, ours: Mapping[Place, Estimate | None]) -> pd.DataFrame:
+    """A table of data/paper_values.csv in percent, a row for each method, and beside its columns ours, where there are any.
 
-    ours: shares in 0..1. What is not there or None reads "not run", what the paper's table does not have "not known".
+    ours: shares in 0..1 by (row, column); None reads "not run". An empty field is of a method that is not one of this study. A
+    published value that is not confirmed says so; what nobody has published is "not known".
 
     Raises ValueError for an unknown table.
     """
-    published = {(row.row, row.column): row for row in paper.values(table).itertuples()}
-    first_places = list(dict.fromkeys(row for row, _ in (*published, *ours)))
-    keys = sorted(dict.fromkeys((*published, *ours)), key=lambda key: first_places.index(key[0]))
-    rows = [_beside(published.get(key), ours.get(key)) for key in keys]
-    return pd.DataFrame(rows, index=pd.MultiIndex.from_tuples(keys, names=["row", "column"]))
+    values = paper.values(table)
+    published = {(row.row, row.column): row for row in values.itertuples()}
+    methods = dict.fromkeys(row for row, _ in (*published, *ours))
+    rows = {method: {} for method in methods}
+    for column in dict.fromkeys(column for _, column in (*published, *ours)):
+        for method, row in rows.items():
+            place = (method, column)
+            row[f"{column}, %"] = _published(published.get(place)) if place in published or place in ours else ""
+            if any(column == other for _, other in ours):
+                row[f"{column}, ours (95 %)"] = _own(ours[place], published.get(place)) if place in ours else ""
+    for method, row in rows.items():
+        row["source"] = "; ".join(_sources(values[values["row"] == method]))
+    return pd.DataFrame.from_dict(rows, orient="index").rename_axis("method")
 
 
-def own_values(data: DataSettings, scores: Mapping[tuple[str, bool], Estimate]) -> dict[str, dict[tuple[str, str], Estimate]]:
-    """What was measured here, by table of paper values and its (row, column); empty where the data are another set.
-
-    scores: mIoU on val by (teacher, with CRF).
-    """
-    tables = {"voc12": "voc12_segmentation", "coco14": "coco14_segmentation"}
-    if data.name not in tables:
-        return {}
-    rows = {"CAM": "IRN", "RIB": "RIB", "truth": "full supervision, CRF"}
-    return {tables[data.name]: {(rows[teacher], "val"): found for (teacher, crf), found in scores.items() if crf}}
+def own_values(table: str, data: DataSettings, scores: Mapping[Place, Estimate]) -> Mapping[Place, Estimate | None]:
+    """`scores`, or where the table is of another data set None for each of them: not run."""
+    return scores if table.startswith(f"{data.name}_") else dict.fromkeys(scores)
 
 
-def _beside(published: tuple | None, own: Estimate | None) -> dict[str, str]:
-    both = published is not None and own is not None
-    return {
-        "published, %": NOT_KNOWN if published is None else f"{published.value:.1f}",
-        "status": "" if published is None else published.status,
-        "ours, % (95 %)": NOT_RUN if own is None else _in_percent(own),
-        "difference": f"{100 * own.value - published.value:+.1f}" if both else "",
-        "source": "" if published is None else published.source,
-    }
+def _published(value: tuple | None) -> str:
+    if value is None:
+        return NOT_KNOWN
+    return f"{value.value:.1f}" + ("" if value.status == "confirmed" else f" ({value.status})")
 
 
-def _in_percent(estimate: Estimate) -> str:
-    interval = "" if estimate.low is None else f" ({100 * estimate.low:.1f} to {100 * estimate.high:.1f})"
-    return f"{100 * estimate.value:.1f}{interval}"
+def _own(own: Estimate | None, published: tuple | None) -> str:
+    if own is None:
+        return NOT_RUN
+    interval = "" if own.low is None else f" ({100 * own.low:.1f} to {100 * own.high:.1f})"
+    difference = "" if published is None else f", {100 * own.value - published.value:+.1f}"
+    return f"{100 * own.value:.1f}{interval}{difference}"
+
+
+def _sources(rows: pd.DataFrame) -> list[str]:
+    """Each once, with the notes behind them."""
+    sources = [source for text in rows["source"] for source in text.split("; ")]
+    return list(dict.fromkeys((*sources, *filter(None, rows["note"]))))

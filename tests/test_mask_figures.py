@@ -7,6 +7,7 @@ import pytest
 from matplotlib.figure import Figure
 
 from ribstudy import figures, mask_figures
+from ribstudy.config import load_settings
 from ribstudy.datasets.base import PALETTE
 from ribstudy.metrics import Estimate
 
@@ -140,29 +141,28 @@ def test_a_matrix_that_cannot_be_shown_is_refused(counts, message):
 
 
 def test_ours_beside_the_papers():
-    table = mask_figures.paper_table(
-        "voc12_seeds",
-        {("RIB", "seed"): Estimate(0.5612, 0.5501, 0.572, 9), ("RIB", "crf"): None, ("CAM", "seed"): Estimate(0.5)},
-    )
-    assert list(table.columns) == ["published, %", "status", "ours, % (95 %)", "difference", "source"]
-    assert table.loc[("RIB", "seed")].tolist() == [
-        "56.5",
-        "confirmed",
-        "56.1 (55.0 to 57.2)",
-        "-0.4",
-        "DGW (ECCV 2024), Table 2",
-    ]
-    assert table.loc[("RIB", "crf")].tolist()[:4] == ["62.9", "unconfirmed", "not run", ""]
-    assert table.loc[("CAM", "seed")].tolist()[:4] == ["48.8", "confirmed", "50.0", "+1.2"]
-    assert (table["ours, % (95 %)"] == "not run").sum() == len(table) - 2
+    ours = {("RIB", "seed"): Estimate(0.5612, 0.5501, 0.572, 9), ("RIB", "crf"): None, ("CAM", "seed"): Estimate(0.5)}
+    table = mask_figures.paper_table("voc12_seeds", ours)
+    assert list(table.columns[:4]) == ["seed, %", "seed, ours (95 %)", "crf, %", "crf, ours (95 %)"]
+    assert table.loc["RIB"].tolist()[:4] == ["56.5", "56.1 (55.0 to 57.2), -0.4", "62.9 (unconfirmed)", "not run"]
+    assert table.loc["CAM"].tolist()[:2] == ["48.8", "50.0, +1.2"]
+    assert table.loc["AdvCAM"].tolist()[:2] == ["55.6", ""]  # not a method of this study
+    assert table.columns[-1] == "source"
+    assert table.loc["RIB", "source"].startswith("DGW (ECCV 2024), Table 2; as recalled; no public source was found; IRN")
 
 
 def test_what_the_paper_does_not_give_stands_beside_its_method():
     ours = {("RIB as written", "seed"): Estimate(0.5), ("CAM", "mask_psa"): Estimate(0.6)}
     table = mask_figures.paper_table("voc12_seeds", ours)
-    assert table.loc[("CAM", "mask_psa")].tolist() == ["not known", "", "60.0", "", ""]
-    assert [row for row, _ in table.index if row == "CAM"] == ["CAM"] * 4
-    assert table.index[:4].get_level_values("row").tolist() == ["CAM"] * 4
-    assert table.index[-1] == ("RIB as written", "seed")
+    assert table.loc["CAM", ["mask_psa, %", "mask_psa, ours (95 %)"]].tolist() == ["not known", "60.0"]
+    assert table.loc["RIB as written"].tolist() == ["not known", "50.0", *(len(table.columns) - 2) * [""]]
+    assert list(table.index)[-1] == "RIB as written"
     with pytest.raises(ValueError, match="voc12_sed"):
         mask_figures.paper_table("voc12_sed", {})
+
+
+def test_ours_are_not_run_on_the_tables_of_other_data_sets():
+    ours = {("RIB", "val"): Estimate(0.5)}
+    settings = load_settings("coco14").data
+    assert mask_figures.own_values("coco14_segmentation", settings, ours) == ours
+    assert mask_figures.own_values("voc12_segmentation", settings, ours) == {("RIB", "val"): None}
