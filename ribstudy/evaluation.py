@@ -20,6 +20,7 @@ from ribstudy.metrics import (
     DEFAULT_THRESHOLDS,
     Comparison,
     ConfusionMatrix,
+    Estimate,
     Sweep,
     bootstrap_comparison,
     coverage_by_distance,
@@ -249,6 +250,18 @@ def compare_masks(first: MaskScores, second: MaskScores) -> Comparison:
     if first.names != second.names:
         raise ValueError("the two results are not of the same images")
     return bootstrap_comparison(first.counts, second.counts, num_images=len(first.names))
+
+
+def compare_steps(scores: Mapping[tuple[str, str], MaskScores], first: str, second: str) -> dict[str, Comparison]:
+    """Two methods after each step, of scores by (method, step)."""
+    steps = [step for method, step in scores if method == first]
+    return {step: compare_masks(scores[first, step], scores[second, step]) for step in steps}
+
+
+def both_estimates(comparisons: Mapping[str, Comparison], first: str, second: str) -> dict[tuple[str, str], Estimate]:
+    """The mIoU of each of the two methods of `compare_steps`, by (method, step)."""
+    estimates = {(first, step): comparison.first for step, comparison in comparisons.items()}
+    return estimates | {(second, step): comparison.second for step, comparison in comparisons.items()}
 
 
 @dataclass(frozen=True)

@@ -16,9 +16,9 @@ from skimage.transform import resize
 from ribstudy import paper
 from ribstudy.config import DataSettings
 from ribstudy.datasets.base import PALETTE, VOID
-from ribstudy.evaluation import Unit, scored_maps
+from ribstudy.evaluation import MaskScores, Unit, scored_maps
 from ribstudy.figures import COLORS, MAP_COLORS, WIDTH, Panel, gallery
-from ribstudy.metrics import Estimate, mean_scores
+from ribstudy.metrics import Estimate
 from ribstudy.store import Result
 
 UNSURE_COLOR = (211, 211, 211)
@@ -74,16 +74,14 @@ def _colors_of(names: Iterable[str]) -> dict[str, str]:
 # --- from seed to mask ----------------------------------------------------------------------------------------------------
 
 
-def steps_table(counts: Mapping[Step, np.ndarray], estimates: Mapping[Step, Estimate] = MappingProxyType({})) -> pd.DataFrame:
+def steps_table(found: Mapping[Step, MaskScores], estimates: Mapping[Step, Estimate] = MappingProxyType({})) -> pd.DataFrame:
     """Scores of the masks after each step, means over the classes that have a value; a row for each (method, step).
 
-    Args:
-        counts: [3, C+1], hits, predicted and true pixels, summed over all images.
-        estimates: of the mIoU, from the same counts, where there is one; gives `low` and `high` of its 95 % interval, else nan.
+    estimates: of the mIoU, from the same scores, where there is one; gives `low` and `high` of its 95 % interval, else nan.
     """
     rows = {}
-    for key, of_step in counts.items():
-        scores, estimate = mean_scores(of_step), estimates.get(key, Estimate(np.nan))
+    for key, of_step in found.items():
+        scores, estimate = of_step.summary(), estimates.get(key, Estimate(np.nan))
         interval = {"low": estimate.low, "high": estimate.high}
         rows[key] = {"mIoU": scores["miou"], "precision": scores["precision"], "recall": scores["recall"], **interval}
     index = pd.MultiIndex.from_tuples(rows, names=["method", "step"])

@@ -258,3 +258,14 @@ def test_stored_units_are_read_when_asked_for(tmp_path):
 
 def test_extremes_by_hand():
     assert extremes(np.array([0.0, 3.0, np.nan, -1.0, 2.0]), 2) == [1, 4, 3, 0]
+
+
+def test_two_methods_are_compared_after_each_step():
+    """Of the classes' hits, predicted and true pixels, the IoU of the second method is 1 after the first step, else 0.5."""
+    half = evaluation.MaskScores(("a",), np.array([[[1, 1], [1, 1], [2, 2]]]), np.zeros((2, 2), int))
+    full = evaluation.MaskScores(("a",), np.array([[[2, 2], [2, 2], [2, 2]]]), np.zeros((2, 2), int))
+    scores = {("CAM", "seeds"): half, ("RIB", "seeds"): full, ("CAM", "walk"): half, ("RIB", "walk"): half}
+    gains = evaluation.compare_steps(scores, "CAM", "RIB")
+    assert {step: gain.difference.value for step, gain in gains.items()} == {"seeds": 0.5, "walk": 0}
+    found = {names: estimate.value for names, estimate in evaluation.both_estimates(gains, "CAM", "RIB").items()}
+    assert found == {names: 1 if names == ("RIB", "seeds") else 0.5 for names in scores}

@@ -9,9 +9,11 @@ from matplotlib.figure import Figure
 from ribstudy import figures, mask_figures
 from ribstudy.config import load_settings
 from ribstudy.datasets.base import PALETTE
+from ribstudy.evaluation import MaskScores
 from ribstudy.metrics import Estimate
 
-COUNTS = np.array([[8, 2], [10, 2], [8, 4]])  # hits, predicted, true: IoU 0.8 and 0.5
+OF_IMAGE = [[4, 1], [5, 1], [4, 2]]  # hits, predicted, true: IoU 0.8 and 0.5
+SCORES = MaskScores(("a", "b"), np.array([OF_IMAGE, OF_IMAGE]), np.zeros((2, 2), int))
 STEPS = ["seed", "seed + CRF", "walk", "masks", "masks + CRF"]
 
 
@@ -50,7 +52,7 @@ def test_unsure_labels_are_grey_and_the_others_have_the_devkits_colours():
 
 def test_steps_table_by_hand():
     table = mask_figures.steps_table(
-        {("CAM", "seed"): COUNTS, ("RIB", "seed"): COUNTS * 3}, {("RIB", "seed"): Estimate(0.65, 0.6, 0.7, 9)}
+        {("CAM", "seed"): SCORES, ("RIB", "seed"): SCORES}, {("RIB", "seed"): Estimate(0.65, 0.6, 0.7, 9)}
     )
     assert list(table.columns) == ["mIoU", "precision", "recall", "low", "high"]
     assert table.loc[("CAM", "seed")].tolist() == pytest.approx([0.65, 0.9, 0.75, np.nan, np.nan], nan_ok=True)
@@ -58,12 +60,12 @@ def test_steps_table_by_hand():
 
 
 def test_step_bars_stand_in_the_order_of_the_steps_and_say_what_was_not_run():
-    counts = {("CAM", step): COUNTS for step in STEPS} | {("RIB", step): COUNTS for step in STEPS[:2]}
-    figure = mask_figures.step_bars(mask_figures.steps_table(counts, {("CAM", "walk"): Estimate(0.65, 0.6, 0.75)}))
+    scores = {("CAM", step): SCORES for step in STEPS} | {("RIB", step): SCORES for step in STEPS[:2]}
+    figure = mask_figures.step_bars(mask_figures.steps_table(scores, {("CAM", "walk"): Estimate(0.65, 0.6, 0.75)}))
     (axis,) = figure.axes
     assert is_readable(figure)
     assert "95 %" in axis.get_ylabel()
-    assert mask_figures.step_bars(mask_figures.steps_table(counts)).axes[0].get_ylabel() == "mIoU"
+    assert mask_figures.step_bars(mask_figures.steps_table(scores)).axes[0].get_ylabel() == "mIoU"
     assert [label.get_text().replace("\n", " ") for label in axis.get_xticklabels()] == STEPS
     heights = np.array([[bar.get_height() for bar in container] for container in axis.containers if len(container) == 5])
     assert heights == pytest.approx(np.array([[0.65] * 5, [0.65] * 2 + [np.nan] * 3]), nan_ok=True)
