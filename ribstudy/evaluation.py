@@ -15,6 +15,7 @@ import pandas as pd
 from sklearn.metrics import average_precision_score
 
 from ribstudy.cam import stored_seed_maps
+from ribstudy.config import CrfSettings
 from ribstudy.datasets import Dataset
 from ribstudy.metrics import (
     DEFAULT_THRESHOLDS,
@@ -32,7 +33,7 @@ from ribstudy.parallel import run_tasks
 from ribstudy.progress import track
 from ribstudy.refine.masks import mask_of
 from ribstudy.refine.random_walk import walked_scores
-from ribstudy.refine.threshold import RULES, histogram_of
+from ribstudy.refine.threshold import AGREEMENT_THRESHOLDS, RULES, crf_agreement, histogram_of, most_agreed
 from ribstudy.store import Result
 
 Unit = dict[str, np.ndarray]  # what a stage stored of an image
@@ -42,6 +43,7 @@ Part = TypeVar("Part")
 DISTANCE_EDGES = np.linspace(0, 1.25, 11)  # in units of the object's size; the last bin is open
 NUM_CHUNKS = 100  # of a pass over the images
 MAX_GROUPS = 1000  # of images, in a sweep
+MAX_ASKED = 100  # images, for a rule that takes seconds for each
 WORTH_PROCESSES = 500  # fewer images are scored before other processes have started
 
 
@@ -139,25 +141,37 @@ def comparisons(first: Sweep, second: Sweep, *, at: tuple[int, int]) -> dict[str
     return found
 
 
-def threshold_rules(dataset: Dataset, units: Units, *, processes: int = 1) -> pd.DataFrame:
+def threshold_rules(dataset: Dataset, units: Units, crf: CrfSettings, *, processes: int = 1) -> pd.DataFrame:
     """What thresholds that are found without a true mask lose: a row for each rule of `refine.threshold`.
 
-    Columns: `threshold`, `miou` at it, `best_threshold` and `best_miou` on these images, `lost` = best_miou - miou.
+    Columns: `threshold`, `miou` at it, `best_threshold` and `best_miou` on these images, `lost` = best_miou - miou. The rule
+    "crf" looks at 100 of the images at most, at equal distances.
     """
     sweep = sweep_units(dataset, units, processes=processes)
-    histogram = sum(_in_chunks(partial(_histogram_chunk, units), list(sweep.names), processes))
+    names = list(sweep.names)
+    histogram = sum(_in_chunks(partial(_histogram_chunk, units), names, processes))
+    asked = names[:: -(-len(names) // MAX_ASKED)]
+    agreement = np.concatenate(list(_in_chunks(partial(_agreement_chunk, dataset, units, crf), asked, processes)))
+    found = {rule: find(histogram) for rule, find in RULES.items()} | {"crf": most_agreed(agreement)}
     curve, best = sweep.miou(), sweep.best()
     rows = {}
-    for rule, find in RULES.items():
-        threshold = find(histogram)
-        found = curve[np.abs(sweep.thresholds - threshold).argmin()]
+    for rule, threshold in found.items():
+        miou_there = curve[np.abs(sweep.thresholds - threshold).argmin()]
         at_best = {"best_threshold": sweep.thresholds[best], "best_miou": curve[best]}
-        rows[rule] = {"threshold": threshold, "miou": found, **at_best, "lost": curve[best] - found}
+        rows[rule] = {"threshold": threshold, "miou": miou_there, **at_best, "lost": curve[best] - miou_there}
     return pd.DataFrame.from_dict(rows, orient="index").rename_axis("rule")
 
 
 def _histogram_chunk(units: Units, names: list[str]) -> np.ndarray:
     return sum(histogram_of(scored_maps(units[name])) for name in names)
+
+
+def _agreement_chunk(dataset: Dataset, units: Units, crf: CrfSettings, names: list[str]) -> np.ndarray:
+    """[len(names), T]."""
+    settings = crf.model_dump()
+    return np.stack(
+        [crf_agreement(dataset.image(name), scored_maps(units[name]), AGREEMENT_THRESHOLDS, **settings) for name in names]
+    )
 
 
 def summary(sweep: Sweep, index: int) -> dict[str, float]:

@@ -176,9 +176,11 @@ def learning_curve(history: pd.DataFrame) -> Figure:
 def class_bars(values: Mapping[str, pd.Series], *, title: str, label: str) -> Figure:
     """A bar for each class (index of the series) and method."""
     table = pd.DataFrame(values)
-    figure, axis = plt.subplots(figsize=(WIDTH, 0.34 * len(table) + 1.4))
+    figure, axis = plt.subplots(figsize=(WIDTH, 0.34 * len(table) + 1.6))
     colors = [COLORS.get(name, "#0072B2") for name in table]
-    table[::-1].plot.barh(ax=axis, color=colors, width=0.8, legend=len(table.columns) > 1)
+    table[::-1].plot.barh(ax=axis, color=colors, width=0.8, legend=False)
+    if len(table.columns) > 1:
+        figure.legend(loc="outside lower center", ncols=len(table.columns))
     axis.set(title=title, xlabel=label, ylabel="")
     axis.grid(axis="y", visible=False)
     return figure

@@ -238,24 +238,20 @@ def _row_shares(counts: np.ndarray, names: Sequence[str]) -> pd.DataFrame:
 def paper_table(table: str, ours: Mapping[Place, Estimate | None]) -> pd.DataFrame:
     """A table of data/paper_values.csv in percent, a row for each method, and beside its columns ours, where there are any.
 
-    ours: shares in 0..1 by (row, column); None reads "not run". An empty field is of a method that is not one of this study. A
-    published value that is not confirmed says so; what nobody has published is "not known".
+    ours: shares in 0..1 by (row, column); None reads "not run". An empty field is of a method that is not one of this study.
+    "(?)" is behind a published value that is not confirmed; what nobody has published is "not known".
 
     Raises ValueError for an unknown table.
     """
-    values = paper.values(table)
-    published = {(row.row, row.column): row for row in values.itertuples()}
-    methods = dict.fromkeys(row for row, _ in (*published, *ours))
-    rows = {method: {} for method in methods}
+    published = {(row.row, row.column): row for row in paper.values(table).itertuples()}
+    rows = {method: {} for method, _ in (*published, *ours)}
     for column in dict.fromkeys(column for _, column in (*published, *ours)):
         for method, row in rows.items():
             place = (method, column)
-            row[f"{column}, %"] = _published(published.get(place)) if place in published or place in ours else ""
+            row[column] = _published(published.get(place)) if place in published or place in ours else ""
             if any(column == other for _, other in ours):
-                row[f"{column}, ours (95 %)"] = _own(ours[place], published.get(place)) if place in ours else ""
-    for method, row in rows.items():
-        row["source"] = "; ".join(_sources(values[values["row"] == method]))
-    return pd.DataFrame.from_dict(rows, orient="index").rename_axis("method")
+                row[f"{column}, ours"] = _own(ours[place], published.get(place)) if place in ours else ""
+    return pd.DataFrame.from_dict(rows, orient="index").rename_axis("%")
 
 
 def own_values(table: str, data: DataSettings, scores: Mapping[Place, Estimate]) -> Mapping[Place, Estimate | None]:
@@ -266,7 +262,7 @@ def own_values(table: str, data: DataSettings, scores: Mapping[Place, Estimate])
 def _published(value: tuple | None) -> str:
     if value is None:
         return NOT_KNOWN
-    return f"{value.value:.1f}" + ("" if value.status == "confirmed" else f" ({value.status})")
+    return f"{value.value:.1f}" + ("" if value.status == "confirmed" else " (?)")
 
 
 def _own(own: Estimate | None, published: tuple | None) -> str:
@@ -275,9 +271,3 @@ def _own(own: Estimate | None, published: tuple | None) -> str:
     interval = "" if own.low is None else f" ({100 * own.low:.1f} to {100 * own.high:.1f})"
     difference = "" if published is None else f", {100 * own.value - published.value:+.1f}"
     return f"{100 * own.value:.1f}{interval}{difference}"
-
-
-def _sources(rows: pd.DataFrame) -> list[str]:
-    """Each once, with the notes behind them."""
-    sources = [source for text in rows["source"] for source in text.split("; ")]
-    return list(dict.fromkeys((*sources, *filter(None, rows["note"]))))

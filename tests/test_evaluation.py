@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from ribstudy import evaluation
+from ribstudy.config import CrfSettings
 from ribstudy.evaluation import (
     StoredUnits,
     average_precision,
@@ -269,3 +270,25 @@ def test_two_methods_are_compared_after_each_step():
     assert {step: gain.difference.value for step, gain in gains.items()} == {"seeds": 0.5, "walk": 0}
     found = {names: estimate.value for names, estimate in evaluation.both_estimates(gains, "CAM", "RIB").items()}
     assert found == {names: 1 if names == ("RIB", "seeds") else 0.5 for names in scores}
+
+
+class Pictures(Masks):
+    """The left half of every image is red, the right blue."""
+
+    def image(self, name):
+        image = np.zeros((16, 16, 3), np.uint8)
+        image[:, :8, 0] = image[:, 8:, 2] = 200
+        return image
+
+
+@pytest.mark.parametrize("processes", [1, 2])
+def test_rules_find_the_threshold_between_two_levels_without_a_mask(processes):
+    first = np.concatenate([np.full((1, 1, 16, 8), 1.0), np.full((1, 1, 16, 8), 0.4)], axis=3).astype(np.float32)
+    empty = {"keys": np.array([], int), "size": np.array([16, 16])}
+    units = {"first": {"keys": np.array([0]), "size": np.array([16, 16]), "iterates_0": first}, "second": empty}
+    table = evaluation.threshold_rules(Pictures(), units, CrfSettings(bilateral_sxy=8.0), processes=processes)
+    assert list(table.index) == ["otsu", "yen", "crf"]
+    assert table["threshold"].between(0.39, 1).all()
+    assert table.loc["crf", "threshold"] == pytest.approx(0.4)  # the lowest that leaves the right half to the background
+    assert (table["miou"] == table["best_miou"]).all()
+    assert table["lost"].tolist() == [0, 0, 0]

@@ -2,7 +2,16 @@ import numpy as np
 import pytest
 from test_crf import EDGE, HEIGHT, WIDTH, sides, two_colours
 
-from ribstudy.refine.threshold import NUM_BINS, RULES, crf_agreement, histogram_of, otsu, yen
+from ribstudy.refine.threshold import (
+    AGREEMENT_THRESHOLDS,
+    NUM_BINS,
+    RULES,
+    crf_agreement,
+    histogram_of,
+    most_agreed,
+    otsu,
+    yen,
+)
 
 
 def two_modes(low=60, high=180, low_count=3000, high_count=2000, width=12):
@@ -99,3 +108,13 @@ def test_an_empty_or_a_full_mask_does_not_win():
 
 def test_an_image_without_a_class_has_no_say():
     assert np.isnan(crf_agreement(two_colours(), np.zeros((0, HEIGHT, WIDTH)), [0.2, 0.3])).all()
+
+
+def test_images_that_have_a_class_choose_the_threshold_together():
+    agreement = np.zeros((3, len(AGREEMENT_THRESHOLDS)))
+    agreement[0, [2, 5]] = 0.9, 0.8
+    agreement[1, [3, 5]] = 0.9, 0.8
+    agreement[2] = np.nan  # an image without a class
+    assert most_agreed(agreement) == pytest.approx(AGREEMENT_THRESHOLDS[5])
+    with pytest.raises(ValueError, match="none of the images has a class"):
+        most_agreed(agreement[2:])

@@ -17,6 +17,7 @@ from ribstudy.refine.masks import mask_of
 
 NUM_BINS = 256
 UPPER_EDGES = np.arange(1, NUM_BINS + 1) / NUM_BINS
+AGREEMENT_THRESHOLDS = np.arange(1, 17) / 20  # 0.05 to 0.8; above that peaks are left
 
 
 def histogram_of(maps: np.ndarray) -> np.ndarray:
@@ -101,6 +102,17 @@ def crf_agreement(image: np.ndarray, maps: np.ndarray, thresholds: Sequence[floa
     order = np.arange(len(maps))
     masks = [mask_of(maps, order, threshold).astype(np.int64) for threshold in thresholds]
     return np.array([_agreement(mask, refine_labels(image, mask, len(maps) + 1, **crf), len(maps) + 1) for mask in masks])
+
+
+def most_agreed(agreement: np.ndarray) -> float:
+    """The one of AGREEMENT_THRESHOLDS at which images agree most on average: `crf_agreement` of images [N, T].
+
+    Raises ValueError where no image has a class.
+    """
+    means = agreement[~np.isnan(agreement).any(axis=1)]
+    if not len(means):
+        raise ValueError("none of the images has a class, so that there is no mask to ask the CRF about")
+    return float(AGREEMENT_THRESHOLDS[means.mean(axis=0).argmax()])
 
 
 def _agreement(mask: np.ndarray, refined: np.ndarray, num_labels: int) -> float:
