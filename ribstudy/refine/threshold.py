@@ -17,7 +17,7 @@ from ribstudy.refine.masks import mask_of
 
 NUM_BINS = 256
 UPPER_EDGES = np.arange(1, NUM_BINS + 1) / NUM_BINS
-AGREEMENT_THRESHOLDS = np.arange(1, 17) / 20  # 0.05 to 0.8; above that peaks are left
+AGREEMENT_THRESHOLDS = np.arange(1, 9) / 10  # 0.1 to 0.8; above that only peaks are left
 
 
 def histogram_of(maps: np.ndarray) -> np.ndarray:
