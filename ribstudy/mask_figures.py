@@ -112,9 +112,10 @@ def step_bars(table: pd.DataFrame, *, title: str = "From the seed to the mask") 
 
 def _draw_intervals(axis: Axes, lefts: np.ndarray, rows: pd.DataFrame) -> None:
     """Whiskers, and above them the value; "not run" where there is none."""
-    below, above = rows["mIoU"] - rows["low"], rows["high"] - rows["mIoU"]
-    axis.errorbar(lefts, rows["mIoU"], yerr=[below, above], fmt="none", ecolor="#333333", capsize=3)
-    tops = rows["high"].fillna(rows["mIoU"])
+    # Around its own middle: of few images, whose classes come and go, an interval need not hold the value.
+    middles, halves = (rows["low"] + rows["high"]) / 2, (rows["high"] - rows["low"]) / 2
+    axis.errorbar(lefts, middles, yerr=halves, fmt="none", ecolor="#333333", capsize=3)
+    tops = rows[["mIoU", "high"]].max(axis=1)
     for left, value, top in zip(lefts, rows["mIoU"], tops, strict=True):
         text = NOT_RUN if np.isnan(value) else f"{value:.2f}"
         axis.annotate(

@@ -75,6 +75,15 @@ def test_step_bars_stand_in_the_order_of_the_steps_and_say_what_was_not_run():
     assert axis.patches[0].get_facecolor() != axis.patches[5].get_facecolor()
 
 
+def test_an_interval_of_few_images_that_misses_the_value_is_drawn_where_it_lies():
+    figure = mask_figures.step_bars(
+        mask_figures.steps_table({("CAM", "walk"): SCORES}, {("CAM", "walk"): Estimate(0.65, 0.7, 0.8)})
+    )
+    (axis,) = figure.axes
+    whiskers = [line for lines in axis.collections for line in lines.get_segments() if len(line)]
+    assert [sorted(line[:, 1]) for line in whiskers] == [pytest.approx([0.7, 0.8])]
+
+
 def history(scale: float) -> pd.DataFrame:
     return pd.DataFrame({"step": [10, 20], "loss": [2 * scale, scale], "learning_rate": 1e-3, "foreground": [0.1, 0.3]})
 
