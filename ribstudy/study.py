@@ -24,8 +24,9 @@ PAPER = {"rib.mode": "paper"}
 
 WHOLE_STAGES = ("data", "classifier", "affinity", "segmentation")  # not made of units that several processes could share
 SOURCES = {"CAM": "cam", "RIB": "rib"}  # methods whose maps become masks, and the setting `maps` of each
-# What a segmentation network is taught by; the true masks are the ceiling.
-TEACHERS = {**{method: {"maps": maps} for method, maps in SOURCES.items()}, "truth": {"segmentation.truth": "dataset"}}
+# What a segmentation network is taught by; the true masks, of the images that have one, are the ceiling.
+TRUTH = {"segmentation.truth": "dataset", "segmentation.images.masked": True}
+TEACHERS = {**{method: {"maps": maps} for method, maps in SOURCES.items()}, "truth": TRUTH}
 
 
 # From maps to masks; the seeds' thresholds are chosen on the tuning images, that of the walk is the preset's.
