@@ -19,7 +19,7 @@ book: .venv/.ready
 	@echo "The book: file://$(CURDIR)/_build/html/index.html"
 
 test: .venv/.ready
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n auto --dist loadgroup
 
 lint: .venv/.ready
 	$(BIN)/ruff check .
@@ -51,7 +51,7 @@ clean:
 
 lock:
 	$(PYTHON) -m venv --clear .venv-lock
-	.venv-lock/bin/pip install -e '.[crf,book,dev]' torch==2.13.0 torchvision==0.28.0
+	.venv-lock/bin/pip install -e '.[crf,book,slurm,dev]' torch==2.13.0 torchvision==0.28.0
 	sed -i '/^[^#]/d' requirements.lock
 	.venv-lock/bin/pip freeze --exclude-editable | grep -Ev '$(CUDA_PACKAGES)' | sed 's/+[a-z0-9.]*$$//' >> requirements.lock
 	sed -i '/- pip:/q' environment.yml

@@ -338,6 +338,7 @@ class Settings(Section):
     """All that decides a run's numbers. Devices and worker counts do not belong here."""
 
     seed: Seed = Field(0, description="of training and of the auxiliary images")
+    seeds: Count = Field(1, description="repetitions of what a chapter repeats: trainings from seed, seed + 1, ...")
     data: DataSettings
     infer: InferSettings
     classifier: ClassifierSettings

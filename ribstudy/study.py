@@ -100,21 +100,55 @@ def deviations_table() -> Styler:
 
 @dataclass(frozen=True)
 class Job:
-    """One stage under a preset's settings and `overrides`, to be run when the jobs `after` are done."""
+    """One stage under a preset's settings and `overrides`, to be run when the jobs `after` are done.
+
+    each: the stage is run under each of these besides, one after the other in one process, where starting a process for each
+    would take longer than its work.
+    """
 
     stage: str
     overrides: dict[str, Any] = field(default_factory=dict)
     after: tuple["Job", ...] = ()
+    each: tuple[dict[str, Any], ...] = ({},)
+
+    def results(self) -> tuple[dict[str, Any], ...]:
+        """The overrides of every result that the job makes."""
+        return tuple({**self.overrides, **others} for others in self.each)
 
 
 TOY = Job("toy")
-DATA = Job("data")
-CLASSIFIER = Job("classifier", after=(DATA,))
 
 
-def maps(stage: str, overrides: dict[str, Any]) -> Job:
-    """Maps (stage `cam` or `rib`) of some images."""
-    return Job(stage, overrides, after=(CLASSIFIER,))
+def seeds(settings: Settings) -> range:
+    """The seeds of a chapter's repetitions."""
+    return range(settings.seed, settings.seed + settings.seeds)
+
+
+def training_of(overrides: dict[str, Any]) -> dict[str, Any]:
+    """The part of some overrides that decides what the classifier learns."""
+    return {name: value for name, value in overrides.items() if name == "seed" or name.startswith(("data.", "classifier."))}
+
+
+def data(overrides: dict[str, Any]) -> Job:
+    return Job("data", {name: value for name, value in overrides.items() if name.startswith("data.")})
+
+
+def classifier(overrides: dict[str, Any]) -> Job:
+    return Job("classifier", training_of(overrides), after=(data(overrides),))
+
+
+def maps(stage: str, overrides: dict[str, Any], *, each: tuple[dict[str, Any], ...] = ({},)) -> Job:
+    """What a stage such as `cam` or `rib` makes of some images with the trained classifier; see `Job` for `each`."""
+    return Job(stage, overrides, after=(classifier(overrides),), each=each)
+
+
+def rib(settings: Settings) -> tuple[Job, ...]:
+    """CAM and both readings of RIB, on the reported and on the tuning images, for every seed; learning rates for the first."""
+    jobs = [maps("rib", TUNING, each=tuple({"rib.learning_rate": rate} for rate in learning_rates(settings)))]
+    for seed in seeds(settings):
+        for images in ({**REPORTED, "seed": seed}, {**TUNING, "seed": seed}):
+            jobs += [maps("cam", images), maps("rib", images), maps("rib", {**images, **PAPER})]
+    return tuple(jobs)
 
 
 def masks(settings: Settings) -> tuple[Job, ...]:
@@ -135,7 +169,7 @@ def predictions(settings: Settings) -> tuple[Job, ...]:
     """Of the networks that each teacher has taught, with and without the CRF."""
     jobs = []
     for taught in TEACHERS.values():
-        trained = Job("segmentation", taught, after=masks(settings) if "maps" in taught else (DATA,))
+        trained = Job("segmentation", taught, after=masks(settings) if "maps" in taught else (data({}),))
         scores = Job("scores", {**taught, **held_out(settings)}, after=(trained,))
         jobs += [Job("predictions", {**scores.overrides, "predictions.crf": crf}, after=(scores,)) for crf in (False, True)]
     return tuple(jobs)
@@ -143,19 +177,11 @@ def predictions(settings: Settings) -> tuple[Job, ...]:
 
 def chapters(settings: Settings) -> dict[str, tuple[Job, ...]]:
     """The jobs of each chapter under a preset's settings; a page that is not here shows all of them."""
-    rates = learning_rates(settings)
     return {
         "01_toy": (TOY,),
-        "02_data": (DATA,),
-        "03_cam": (CLASSIFIER, maps("cam", REPORTED), maps("cam", VALIDATION)),
-        "04_rib": (
-            maps("cam", REPORTED),
-            maps("rib", REPORTED),
-            maps("rib", {**REPORTED, **PAPER}),
-            maps("cam", TUNING),
-            *(maps("rib", {**TUNING, "rib.learning_rate": rate}) for rate in rates),
-            maps("rib", {**TUNING, **PAPER}),
-        ),
+        "02_data": (data({}),),
+        "03_cam": (classifier({}), maps("cam", REPORTED), maps("cam", VALIDATION)),
+        "04_rib": rib(settings),
         "05_masks": masks(settings),
         "06_segmentation": predictions(settings),
         "own_data": (),  # computes its small example by itself, under a preset of its own
@@ -184,15 +210,16 @@ def job_rows(run_with: Callable[[dict[str, Any]], "Run"]) -> list[dict[str, Any]
     from ribstudy.stages import status  # here, since the Snakefile needs the names above without loading torch
 
     rows = []
-    for job in all_jobs(run_with({}).settings):
-        run = run_with(job.overrides)
+    made = [(job, overrides) for job in all_jobs(run_with({}).settings) for overrides in job.results()]
+    for job, overrides in made:
+        run = run_with(overrides)
         found = status(job.stage, run)
         result = run.result(job.stage)
         record = result.record() if result.finished else {}
         rows.append(
             {
                 "stage": job.stage,
-                "changed": ", ".join(f"{name} = {value}" for name, value in job.overrides.items()),
+                "changed": ", ".join(f"{name} = {value}" for name, value in overrides.items()),
                 "state": found["state"],
                 "seconds": round(found["seconds"]),
                 "device": record.get("device", ""),
