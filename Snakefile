@@ -51,7 +51,8 @@ shell.prefix(f"set -eo pipefail; export PATH={shlex.quote(str(Path(sys.executabl
 
 def stamp(job):
     """The file that says that a job is done; jobs with equal settings share it."""
-    return f"{RESULTS}/.done/{job.stage}-{digest(settings_of(job.overrides).model_dump(mode='json'))}"
+    made = [settings_of(overrides).model_dump(mode="json") for overrides in job.results()]
+    return f"{RESULTS}/.done/{job.stage}-{digest(made[0] if len(made) == 1 else made)}"
 
 
 def stamps(jobs):
@@ -70,6 +71,7 @@ def shards(wildcards):
 def command(wildcards):
     job = JOBS[wildcards.job]
     options = [f"--set {shlex.quote(f'{name}={json.dumps(value)}')}" for name, value in job.overrides.items()]
+    options += [f"--each {shlex.quote(json.dumps(others))}" for others in job.each if others]
     root = [f"--data-root {shlex.quote(DATA_ROOT)}"] if DATA_ROOT else []
     return " ".join([job.stage, f"--preset {shlex.quote(PRESET)}", *root, *options])
 
