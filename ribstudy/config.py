@@ -39,6 +39,14 @@ class Section(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True, protected_namespaces=())
 
 
+class TiedBackground(Section):
+    """A background that comes with a class: what a classifier can mistake for it."""
+
+    class_name: str = Field(description="the class, by its name in MiniVOC")
+    probability: Share = Field(description="share of the images of the class that get the background")
+    elsewhere: Share = Field(0.0, description="share of the images without the class that get it")
+
+
 class MiniVocSettings(Section):
     """The drawn data set (`datasets/minivoc.py`)."""
 
@@ -47,6 +55,7 @@ class MiniVocSettings(Section):
     num_val: Count = Field(description="images that choices are made on")
     image_size: Annotated[int, Field(ge=64)] = Field(description="side of the square images in pixels")
     seed: Seed = Field(description="seed of the drawing; apart from the study's seed, so that seeds share one data set")
+    tied: TiedBackground | None = Field(None, description="a background that comes with one class; None: with none")
 
     @model_validator(mode="after")
     def _train_is_part_of_train_aug(self):
@@ -79,6 +88,7 @@ class InferSettings(Section):
     skip: Annotated[int, Field(ge=0)] = Field(0, description="without the first so many of these images")
     limit: Count | None = Field(None, description="only so many of them; None: all")
     masked: bool = Field(False, description="only images that have a mask, those that maps can be scored on")
+    class_name: str | None = Field(None, description="only images that show this class, counted before skip and limit; None: any")
 
 
 class ClassifierSettings(Section):
@@ -175,6 +185,34 @@ class RibSettings(Section):
         if self.scales[0] != 1.0:
             raise ValueError(f"the first of scales must be 1, the scale of the spread stop, but it is {self.scales[0]}")
         return self
+
+
+class BaselineSettings(Section):
+    """Maps by a method of the library torch-cam, at the scales of `cam`."""
+
+    method: Literal["cam", "gradcam", "gradcam++", "layercam"] = "gradcam"
+    layers: Annotated[tuple[str, ...], Strict(False), Field(min_length=1)] = Field(
+        ("trained",),
+        description="modules of the network whose output is looked at; trained: what the classifier reads, frozen: at stride 8",
+    )
+
+    @model_validator(mode="after")
+    def _cam_is_of_the_last_layer(self):
+        if self.method == "cam" and self.layers != ("trained",):
+            raise ValueError(f"method cam is of the features that the classifier reads, trained, not of {self.layers}")
+        if self.method != "layercam" and len(self.layers) > 1:
+            raise ValueError(f"layers {self.layers}: only LayerCAM, method layercam, puts several layers together")
+        return self
+
+
+class AdvCamSettings(Section):
+    """The climb of one image (AdvCAM), at the scales of `cam`."""
+
+    iterations: Count = Field(27, description="K, maps summed (reference code: 27; half as many at scale 0.5)")
+    step_size: Positive = Field(0.08, description="xi, the largest change of a normalised pixel in a step (reference code)")
+    regularization: NonNegative = Field(7.0, description="lambda, against what changes where the map is high (reference code)")
+    tau: Share = Field(0.5, description="a position whose map is above this share of its maximum is high (reference code)")
+    rectified: bool = Field(True, description="logits are means of the rectified maps (reference code), or (false) of the maps")
 
 
 class ComputeSettings(Section):
@@ -299,6 +337,14 @@ class PredictionSettings(Section):
     crf: bool = Field(True, description="DeepLab's CRF on the probabilities")
 
 
+class BottleneckSettings(Section):
+    """What the chapter on the bottleneck measures with."""
+
+    images: InferSettings = Field(description="with masks, whose gradients and logits are followed over the steps")
+    tied: TiedBackground | None = Field(None, description="the background that a second MiniVOC has; None: not run")
+    num_tied: Count = Field(24, description="images of that class that the leak into the background is measured on")
+
+
 class ProbeSettings(Section):
     """The probes that look for a label in a layer of the toy network."""
 
@@ -345,6 +391,8 @@ class Settings(Section):
     cam: CamSettings
     auxiliary: AuxiliarySettings
     rib: RibSettings
+    baseline: BaselineSettings = BaselineSettings()
+    advcam: AdvCamSettings = AdvCamSettings()
     maps: Literal["cam", "rib"] = Field("rib", description="the maps that masks are made from")
     crf: CrfSettings = CrfSettings()
     labels: LabelSettings = LabelSettings()
@@ -354,6 +402,7 @@ class Settings(Section):
     segmentation: SegmentationSettings
     scores: ScoreSettings = ScoreSettings()
     predictions: PredictionSettings = PredictionSettings()
+    bottleneck: BottleneckSettings
     toy: ToySettings
     compute: ComputeSettings = ComputeSettings()
 

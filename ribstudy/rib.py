@@ -86,11 +86,16 @@ def adapt_features(
     labels: Tensor,
     aux_features: Iterable[AuxiliaryBatch],
     settings: RibSettings,
+    *,
+    observe: Callable[[], None] = lambda: None,
 ) -> RibResult:
-    """As `adapt`, with what the frozen part of `net` makes of the views and of the auxiliary images in their place."""
+    """As `adapt`, with what the frozen part of `net` makes of the views and of the auxiliary images in their place.
+
+    observe: called at every theta_k whose map counts, before it is made; `net` has these weights then and must keep them.
+    """
     labels = labels.to(net.classifier.weight)
     with adapted(net):
-        result = _adapt(net, features, labels, iter(aux_features), settings)
+        result = _adapt(net, features, labels, iter(aux_features), settings, observe)
     if not all(torch.isfinite(maps).all() for maps in result.maps):
         raise FloatingPointError(f"the adaptation diverged at learning rate {settings.learning_rate}: a map is not finite")
     return result
@@ -145,7 +150,12 @@ def _check(net: CamNet, views: Sequence[Tensor], labels: Tensor, settings: RibSe
 
 
 def _adapt(
-    net: CamNet, features: Sequence[Tensor], labels: Tensor, aux_features: Iterator[AuxiliaryBatch], settings: RibSettings
+    net: CamNet,
+    features: Sequence[Tensor],
+    labels: Tensor,
+    aux_features: Iterator[AuxiliaryBatch],
+    settings: RibSettings,
+    observe: Callable[[], None],
 ) -> RibResult:
     pool = _pooling(settings)
     clamp = settings.margin if settings.margin_mode == "clamp" else None
@@ -161,6 +171,7 @@ def _adapt(
     result = RibResult(iterates=[[] for _ in features])
 
     for k in range(updates + 1):
+        observe()
         may_spread = 0 < k < settings.iterations
         signed = _own_maps(net, features, result, labels, settings, with_graph=k < updates, may_spread=may_spread)
         if signed is None:
