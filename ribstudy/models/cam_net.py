@@ -64,6 +64,11 @@ class CamNet(nn.Module):
         with torch.no_grad(), self._autocast():
             return self.frozen(images)
 
+    def forward_with_graph(self, images: Tensor) -> Tensor:
+        """As `forward`, with a graph through the frozen part too, for gradients with respect to images or early layers."""
+        with self._autocast():
+            return self.maps(self.frozen(images))
+
     def maps(self, features: Tensor) -> Tensor:
         """From the features of the frozen part to the signed class maps."""
         with self._autocast():
