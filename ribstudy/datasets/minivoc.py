@@ -155,6 +155,16 @@ def has_tied_background(settings: MiniVocSettings, set_name: str, index: int, *,
     return _tied_rng(settings, set_name, index).random() < (tied.probability if shown else tied.elsewhere)
 
 
+def tied_names(settings: MiniVocSettings, names: Sequence[str], labels: np.ndarray) -> list[str]:
+    """Those of the images `names`, with labels bool [N, C], that have the tied background."""
+    found = []
+    for name, label in zip(names, labels, strict=True):
+        set_name, index = name.rsplit("_", 1)
+        if has_tied_background(settings, set_name, int(index), classes=np.flatnonzero(label).tolist()):
+            found.append(name)
+    return found
+
+
 def _tied_rng(settings: MiniVocSettings, set_name: str, index: int) -> np.random.Generator:
     """Apart from the numbers of the rest of the image and of the rounds of classes."""
     return np.random.default_rng([settings.seed, SET_IDS[set_name], index, len(CLASS_NAMES), 1])
