@@ -7,16 +7,22 @@ APT_HINT := On Debian and Ubuntu: sudo apt install make g++ python3-dev python3-
 
 help:
 	@echo "make book    run what is missing of the stages and chapters, and render the book into _build/html"
+	@echo "make batch BATCH=ablations    run what is missing of batches/ablations.yml; CONFIG=\"data_root=... shards=8\" for real data"
 	@echo "make test    run the tests"
 	@echo "make lint    check code and notebooks; make format mends what can be mended"
 	@echo "make setup   only set up .venv, and keep the outputs of notebooks out of git"
 	@echo "make bench   measure what an adaptation costs on this machine; the page on costs shows it"
-	@echo "make clean   remove the executed chapters and the rendered book; results stay"
+	@echo "make clean   remove the rendered book; results stay"
 	@echo "make lock    pin the newest packages in requirements.lock and environment.yml"
 
 book: .venv/.ready
 	$(BIN)/snakemake --cores all --rerun-incomplete --rerun-triggers mtime input --quiet host progress reason --nolock book
 	@echo "The book: file://$(CURDIR)/_build/html/index.html"
+
+batch: .venv/.ready
+	@test -n "$(BATCH)" || { echo "Which one? make batch BATCH=ablations; there are: $(basename $(notdir $(wildcard batches/*.yml)))"; exit 1; }
+	$(BIN)/snakemake --cores all --keep-going --rerun-incomplete --rerun-triggers mtime input --quiet host progress reason --nolock \
+	  batch --config batch=batches/$(BATCH).yml $(CONFIG)
 
 test: .venv/.ready
 	$(BIN)/python -m pytest -n auto --dist loadgroup
@@ -58,4 +64,4 @@ lock:
 	sed -n '/^pydensecrf/d; s/^[^#]/      - &/p' requirements.lock >> environment.yml
 	rm -rf .venv-lock
 
-.PHONY: help book test lint format setup bench clean lock
+.PHONY: help book batch test lint format setup bench clean lock

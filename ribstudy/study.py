@@ -4,7 +4,7 @@ And the choices in which the reference code and the paper differ or are silent, 
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
@@ -27,6 +27,20 @@ SOURCES = {"CAM": "cam", "RIB": "rib"}  # methods whose maps become masks, and t
 # What a segmentation network is taught by; the true masks, of the images that have one, are the ceiling.
 TRUTH = {"segmentation.truth": "dataset", "segmentation.images.masked": True}
 TEACHERS = {**{method: {"maps": maps} for method, maps in SOURCES.items()}, "truth": TRUTH}
+
+# Methods that are compared: the stage that makes the maps of each, and its settings. `trained` is what the classifier reads.
+_EARLY, _LAST = "frozen", "trained"
+METHODS = {
+    "CAM": ("cam", {}),
+    "Grad-CAM": ("baseline", {"baseline.method": "gradcam", "baseline.layers": [_LAST]}),
+    "Grad-CAM, stride 8": ("baseline", {"baseline.method": "gradcam", "baseline.layers": [_EARLY]}),
+    "Grad-CAM++": ("baseline", {"baseline.method": "gradcam++", "baseline.layers": [_LAST]}),
+    "LayerCAM": ("baseline", {"baseline.method": "layercam", "baseline.layers": [_LAST]}),
+    "LayerCAM, two layers": ("baseline", {"baseline.method": "layercam", "baseline.layers": [_EARLY, _LAST]}),
+    "AdvCAM": ("advcam", {}),
+    "RIB": ("rib", {}),
+}
+TORCHCAM = {"baseline.method": "cam", "baseline.layers": [_LAST]}  # the CAM once more, by torch-cam
 
 
 # From maps to masks; the seeds' thresholds are chosen on the tuning images, that of the walk is the preset's.
@@ -115,6 +129,11 @@ class Job:
         """The overrides of every result that the job makes."""
         return tuple({**self.overrides, **others} for others in self.each)
 
+    def under(self, overrides: dict[str, Any]) -> "Job":
+        """The same job, and those that it comes after, under other settings of the whole run."""
+        after = tuple(job.under(overrides) for job in self.after)
+        return replace(self, overrides={**overrides, **self.overrides}, after=after)
+
 
 TOY = Job("toy")
 
@@ -151,6 +170,17 @@ def rib(settings: Settings) -> tuple[Job, ...]:
     return tuple(jobs)
 
 
+def other_methods(settings: Settings) -> tuple[Job, ...]:
+    """Maps by other methods on the images that they are compared on and on the tuning images; CAM and RIB as in their chapter."""
+    by_torchcam = tuple(overrides for stage, overrides in METHODS.values() if stage == "baseline")
+    compared = images(settings.compared)
+    jobs = [maps("baseline", compared, each=(*by_torchcam, TORCHCAM)), maps("baseline", TUNING, each=by_torchcam)]
+    jobs += [maps("advcam", chosen) for chosen in (compared, TUNING)]
+    for chosen in (REPORTED, TUNING):
+        jobs += [maps(stage, {**chosen, "seed": settings.seed}) for stage in ("cam", "rib")]
+    return tuple(jobs)
+
+
 def masks(settings: Settings) -> tuple[Job, ...]:
     """From the maps of each method to the masks of the training images, and what is reported of the way there."""
     jobs = []
@@ -175,6 +205,25 @@ def predictions(settings: Settings) -> tuple[Job, ...]:
     return tuple(jobs)
 
 
+def tied(settings: Settings) -> dict[str, dict[str, Any]]:
+    """Images of the class that has a tied background, in the data set without it and in its twin with it; empty: not run."""
+    chosen = settings.bottleneck
+    if chosen.tied is None or settings.data.name != "minivoc":
+        return {}
+    of_class = {"infer.split": "train_aug", "infer.limit": chosen.num_tied, "infer.masked": True}
+    of_class["infer.class_name"] = chosen.tied.class_name
+    return {"as drawn": of_class, "tied": {**of_class, "data.root": None, "data.minivoc.tied": chosen.tied.model_dump()}}
+
+
+def bottleneck(settings: Settings) -> tuple[Job, ...]:
+    """Gradients and logits of some images, maps of the twins with a tied background, and CAM and RIB as in their chapter."""
+    jobs = [maps("bottleneck", images(settings.bottleneck.images)), *(maps("rib", twin) for twin in tied(settings).values())]
+    for seed in seeds(settings):
+        for chosen in ({**REPORTED, "seed": seed}, {**TUNING, "seed": seed}):
+            jobs += [maps("cam", chosen), maps("rib", chosen)]
+    return tuple(jobs)
+
+
 def chapters(settings: Settings) -> dict[str, tuple[Job, ...]]:
     """The jobs of each chapter under a preset's settings; a page that is not here shows all of them."""
     return {
@@ -184,6 +233,8 @@ def chapters(settings: Settings) -> dict[str, tuple[Job, ...]]:
         "04_rib": rib(settings),
         "05_masks": masks(settings),
         "06_segmentation": predictions(settings),
+        "08_other_methods": other_methods(settings),
+        "09_bottleneck": bottleneck(settings),
         "own_data": (),  # computes its small example by itself, under a preset of its own
         "costs": (),
     }
@@ -207,11 +258,14 @@ def all_jobs(settings: Settings) -> list[Job]:
 
 def job_rows(run_with: Callable[[dict[str, Any]], "Run"]) -> list[dict[str, Any]]:
     """A row for each job: what there is of its result, read from the records. `run_with` gives the run with overrides."""
-    from ribstudy.stages import status  # here, since the Snakefile needs the names above without loading torch
+    from ribstudy.stages import status, work_key  # here, since they come with torch, and the names above are needed without
 
-    rows = []
-    made = [(job, overrides) for job in all_jobs(run_with({}).settings) for overrides in job.results()]
-    for job, overrides in made:
+    rows, seen = [], set()
+    for job, overrides in ((job, overrides) for job in all_jobs(run_with({}).settings) for overrides in job.results()):
+        work = work_key(job.stage, run_with(overrides).settings)
+        if work in seen:  # the same under another name: the preset's own seed
+            continue
+        seen.add(work)
         run = run_with(overrides)
         found = status(job.stage, run)
         result = run.result(job.stage)

@@ -12,6 +12,7 @@ import yaml
 
 from ribstudy import study
 from ribstudy.config import load_settings
+from ribstudy.stages import work_key
 
 ROOT = Path(__file__).resolve().parent.parent
 LINK = re.compile(r"""<(?:a|img|link|script)\b[^>]*?\b(?:href|src)="([^"#?]+)""")
@@ -66,5 +67,5 @@ def test_images_can_be_scattered_over_jobs(tmp_path):
     tiny = str(ROOT / "tests" / "tiny.yml")
     jobs = [job for job in study.all_jobs(load_settings(tiny)) if job.stage not in (*study.WHOLE_STAGES, "toy")]
     # Chapters ask for some results in other words: with the preset's learning rate, or with none named.
-    made = {(job.stage, *(load_settings(tiny, made).model_dump_json() for made in job.results())) for job in jobs}
+    made = {(job.stage, *(work_key(job.stage, load_settings(tiny, made)) for made in job.results())) for job in jobs}
     assert len(planned) == 3 * len(made)
