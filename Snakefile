@@ -2,7 +2,7 @@
 
     snakemake --cores all batch --config batch=batches/ablations.yml       every notebook of a batch: make batch BATCH=ablations
     snakemake --cores all batch --config batch=batches/ablations.yml -n    what there is to do, with counts
-    snakemake --cores all book --config preset=my.yml                      another preset, by name or by the path of a .yml file
+    snakemake --cores all book --config preset=my.yml                      another preset, by name or by a .yml file's path
     snakemake --cores 16 book --config preset=voc12 data_root=/data/VOC2012 threads=8     threads of a stage (default: cores / 4)
     snakemake --profile profiles/slurm batch --config batch=batches/voc12.yml data_root=/data/VOC2012 shards=32
 """
@@ -50,7 +50,8 @@ TEXTS = [path for path in BOOK.iterdir() if path.suffix in (".md", ".yml", ".bib
 STATIC = [path for path in (BOOK / "_static").rglob("*") if path.is_file()]
 LIBRARY = [path for path in (ROOT / "ribstudy").rglob("*") if path.suffix in (".py", ".yml")]
 # A stage knows by the key of its result whether there is work to do: it is asked again only where a key may have changed.
-KEYS = [ROOT / "ribstudy" / "config.py"] + [f for part in ("stages", "datasets") for f in sorted((ROOT / "ribstudy" / part).glob("*.py"))]
+KEYS = [ROOT / "ribstudy" / "config.py"]
+KEYS += [file for part in ("stages", "datasets") for file in sorted((ROOT / "ribstudy" / part).glob("*.py"))]
 # There are many stages to share few cores: one thread for each of them is the least waste.
 THREADS = config.get("threads", max(1, (workflow.cores or 1) // 4))
 ON_CPU = ("toy", "data", *(name for name, stage in STAGES.items() if stage.on_cpu))

@@ -192,7 +192,7 @@ def test_a_batch_that_is_killed_and_has_broken_parts_does_what_can_be_done(proje
     assert "this one is broken" in unfinished.read_text()
 
     rest = snakemake(project, project / "Snakefile", *command[len(SNAKEMAKE) :], "--dry-run")
-    planned = re.findall(r"^(?:stage|notebook) (\S+)", rest.stdout + rest.stderr, re.MULTILINE)
+    planned = re.findall(r"(?:stage|notebook) (\S+)", rest.stdout + rest.stderr)
     assert "03_cam-classifier.batch_size=8" not in planned
     assert {"classifier", "costs-classifier.batch_size=8", "03_cam-classifier.batch_size=1000"} <= set(planned)
 
