@@ -12,7 +12,8 @@ import yaml
 from ribstudy import data_command
 from ribstudy.config import load_settings, preset_names
 
-WITH_WORKERS = ("classifier", "cam", "rib", "affinity", "segmentation")  # stages whose inputs can be decoded ahead of time
+# Stages whose inputs can be decoded ahead of time.
+WITH_WORKERS = ("classifier", "cam", "rib", "baseline", "advcam", "bottleneck", "affinity", "segmentation")
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -393,6 +393,9 @@ class Settings(Section):
     rib: RibSettings
     baseline: BaselineSettings = BaselineSettings()
     advcam: AdvCamSettings = AdvCamSettings()
+    compared: InferSettings = Field(
+        InferSettings(split="train", masked=True), description="images that CAM and RIB are compared with other methods on"
+    )
     maps: Literal["cam", "rib"] = Field("rib", description="the maps that masks are made from")
     crf: CrfSettings = CrfSettings()
     labels: LabelSettings = LabelSettings()

@@ -171,7 +171,7 @@ def rib(settings: Settings) -> tuple[Job, ...]:
 
 
 def other_methods(settings: Settings) -> tuple[Job, ...]:
-    """Maps by other methods on the images that they are compared on and on the tuning images; CAM and RIB as in their chapter."""
+    """Maps by other methods on the images they are compared on and on the tuning images; CAM and RIB as in their chapter."""
     by_torchcam = tuple(overrides for stage, overrides in METHODS.values() if stage == "baseline")
     compared = images(settings.compared)
     jobs = [maps("baseline", compared, each=(*by_torchcam, TORCHCAM)), maps("baseline", TUNING, each=by_torchcam)]
