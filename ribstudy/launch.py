@@ -5,6 +5,7 @@ torchrun --nproc-per-node 8 -m ribstudy rib --preset voc12 --data-root /data/VOC
 Of a stage that goes image by image each is a shard; a training they share, each with its part of every batch.
 """
 
+import atexit
 import contextlib
 import os
 from collections.abc import Iterator
@@ -40,8 +41,9 @@ def device() -> str:
 
 
 def cores() -> int:
-    """The processor cores that this rank may use."""
+    """The processor cores that this rank may use: those that the system gives it, and no more than RIBSTUDY_CORES."""
     available = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    available = min(available, int(os.environ.get("RIBSTUDY_CORES", available)))
     return max(1, available // int(os.environ.get("LOCAL_WORLD_SIZE", 1)))
 
 
@@ -66,15 +68,22 @@ def one_thread(device: str) -> Iterator[None]:
         torch.set_num_threads(before)
 
 
+def _join() -> None:
+    """Makes the group of all ranks, once for the whole process: torchrun's store keeps addresses of a group that is gone."""
+    if rank() and not torch.distributed.is_initialized():
+        backend = "cpu:gloo,cuda:nccl" if torch.cuda.is_available() else "gloo"
+        torch.distributed.init_process_group(backend, timeout=PATIENCE)
+        atexit.register(torch.distributed.destroy_process_group)
+
+
 def agreed(value: Value) -> Value:
     """The first rank's value, in all of them once they have all come here; the value itself where there is one process."""
     if not rank():
         return value
-    torch.distributed.init_process_group("gloo", timeout=PATIENCE)
+    _join()
     values = [value]
-    torch.distributed.broadcast_object_list(values)
-    torch.distributed.barrier()
-    torch.distributed.destroy_process_group()
+    torch.distributed.broadcast_object_list(values, device=torch.device("cpu"))
+    torch.distributed.all_reduce(torch.zeros(1))  # a barrier among CPUs, whatever the accelerator is
     return values[0]
 
 
@@ -86,9 +95,8 @@ def wait_for_all() -> None:
 @contextlib.contextmanager
 def accelerated(device: str, **options: Any) -> Iterator[Accelerator]:
     """What a training runs on: every rank that was launched, each with its device, or this process alone."""
+    _join()
     try:
         yield Accelerator(cpu=device == "cpu", **options)
     finally:
         AcceleratorState._reset_state(reset_partial_state=True)  # another training may want other options
-        if torch.distributed.is_initialized():
-            torch.distributed.destroy_process_group()

@@ -261,7 +261,7 @@ def job_rows(run_with: Callable[[dict[str, Any]], "Run"]) -> list[dict[str, Any]
     from ribstudy.stages import status, work_key  # here, since they come with torch, and the names above are needed without
 
     rows, seen = [], set()
-    for job, overrides in ((job, overrides) for job in all_jobs(run_with({}).settings) for overrides in job.results()):
+    for job, overrides in [(job, made) for job in all_jobs(run_with({}).settings) for made in job.results()]:
         work = work_key(job.stage, run_with(overrides).settings)
         if work in seen:  # the same under another name: the preset's own seed
             continue

@@ -226,6 +226,18 @@ def options_of(data_root, results):
     return options
 
 
+def test_torchrun_trains_and_makes_maps_in_one_go(tmp_path, data_root, trained):
+    """Ranks under torchrun, whose store outlives a group of them: data, a shared training and maps, one after the other."""
+    command = [str(Path(sys.executable).with_name("torchrun")), "--nproc-per-node", "2", "--standalone"]
+    command += ["-m", "ribstudy", "rib", *options_of(data_root, tmp_path)]
+    run = subprocess.run(command, env={**os.environ, "OMP_NUM_THREADS": "1"}, capture_output=True, text=True, timeout=250)
+    assert run.returncode == 0, run.stdout + run.stderr
+    whole = execute("rib", run_in(tmp_path / "whole", data_root, trained))
+    (record,) = tmp_path.glob("runs/rib-*/record.json")
+    assert len(json.loads(record.read_text())["sessions"]) == 2
+    assert {path.name for path in (record.parent / "units").iterdir()} == set(files(whole))
+
+
 def test_ranks_are_shards(tmp_path, data_root, trained):
     whole = execute("rib", run_in(tmp_path / "whole", data_root, trained))
     shutil.copytree(trained, tmp_path / "ranks")
