@@ -236,8 +236,13 @@ class Leak:
 
     @property
     def extra(self) -> np.ndarray:
-        """[N]: what all of RIB's maps paint beyond the CAM."""
+        """[N]: what all of RIB's maps paint beyond the CAM, each at its own threshold."""
         return self.rib[:, -1] - self.cam
+
+    @property
+    def growth(self) -> np.ndarray:
+        """[N]: what all of RIB's maps paint beyond the first of them, at one threshold."""
+        return self.rib[:, -1] - self.rib[:, 0]
 
 
 def leak(dataset: Dataset, units: Units, names: Sequence[str], class_index: int, *, cam: float, rib: float) -> Leak:

@@ -26,7 +26,7 @@ def hgr_curves(ratios: np.ndarray, depths: Sequence[str], *, threshold: float) -
         axis.set_title(region, fontsize=12)
     axes[0].legend(title="adaptation")
     axes[-1].set_xticks(np.arange(len(depths)), depths, rotation=60, ha="right")
-    axes[-1].set_ylim(0, None)
+    axes[-1].set(yscale="log", ylim=(1e-4, 1))  # from a few pixels of an image to all of a region
     figure.supylabel(f"share of pixels above {threshold:g} of the map's maximum", fontsize=12)
     figure.suptitle("High Gradient Ratio through the classifier", fontsize=13)
     return figure

@@ -177,6 +177,7 @@ def test_leak_over_the_maps():
     assert found.cam.tolist() == [0, 0]
     assert found.rib.tolist() == [[1, 1, 1]] * 2
     assert found.extra.tolist() == [1, 1]
+    assert found.growth.tolist() == [0, 0]
 
 
 def test_object_gains_by_hand():
