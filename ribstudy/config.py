@@ -88,7 +88,9 @@ class InferSettings(Section):
     skip: Annotated[int, Field(ge=0)] = Field(0, description="without the first so many of these images")
     limit: Count | None = Field(None, description="only so many of them; None: all")
     masked: bool = Field(False, description="only images that have a mask, those that maps can be scored on")
-    class_name: str | None = Field(None, description="only images that show this class, counted before skip and limit; None: any")
+    class_name: str | None = Field(
+        None, description="only images that show this class, counted before skip and limit; None: any"
+    )
 
 
 class ClassifierSettings(Section):
