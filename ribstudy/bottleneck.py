@@ -132,7 +132,7 @@ def bottleneck_unit(
     regions = region_masks(truth, keys, maps, settings.spread_threshold)
     before = high_counts(depth_gradients(net, view[:1], labels), regions)
     adapt_features(net, features, labels, aux_features, settings, observe=observe)
-    with adapted(net):
+    with adapted(net, settings):
         net.load_state_dict(last, strict=False)
         after = high_counts(depth_gradients(net, view[:1], labels), regions)
     return {

@@ -142,6 +142,17 @@ class RibSettings(Section):
     weight_decay: NonNegative = Field(1e-4, description="reference code: 1e-4")
     poly_power: NonNegative = Field(0.9, description="learning rate times (1 - k/K)^power (reference code: 0.9)")
     tau: Positive = Field(0.4, description="positions whose map is below tau times its maximum are pooled (paper: 0.4)")
+    objective: Literal["rib", "bce"] = Field(
+        "rib",
+        description="maximise labelled logits (paper, code), or keep the sigmoid: sum of binary cross-entropies (control)",
+    )
+    trained: Literal["all", "last_stage", "classifier"] = Field(
+        "all", description="what is adapted: all above stride 8 (code), the backbone's last stage and classifier, or that alone"
+    )
+    batch_norm: Literal["running", "frozen", "batch"] = Field(
+        "running",
+        description="running statistics, affine weights adapted (code) or frozen too; batch: statistics of each view or batch",
+    )
     pooling: Literal["gndrp", "gap"] = Field("gndrp", description="paper: GNDRP; gap is its ablation")
     denominator: Literal["map", "region"] = Field(
         "map", description="GNDRP divides by h*w (code) or by the region's size (paper)"
@@ -162,8 +173,13 @@ class RibSettings(Section):
     scales: Scales = Field((1.0, 0.5, 1.5, 2.0), description="views whose maps are summed (reference code)")
     loss_scales: Scales = Field((1.0, 1.5, 2.0), description="views that the objective sees (reference code)")
     include_last: bool = Field(False, description="sum the maps of theta_0..theta_K (paper) or theta_0..theta_{K-1} (code)")
-    aggregation: Literal["raw", "normalized"] = Field(
-        "raw", description="maps of the steps are summed as they are (paper, code), or each divided by its maximum first"
+    aggregation: Literal["raw", "normalized", "last"] = Field(
+        "raw",
+        description="of the steps: maps summed as they are (paper, code), or each divided by its maximum; last: the last alone",
+    )
+    normalization: Literal["maximum", "range", "percentile"] = Field(
+        "maximum",
+        description="of the sum, into 0..1: by its maximum (code), its range (least 0, most 1), or its 99th percentile (cut)",
     )
 
     @model_validator(mode="before")

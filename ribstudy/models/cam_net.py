@@ -45,6 +45,7 @@ class CamNet(nn.Module):
         self.classifier = nn.Conv2d(backbone.channels, num_classes, kernel_size=1, bias=False)
         self.normalization = backbone.normalization
         self.frozen.requires_grad_(False)
+        self.last_stage = backbone.last_stage  # in a tuple, so that its modules are not registered twice
         self.precision = "fp32"
 
     def compute_with(self, settings: ComputeSettings) -> "CamNet":

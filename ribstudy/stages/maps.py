@@ -112,7 +112,8 @@ def _rib_worker(run: Run, names: Sequence[str]) -> UnitWorker:
         if not label.any():
             return rib_unit(None, label, size)
         labels = torch.as_tensor(label, dtype=torch.float32)
-        return rib_unit(adapt_features(net, features, labels, aux_features, settings.rib), label, size)
+        result = adapt_features(net, features, labels, aux_features, settings.rib)
+        return rib_unit(result, label, size, normalization=settings.rib.normalization)
 
     return work
 
