@@ -84,6 +84,13 @@ class Notebook:
         raise ValueError(f"{name!r} is neither a parameter of notebook {self.name} nor a setting{hint}")
 
 
+def named(name: str, folder: Path) -> Path:
+    """The file of a batch, by its path, from here or from the project, or by its name in the project's `folder` of batches."""
+    if Path(name).suffix not in (".yml", ".yaml"):
+        return folder / f"{name}.yml"
+    return Path(name) if Path(name).exists() else folder.parent / name
+
+
 def read(path: Path, **given: Any) -> Batch:
     """The batch of a file, with what the command line gives (preset, data_root, shards) in the place of what it says.
 
@@ -128,11 +135,12 @@ def expand(batch: Batch, folder: Path, names: Sequence[str]) -> list[BatchRun]:
         raise ValueError(f"there is no notebook {unknown[0]!r}; known: {', '.join(names)}")
     points = [point for grid in batch.grids for point in _points(grid, batch.seeds)]
     runs = [_run(batch, read_notebook(folder / f"{name}.ipynb"), point) for name in chosen for point in points]
-    twice = {run.name for number, run in enumerate(runs) if run.name in {earlier.name for earlier in runs[:number]}}
-    if twice:
-        raise ValueError(
-            f"these runs are there twice: {', '.join(sorted(twice))}; take one of each out of seeds, grids or notebooks"
-        )
+    for number, run in enumerate(runs):
+        for earlier in runs[:number]:
+            if (run.notebook, run.overrides) == (earlier.notebook, earlier.overrides):
+                raise ValueError(
+                    f"{earlier.name} and {run.name} are the same run; take one of them out of seeds, grids or notebooks"
+                )
     return runs
 
 
@@ -143,29 +151,26 @@ def _points(grid: Grid, seeds: Iterable[int] | None) -> Iterable[dict[str, Any]]
 
 
 def _run(batch: Batch, notebook: Notebook, point: dict[str, Any]) -> BatchRun:
-    own_preset = notebook.preset not in (None, "mini")  # the page on own data makes its example by itself
+    own_preset = notebook.preset not in (None, "mini", batch.preset)  # the page on own data makes its example by itself
     overrides = {notebook.setting(name): value for name, value in {**batch.settings, **point}.items()}
-    if overrides and (own_preset or "overrides" not in notebook.parameters):
+    named = {parameter: overrides[name] for parameter, name in notebook.settings.items() if name in overrides}
+    takes_all = "overrides" in notebook.parameters
+    if overrides and (own_preset or (not takes_all and len(named) < len(overrides))):
         raise ValueError(
-            f"notebook {notebook.name} takes no settings of a batch ({', '.join(overrides)}); leave it out of notebooks"
+            f"notebook {notebook.name} does not take all of {', '.join(overrides)} from a batch; leave it out of notebooks"
         )
+    if chosen := [name for name in overrides if name.startswith("infer.")]:
+        raise ValueError(f"{chosen[0]} is no setting of a batch: which images are shown is the choice of each notebook")
     root = str(batch.data_root) if batch.data_root else None
     load_settings(batch.preset, {**overrides, **({"data.root": root} if root else {})})
     parameters = {} if own_preset or "preset" not in notebook.parameters else {"preset": batch.preset}
     if parameters and root and "data_root" in notebook.parameters:
         parameters["data_root"] = root
     if overrides:
-        parameters["overrides"] = overrides
+        parameters |= {"overrides": overrides} if takes_all else named
     return BatchRun(_name(notebook.name, point), notebook.name, overrides, parameters)
 
 
 def _name(notebook: str, point: dict[str, Any]) -> str:
     text = "-".join(f"{name}={value}" for name, value in sorted(point.items()))
     return f"{notebook}-{text if READABLE.fullmatch(text) else digest(point)}" if point else notebook
-
-
-def table(rows: Iterable[tuple[str, str, str]]) -> str:
-    """What became of each run and of each stage that failed, a line each: what, state, where to look."""
-    rows = list(rows)
-    widths = [max((len(row[column]) for row in rows), default=0) for column in range(2)]
-    return "\n".join(f"  {what:<{widths[0]}}  {state:<{widths[1]}}  {where}".rstrip() for what, state, where in rows)

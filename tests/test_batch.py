@@ -14,12 +14,12 @@ import nbformat
 import pytest
 import yaml
 
-from ribstudy import batch
-from ribstudy.stages import STAGES
+from ribstudy import batch, plan
 
 ROOT = Path(__file__).resolve().parent.parent
 TINY = ROOT / "tests" / "tiny.yml"
 BOOK = ROOT / "book"
+PROFILE = str(ROOT / "profiles" / "slurm")
 NOTEBOOKS = sorted(path.stem for path in BOOK.glob("*.ipynb"))
 SNAKEMAKE = [str(Path(sys.executable).with_name("snakemake")), "--cores", "2", "--rerun-triggers", "mtime", "input", "--nolock"]
 
@@ -54,6 +54,12 @@ def test_grids_in_a_list_are_added_and_short_names_are_the_notebooks_own(tmp_pat
     assert run.overrides == {"segmentation.iterations": 5}
 
 
+def test_a_notebook_that_takes_parameters_alone_gets_them(tmp_path):
+    (run,) = runs_of(tmp_path, notebooks=["01_toy"], grids={"toy.depth": [3]})
+    assert run.overrides == {"toy.depth": 3}
+    assert run.parameters == {"preset": "mini", "depth": 3}
+
+
 def test_a_value_that_makes_no_file_name_gets_a_digest(tmp_path):
     (run,) = runs_of(tmp_path, notebooks=["03_cam"], grids={"cam.scales": [[1.0, 0.5]]})
     assert re.fullmatch(r"03_cam-[0-9a-f]{12}", run.name)
@@ -69,9 +75,11 @@ def test_a_value_that_makes_no_file_name_gets_a_digest(tmp_path):
         ({"notebooks": ["04_rib"], "grids": {"tau": ["high"]}}, "rib.tau = 'high'"),
         ({"notebooks": ["04_rib"], "grids": {"tau": 0.4}}, "grids.*tau"),
         ({"notebooks": ["04_rib"], "seeds": [-1]}, "seeds.*-1"),
-        ({"notebooks": ["04_rib"], "seeds": [1, 1]}, "there twice"),
+        ({"notebooks": ["04_rib"], "seeds": [1, 1]}, "are the same run"),
+        ({"notebooks": ["04_rib"], "grids": [{"tau": [0.1]}, {"rib.tau": [0.1]}]}, "04_rib-tau=0.1 and 04_rib-rib.tau=0.1 are"),
+        ({"notebooks": ["04_rib"], "grids": {"infer.limit": [1]}}, "infer.limit is no setting of a batch"),
         ({"notebooks": ["04_rib"], "seeds": [1], "grids": {"seed": [2]}}, "seed stands in seeds and in a grid"),
-        ({"notebooks": ["01_toy"], "seeds": [1]}, "01_toy takes no settings"),
+        ({"notebooks": ["01_toy"], "seeds": [1]}, "01_toy does not take all of seed"),
         ({"notebook": ["04_rib"]}, "notebook is unknown, did you mean notebooks"),
         ({"shards": 0}, "shards = 0"),
     ],
@@ -102,15 +110,15 @@ def test_a_bad_batch_stops_before_the_first_job(tmp_path):
     assert not (tmp_path / "results").exists()
 
 
-@pytest.mark.parametrize("options", [[], ["--profile", str(ROOT / "profiles" / "slurm")]], ids=["here", "slurm"])
-def test_the_plan_counts_shared_work_once(tmp_path, options):
-    """Two values of tau, one seed: the classifier once, RIB of every kind twice, the plain CAM once."""
+def test_the_plan_for_slurm_counts_shared_work_once(tmp_path):
+    """Two values of tau, one seed: the classifier and CAM once, RIB of every kind twice."""
     path = written(tmp_path, preset=str(TINY), notebooks=["04_rib"], settings={"seeds": 1}, grids={"tau": [0.2, 0.6]})
-    run = snakemake(tmp_path, ROOT / "Snakefile", "batch", "--dry-run", "--config", f"batch={path}", *options)
+    run = snakemake(tmp_path, ROOT / "Snakefile", "batch", "--dry-run", "--profile", PROFILE, "--config", f"batch={path}")
     assert run.returncode == 0, run.stderr
     planned = re.findall(r"stage (\w+) --preset", run.stdout + run.stderr)
-    # cam: reported, tuning; rib for each tau: three learning rates in one job, and in both readings reported and tuning.
-    assert {stage: planned.count(stage) for stage in set(planned)} == {"data": 1, "classifier": 1, "cam": 2, "rib": 10}
+    # cam: reported, tuning. rib for each tau: three learning rates on the tuning images in one job, that of the preset among
+    # them; the preset's on the reported images; the paper's reading on both.
+    assert {stage: planned.count(stage) for stage in set(planned)} == {"data": 1, "classifier": 1, "cam": 2, "rib": 8}
     assert re.search(r"^chapter +2$", run.stdout + run.stderr, re.MULTILINE)
 
 
@@ -134,15 +142,14 @@ def project(tmp_path) -> Path:
     (tmp_path / "book" / "_static").mkdir(parents=True)
     shutil.copy(ROOT / "Snakefile", tmp_path)
     shutil.copytree(ROOT / "batches", tmp_path / "batches")
-    (tmp_path / "ribstudy").symlink_to(ROOT / "ribstudy")
+    shutil.copytree(ROOT / "ribstudy", tmp_path / "ribstudy", ignore=shutil.ignore_patterns("__pycache__"))
     (tmp_path / "book" / "_toc.yml").write_text("root: index\nchapters: [{file: 03_cam}, {file: costs}]\n")
     (tmp_path / "book" / "index.md").write_text("# Index\n")
-    maps = "chapter = notebook.start('03_cam')\nchapter.maps('cam', chapter.variant(study.REPORTED))\nchapter.finish()"
-    for name, code in {"03_cam": maps, "costs": "raise SystemError('this one is broken')"}.items():
+    for name, code in {"03_cam": "preset", "costs": "raise SystemError('this one' + ' is broken')"}.items():
         parameters = nbformat.v4.new_code_cell(
             '# Parameters\npreset = "mini"  # p\noverrides = {}  # o', metadata={"tags": ["parameters"]}
         )
-        cells = [parameters, nbformat.v4.new_code_cell(f"from ribstudy import notebook, study\n{code}")]
+        cells = [parameters, nbformat.v4.new_code_cell(code)]
         kernel = {"name": "python3", "display_name": "Python 3", "language": "python"}
         nbformat.write(
             nbformat.v4.new_notebook(cells=cells, metadata={"kernelspec": kernel}), tmp_path / "book" / f"{name}.ipynb"
@@ -197,28 +204,35 @@ def test_a_batch_that_is_killed_and_has_broken_parts_does_what_can_be_done(proje
     assert {"classifier", "costs-classifier.batch_size=8", "03_cam-classifier.batch_size=1000"} <= set(planned)
 
 
-def test_two_batches_at_once_share_what_both_need(project):
-    paths = []
-    for name, splits in (("one", [[1.0]]), ("two", [[1.0, 0.5]])):
-        written(project, preset=str(project / "preset.yml"), notebooks=["03_cam"], grids={"cam.scales": splits})
-        paths.append((project / "own.yml").rename(project / f"{name}.yml"))
-    commands = [[*SNAKEMAKE, "batch", "--config", f"batch={path}"] for path in paths]
+def test_batches_at_once_share_what_they_need(project, monkeypatch):
+    """Two that draw the same data, and one of them a second time, which is refused."""
+    for name, scale in (("one", 1.0), ("two", 0.5)):
+        written(project, preset=str(project / "preset.yml"), notebooks=["03_cam"], grids={"cam.scales": [[scale]]})
+        (project / "own.yml").rename(project / f"{name}.yml")
+    monkeypatch.setattr("ribstudy.paths.DATA", project / "data")
+    found = batch.read(project / "one.yml")
+    works = plan.Plan(found, batch.expand(found, project / "book", ["03_cam"])).works.values()
+    (data,) = [work.name for work in works if work.stage == "data"]
     started = [
         subprocess.Popen(
-            command, cwd=project, env=environment(project), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+            [
+                *SNAKEMAKE,
+                "--rerun-incomplete",
+                f"{project}/results/notebooks/{name}/.done/{data}",
+                "--config",
+                f"batch={name}.yml",
+            ],
+            cwd=project,
+            env=environment(project),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
         )
-        for command in commands
+        for name in ("one", "one", "two")
     ]
     outputs = [process.communicate()[0] for process in started]
-    assert [process.returncode for process in started] == [0, 0], outputs
-    (record,) = records(project, "classifier").values()
+    codes = [process.returncode for process in started]
+    assert (sorted(codes[:2]), codes[2]) == ([0, 1], 0), outputs
+    assert "error: batch one is at work in another process" in outputs[codes.index(1)]
+    (record,) = records(project, "data").values()
     assert len(record["sessions"]) == 1
-    assert len(records(project, "cam")) == 2
-
-
-def test_stages_know_whether_a_gpu_helps_them():
-    assert {name for name, stage in STAGES.items() if stage.on_cpu} == {"labels", "masks", "predictions"}
-
-
-def test_table_puts_states_below_each_other():
-    assert batch.table([("a", "done", "x"), ("long", "not run", "")]) == "  a     done     x\n  long  not run"
