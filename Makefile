@@ -8,6 +8,8 @@ APT_HINT := On Debian and Ubuntu: sudo apt install make g++ python3-dev python3-
 help:
 	@echo "make book    run what is missing of the stages and chapters, and render the book into _build/html"
 	@echo "make batch BATCH=ablations    run what is missing of batches/ablations.yml; CONFIG=\"data_root=... shards=8\" for real data"
+	@echo "make pdf     print the rendered book into _build/html/ribstudy.pdf, linked from the front page; needs chromium"
+	@echo "make links   look for links of the rendered book that lead nowhere, on other sites too; needs a network"
 	@echo "make test    run the tests"
 	@echo "make lint    check code and notebooks; make format mends what can be mended"
 	@echo "make setup   only set up .venv, and keep the outputs of notebooks out of git"
@@ -23,6 +25,12 @@ batch: .venv/.ready
 	@test -n "$(BATCH)" || { echo "Which one? make batch BATCH=ablations; there are: $(basename $(notdir $(wildcard batches/*.yml)))"; exit 1; }
 	$(BIN)/snakemake --cores all --keep-going --rerun-incomplete --rerun-triggers mtime input --quiet host progress reason --nolock \
 	  batch --config batch=batches/$(BATCH).yml $(CONFIG)
+
+pdf: .venv/.ready
+	$(BIN)/python -m tools.print_book
+
+links: .venv/.ready
+	$(BIN)/python -m tools.check_links --external
 
 test: .venv/.ready
 	$(BIN)/python -m pytest -n auto --dist loadgroup
@@ -64,4 +72,4 @@ lock:
 	sed -n '/^pydensecrf/d; s/^[^#]/      - &/p' requirements.lock >> environment.yml
 	rm -rf .venv-lock
 
-.PHONY: help book batch test lint format setup bench clean lock
+.PHONY: help book batch pdf links test lint format setup bench clean lock

@@ -63,9 +63,13 @@ def test_style_check_finds_each_problem(tmp_path):
             cell("class Net: ..."),
             cell("loss.backward()\noptimizer.step()", execution_count=1),
             cell(long_function),
+            cell("figures.gains(rows);"),
+            cell("figures.coverage(rows);", metadata={"mystnb": {"image": {"alt": "lines"}}}),
         ]
     )
     nbformat.write(bad, tmp_path / "bad.ipynb")
     problems = "\n".join(lint.problems_of(tmp_path / "bad.ipynb"))
     for words in ("title", "# Parameters", "has outputs", "class Net", ".backward()", "optimizer.step()", "def f has more"):
         assert words in problems
+    assert "alternative text (mystnb: image: alt): figures.gains(rows);" in problems
+    assert "figures.coverage" not in problems
