@@ -113,17 +113,20 @@ def _overrides(options: argparse.Namespace) -> dict[str, Any]:
 
 
 def _read_value(text: str) -> Any:
-    """A YAML value; 3e-4, which YAML takes for text, is read as the number it is."""
+    """A YAML value; 3e-4, which YAML takes for text, is read as the number it is, also as the value of a setting in braces."""
     try:
         value = yaml.safe_load(text)
     except yaml.YAMLError:
         raise ValueError(f"--set ...={text}: the value is not YAML (a number, a word, true, null, [1.0, 0.5])") from None
-    if isinstance(value, str):
-        try:
-            return float(value)
-        except ValueError:
-            return value
-    return value
+    return {name: _as_number(part) for name, part in value.items()} if isinstance(value, dict) else _as_number(value)
+
+
+def _as_number(value: Any) -> Any:
+    """The number that a text is, else the value as it is."""
+    try:
+        return float(value) if isinstance(value, str) else value
+    except ValueError:
+        return value
 
 
 def _run_stage(options: argparse.Namespace) -> int:

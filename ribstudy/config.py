@@ -355,6 +355,16 @@ class PredictionSettings(Section):
     crf: bool = Field(True, description="DeepLab's CRF on the probabilities")
 
 
+class AblationSettings(Section):
+    """What the chapter on ablations varies on, and the values that are the data's own (`variants.py`)."""
+
+    images: InferSettings = Field(description="with masks, whose maps are compared with those of the preset's own choices")
+    seeds: Count = Field(description="repetitions: trainings from seed, seed + 1, ...")
+    iterations: Count = Field(20, description="K of the run whose every step is shown")
+    margin: Positive = Field(description="of summed logits as the code has it, one that about half of the images reach")
+    spread_ratio: Share = Field(description="covered share that about half of the images reach")
+
+
 class BottleneckSettings(Section):
     """What the chapter on the bottleneck measures with."""
 
@@ -423,6 +433,7 @@ class Settings(Section):
     segmentation: SegmentationSettings
     scores: ScoreSettings = ScoreSettings()
     predictions: PredictionSettings = PredictionSettings()
+    ablations: AblationSettings
     bottleneck: BottleneckSettings
     toy: ToySettings
     compute: ComputeSettings = ComputeSettings()

@@ -4,13 +4,14 @@ And the choices in which the reference code and the paper differ or are silent, 
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 from pandas.io.formats.style import Styler
 
 from ribstudy.config import InferSettings, Settings
+from ribstudy.variants import every_variant, in_words, variants
 
 if TYPE_CHECKING:
     from ribstudy.stages import Run
@@ -70,45 +71,15 @@ def learning_rates(settings: Settings) -> tuple[float, ...]:
     return (float(f"{0.3 * rate:.2g}"), rate, float(f"{3 * rate:.2g}"))
 
 
-@dataclass(frozen=True)
-class Deviation:
-    """A choice that the reference code makes: where the paper writes something else or nothing, or where it is a defect.
-
-    name: of the ablation, which sets `setting` to `other`; code: the reference code's value; paper: what the paper writes, None
-    where it is silent.
-    """
-
-    name: str
-    setting: str
-    code: Any
-    paper: Any
-    other: Any
-    about: str
-
-
-DEVIATIONS = (
-    Deviation("region", "rib.denominator", "map", "region", "region", "what the sum over the region is divided by"),
-    Deviation("clamp", "rib.margin_mode", "stop", "clamp", "clamp", "the margin ends the loop, or caps each logit"),
-    Deviation("last", "rib.include_last", False, True, True, "whether the maps after the last step are summed too"),
-    Deviation("no_spread", "rib.spread_ratio", 0.7, None, 1.0, "the share of covered positions that ends the loop; 1: never"),
-    Deviation("spread_all", "rib.spread_scales", "first", None, "all", "scales at which the step that ends so adds a map"),
-    Deviation("momentum", "rib.momentum", 1e-4, None, 0.9, "in the code, the weight decay lands in the place of the momentum"),
-    Deviation("normalized", "rib.aggregation", "raw", "raw", "normalized", "steps with large logits weigh more, or none does"),
-    Deviation("empty", "rib.empty_region", "skip", None, "pool", "a map that is negative everywhere: left out, or pooled"),
-    Deviation("first_20", "rib.gndrp_classes", 20, None, 20, "classes that GNDRP is for: COCO's other 60 get GAP in the code"),
-    Deviation("gap", "rib.pooling", "gndrp", "gndrp", "gap", "the paper's ablation of GNDRP"),
-    Deviation("alone", "auxiliary.batch_size", 20, 20, 0, "other images, whose labels the code maximises too, or none"),
-)
-
-
-def deviations_table() -> Styler:
-    """The choices as a table, a row for each ablation; where the paper is silent it shows a dash."""
+def deviations_table(settings: Settings) -> Styler:
+    """What the reference code does and the paper does not write, a row for each ablation; a dash where the paper is silent."""
+    chosen = [variant for variant in every_variant(settings) if variant.deviates]
     rows = [
-        {"setting": d.setting, "code": str(d.code), "paper": "–" if d.paper is None else str(d.paper), "ablation": str(d.other)}
-        | {"what it decides": d.about}
-        for d in DEVIATIONS
+        {"setting": v.setting, "code": in_words(v.code), "paper": in_words(v.paper), "ablation": in_words(v.value)}
+        | {"what it decides": v.about}
+        for v in chosen
     ]
-    table = pd.DataFrame(rows, index=[d.name for d in DEVIATIONS])
+    table = pd.DataFrame(rows, index=[v.name for v in chosen])
     return table.style.set_uuid("deviations").set_table_attributes('class="dataframe"')
 
 
@@ -128,11 +99,6 @@ class Job:
     def results(self) -> tuple[dict[str, Any], ...]:
         """The overrides of every result that the job makes."""
         return tuple({**self.overrides, **others} for others in self.each)
-
-    def under(self, overrides: dict[str, Any]) -> "Job":
-        """The same job, and those that it comes after, under other settings of the whole run."""
-        after = tuple(job.under(overrides) for job in self.after)
-        return replace(self, overrides={**overrides, **self.overrides}, after=after)
 
 
 TOY = Job("toy")
@@ -181,6 +147,18 @@ def other_methods(settings: Settings) -> tuple[Job, ...]:
     return tuple(jobs)
 
 
+def ablation_seeds(settings: Settings) -> range:
+    """The seeds that variants are repeated with."""
+    return range(settings.seed, settings.seed + settings.ablations.seeds)
+
+
+def ablations(settings: Settings) -> tuple[Job, ...]:
+    """For each seed, in one process, RIB under the preset's choices and under every variant that has adaptations of its own."""
+    each = ({}, *(variant.overrides for variant in variants(settings) if not variant.read))
+    chosen = images(settings.ablations.images)
+    return tuple(maps("rib", {**chosen, "seed": seed}, each=each) for seed in ablation_seeds(settings))
+
+
 def masks(settings: Settings) -> tuple[Job, ...]:
     """From the maps of each method to the masks of the training images, and what is reported of the way there."""
     jobs = []
@@ -225,7 +203,7 @@ def bottleneck(settings: Settings) -> tuple[Job, ...]:
 
 
 def chapters(settings: Settings) -> dict[str, tuple[Job, ...]]:
-    """The jobs of each chapter under a preset's settings; a page that is not here shows all of them."""
+    """The jobs of each chapter under a preset's settings; a page that is not here shows what the others have left."""
     return {
         "01_toy": (TOY,),
         "02_data": (data({}),),
@@ -233,6 +211,7 @@ def chapters(settings: Settings) -> dict[str, tuple[Job, ...]]:
         "04_rib": rib(settings),
         "05_masks": masks(settings),
         "06_segmentation": predictions(settings),
+        "07_ablations": ablations(settings),
         "08_other_methods": other_methods(settings),
         "09_bottleneck": bottleneck(settings),
         "own_data": (),  # computes its small example by itself, under a preset of its own
@@ -261,7 +240,8 @@ def job_rows(run_with: Callable[[dict[str, Any]], "Run"]) -> list[dict[str, Any]
     from ribstudy.stages import status, work_key  # here, since they come with torch, and the names above are needed without
 
     rows, seen = [], set()
-    for job, overrides in [(job, made) for job in all_jobs(run_with({}).settings) for made in job.results()]:
+    made = [(job, overrides) for job in all_jobs(run_with({}).settings) for overrides in job.results()]
+    for job, overrides in made:
         work = work_key(job.stage, run_with(overrides).settings)
         if work in seen:  # the same under another name: the preset's own seed
             continue

@@ -6,7 +6,6 @@ import pytest
 import torch
 from networks import tiny_net
 
-from ribstudy import study
 from ribstudy.config import ComputeSettings
 from ribstudy.models import CamNet
 from ribstudy.models.backbones import build_backbone
@@ -182,38 +181,6 @@ def test_a_map_that_is_negative_everywhere(empty_region):
     torch.testing.assert_close(result.maps[0], expected[0], rtol=1e-4, atol=1e-6)
     assert (result.scores[0] == 0) == (empty_region == "skip")  # skipped: no logit, and so nothing that moves the map up
     assert (result.scores[-1] > result.scores[0]) == (empty_region == "pool")
-
-
-@pytest.mark.parametrize("deviation", study.DEVIATIONS, ids=lambda deviation: deviation.name)
-def test_every_choice_is_one_setting_that_changes_the_maps(deviation):
-    """Under conditions in which the choice can matter: a stop is near, or a map is negative."""
-    section, field = deviation.setting.split(".")
-    near = {"no_spread": {"spread_ratio": 0.05}, "spread_all": {"spread_ratio": 0.05}, "clamp": {"margin": 0.3}}
-    other = 1 if deviation.name == "first_20" else deviation.other  # three classes instead of COCO's 80
-    start = {**QUIET, "iterations": 4, "spread_threshold": 0.6, **near.get(deviation.name, {})}
-    net = negative_net() if deviation.name == "empty" else tiny_net()
-    if section == "auxiliary":
-        settings = changed = RibSettings(**start)
-        num_aux = (2, other)
-    else:
-        settings, changed = RibSettings(**start), RibSettings(**{**start, field: other})
-        num_aux = (2, 2)
-    results = [adapt(net, *_with_labels(s, n), s).maps for s, n in zip((settings, changed), num_aux, strict=True)]
-    assert any(a.shape != b.shape or not torch.allclose(a, b, rtol=1e-5) for a, b in zip(*results, strict=True))
-
-
-def _with_labels(settings, num_aux):
-    views, aux = inputs(settings, num_aux=num_aux)
-    return views, LABELS, aux
-
-
-def test_the_codes_values_are_the_defaults_and_the_papers_are_its_mode():
-    code, paper = RibSettings(), RibSettings(mode="paper")
-    for deviation in study.DEVIATIONS:
-        section, field = deviation.setting.split(".")
-        if section == "rib" and field != "gndrp_classes":  # of VOC's 20 classes, the code's 20 are all
-            assert getattr(code, field) == deviation.code
-            assert deviation.paper is None or getattr(paper, field) == deviation.paper
 
 
 def test_features_in_place_of_images_give_the_same_result():
