@@ -25,6 +25,7 @@ ROOT = Path(workflow.basedir)
 BOOK = ROOT / "book"
 TOC = yaml.safe_load((BOOK / "_toc.yml").read_text())
 PAGES = [TOC["root"], *(page["file"] for part in TOC.get("parts", [TOC]) for page in part["chapters"])]
+FULL_RUNS = {"10_voc12": "voc12", "11_coco14": "coco14"}  # chapters, and the preset whose records each shows
 CHAPTERS = [page for page in PAGES if not (BOOK / f"{page}.md").exists()]
 
 
@@ -165,7 +166,9 @@ rule chapter:
         library=LIBRARY,
         results=lambda wildcards: [DONE / name for name in PLAN.shown[wildcards.run]],
         others=lambda wildcards: [EXECUTED / f"{run}.ipynb" for run in PLAN.before(wildcards.run)],
-        benches=lambda wildcards: sorted((RESULTS / "bench").glob("*.json")) if wildcards.run == "costs" else [],
+        benches=lambda wildcards: sorted((RESULTS / "bench").glob("*.json")) if wildcards.run in ("costs", *FULL_RUNS) else [],
+        # Of a full run, if there was one: what it has left is shown in the book of another preset too.
+        records=lambda wildcards: sorted((RESULTS / "records").glob(f"0*.{FULL_RUNS.get(wildcards.run, 'none')}.json")),
     output: EXECUTED / "{run}.ipynb"
     wildcard_constraints: run=any_of(map(re.escape, PLAN.runs))
     params: given=parameters, unfinished=str(EXECUTED / "unfinished" / "{run}.ipynb")

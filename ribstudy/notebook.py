@@ -151,11 +151,12 @@ class Chapter:
         for name, estimate in self.notes.items():
             for suffix, number in (("", estimate.value), ("_low", estimate.low), ("_high", estimate.high)):
                 glue(name + suffix, _plain(number), display=False)
-        path = self.run.store.root / "records" / f"{self.name}.{self._settings_name()}.json"
+        path = self.run.store.root / "records" / f"{self.name}.{self.settings_name()}.json"
         write_json(path, {name: asdict(estimate) for name, estimate in self.notes.items()})
         return path
 
-    def _settings_name(self) -> str:
+    def settings_name(self) -> str:
+        """What the records of these settings are called: the preset's name, with a digest of what is not the preset's."""
         own = {name: value for name, value in self.overrides.items() if name != "data.root"}
         data = self.settings.data
         if data.root is not None and not _is_published(data):
