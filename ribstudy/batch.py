@@ -6,7 +6,7 @@
     settings: {rib.iterations: 10}      # of all runs, besides the preset's
     seeds: [0, 1, 2]                    # every run is repeated with each of them
     grids: {tau: [0.2, 0.4, 0.6]}       # one run for each point; of a list of grids, for each point of each
-    notebooks: [04_rib]                 # or: all
+    notebooks: [04_rib]                 # or: all; or each with a grid of its own: {04_rib: {tau: [0.2]}, 05_masks: {}}
     shards: 8                           # jobs that the images of a stage are spread over
 
 Settings are named in full (rib.tau) or as a parameter of the notebook (tau). All is checked before anything is run.
@@ -42,7 +42,7 @@ class Batch(Section):
     grids: Annotated[list[Grid], BeforeValidator(lambda grids: [grids] if isinstance(grids, dict) else grids)] = Field(
         default_factory=lambda: [{}]
     )
-    notebooks: Annotated[list[str], Field(min_length=1)] | Literal["all"] = "all"
+    notebooks: Annotated[list[str], Field(min_length=1)] | dict[str, Grid] | Literal["all"] = "all"
     shards: Count = 1
 
 
@@ -130,11 +130,13 @@ def expand(batch: Batch, folder: Path, names: Sequence[str]) -> list[BatchRun]:
     and two runs that are the same.
     """
     load_settings(batch.preset)
-    chosen = list(names) if batch.notebooks == "all" else batch.notebooks
+    chosen = names if batch.notebooks == "all" else batch.notebooks
     if unknown := [name for name in chosen if name not in names]:
         raise ValueError(f"there is no notebook {unknown[0]!r}; known: {', '.join(names)}")
-    points = [point for grid in batch.grids for point in _points(grid, batch.seeds)]
-    runs = [_run(batch, read_notebook(folder / f"{name}.ipynb"), point) for name in chosen for point in points]
+    runs = []
+    for name in chosen:
+        notebook, own = read_notebook(folder / f"{name}.ipynb"), chosen[name] if isinstance(chosen, dict) else {}
+        runs += [_run(batch, notebook, point) for grid in batch.grids for point in _points(grid, own, batch.seeds)]
     for number, run in enumerate(runs):
         for earlier in runs[:number]:
             if (run.notebook, run.overrides) == (earlier.notebook, earlier.overrides):
@@ -144,10 +146,12 @@ def expand(batch: Batch, folder: Path, names: Sequence[str]) -> list[BatchRun]:
     return runs
 
 
-def _points(grid: Grid, seeds: Iterable[int] | None) -> Iterable[dict[str, Any]]:
-    if seeds is not None and "seed" in grid:
-        raise ValueError("seed stands in seeds and in a grid; one of them is enough")
-    return ParameterGrid({**grid, **({"seed": list(seeds)} if seeds is not None else {})})
+def _points(grid: Grid, own: Grid, seeds: Iterable[int] | None) -> Iterable[dict[str, Any]]:
+    repeated = {"seed": list(seeds)} if seeds is not None else {}
+    names = [*grid, *own, *repeated]
+    if twice := [name for name in names if names.count(name) > 1]:
+        raise ValueError(f"{twice[0]} is varied twice, in seeds, in grids or of a notebook; once is enough")
+    return ParameterGrid({**grid, **own, **repeated})
 
 
 def _run(batch: Batch, notebook: Notebook, point: dict[str, Any]) -> BatchRun:

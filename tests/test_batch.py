@@ -54,6 +54,14 @@ def test_grids_in_a_list_are_added_and_short_names_are_the_notebooks_own(tmp_pat
     assert run.overrides == {"segmentation.iterations": 5}
 
 
+def test_a_notebook_can_have_a_grid_of_its_own(tmp_path):
+    notebooks = {"04_rib": {"tau": [0.2, 0.6]}, "05_masks": {}}
+    runs = runs_of(tmp_path, notebooks=notebooks, grids={"maps": ["cam"]})
+    assert [run.name for run in runs] == ["04_rib-maps=cam-tau=0.2", "04_rib-maps=cam-tau=0.6", "05_masks-maps=cam"]
+    with pytest.raises(ValueError, match="tau is varied twice"):
+        runs_of(tmp_path, notebooks=notebooks, grids={"tau": [0.1]})
+
+
 def test_a_notebook_that_takes_parameters_alone_gets_them(tmp_path):
     (run,) = runs_of(tmp_path, notebooks=["01_toy"], grids={"toy.depth": [3]})
     assert run.overrides == {"toy.depth": 3}
@@ -78,7 +86,7 @@ def test_a_value_that_makes_no_file_name_gets_a_digest(tmp_path):
         ({"notebooks": ["04_rib"], "seeds": [1, 1]}, "are the same run"),
         ({"notebooks": ["04_rib"], "grids": [{"tau": [0.1]}, {"rib.tau": [0.1]}]}, "04_rib-tau=0.1 and 04_rib-rib.tau=0.1 are"),
         ({"notebooks": ["04_rib"], "grids": {"infer.limit": [1]}}, "infer.limit is no setting of a batch"),
-        ({"notebooks": ["04_rib"], "seeds": [1], "grids": {"seed": [2]}}, "seed stands in seeds and in a grid"),
+        ({"notebooks": ["04_rib"], "seeds": [1], "grids": {"seed": [2]}}, "seed is varied twice"),
         ({"notebooks": ["01_toy"], "seeds": [1]}, "01_toy does not take all of seed"),
         ({"notebook": ["04_rib"]}, "notebook is unknown, did you mean notebooks"),
         ({"shards": 0}, "shards = 0"),
