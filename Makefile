@@ -24,7 +24,7 @@ book: .venv/.ready
 batch: .venv/.ready
 	@test -n "$(BATCH)" || { echo "Which one? make batch BATCH=ablations; there are: $(basename $(notdir $(wildcard batches/*.yml)))"; exit 1; }
 	$(BIN)/snakemake --cores all --keep-going --rerun-incomplete --rerun-triggers mtime input --quiet host progress reason --nolock \
-	  batch --config batch=batches/$(BATCH).yml $(CONFIG)
+	  batch --config batch=$(BATCH) $(CONFIG)
 
 pdf: .venv/.ready
 	$(BIN)/python -m tools.print_book
