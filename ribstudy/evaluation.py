@@ -152,9 +152,17 @@ def comparisons(first: Sweep, second: Sweep, *, at: tuple[int, int]) -> dict[str
 
     Where some images have no class there is a third, `labelled`: of the others alone, at the thresholds from other images.
     """
-    found = {"compared": compare(first, second, at=at), "best": compare(first, second)}
-    if not first.has_class.all():
-        found["labelled"] = compare(first.labelled(), second.labelled(), at=at)
+    return comparisons_over_seeds([first], [second], at=[at])
+
+
+def comparisons_over_seeds(
+    first: Sequence[Sweep], second: Sequence[Sweep], *, at: Sequence[tuple[int, int]]
+) -> dict[str, Comparison]:
+    """As `comparisons`, of several seeds, each with its sweeps and thresholds; see `compare_over_seeds`."""
+    found = {"compared": compare_over_seeds(first, second, at=at), "best": compare_over_seeds(first, second)}
+    if not first[0].has_class.all():
+        of_labelled = ([sweep.labelled() for sweep in side] for side in (first, second))
+        found["labelled"] = compare_over_seeds(*of_labelled, at=at)
     return found
 
 

@@ -118,14 +118,18 @@ def picture(figure: Figure, *, alt: str) -> HTML:
 
 
 def gains(rows: Sequence[dict]) -> Figure:
-    """What each method adds to the CAM's mIoU, a line for every seed: `evaluation.comparisons` with "seed" and "method"."""
+    """What each method adds to the CAM's mIoU, a line for every seed: `evaluation.comparisons` with "seed" and "method".
+
+    A row without a seed is a mean over the seeds, drawn with a diamond.
+    """
     figure, axis = plt.subplots(figsize=(WIDTH, 0.42 * len(rows) + 1.5))
     for row, place in zip(rows, range(len(rows))[::-1], strict=True):
         found = row["compared"].difference
         axis.plot([found.low, found.high], [place, place], color=COLORS[row["method"]], linewidth=3)
-        axis.plot(found.value, place, "o", color=COLORS[row["method"]], markersize=8)
+        axis.plot(found.value, place, "o" if "seed" in row else "D", color=COLORS[row["method"]], markersize=8)
     axis.axvline(0, color="#333333", linewidth=0.8)
-    axis.set_yticks(range(len(rows))[::-1], [f"{row['method']}, seed {row['seed']}" for row in rows])
+    names = [f"{row['method']}, seed {row['seed']}" if "seed" in row else f"{row['method']}, mean" for row in rows]
+    axis.set_yticks(range(len(rows))[::-1], names)
     axis.set(
         title="What RIB adds to the CAM", xlabel="difference in mIoU, with its 95 % interval", ylim=(-0.6, len(rows) - 0.4)
     )
@@ -162,13 +166,16 @@ def diverging(signed: np.ndarray, size: tuple[int, int]) -> np.ndarray:
 
 
 def comparison_table(rows: Sequence[dict]) -> pd.DataFrame:
-    """mIoU of CAM and RIB and their difference with its interval, a row for each seed and method (`note_comparisons`)."""
+    """mIoU of CAM and RIB and their difference with its interval, a row for each seed and method (`note_comparisons`).
+
+    A row without a seed holds means over the seeds.
+    """
     return pd.DataFrame(map(_comparison_row, rows)).set_index(["seed", "method"])
 
 
 def _comparison_row(row: dict) -> dict:
     shown = {
-        "seed": row["seed"],
+        "seed": row.get("seed", "mean"),
         "method": row["method"],
         "CAM": f"{row['compared'].first.value:.3f}",
         "method's mIoU": f"{row['compared'].second.value:.3f}",
