@@ -7,19 +7,33 @@ APT_HINT := On Debian and Ubuntu: sudo apt install make g++ python3-dev python3-
 
 help:
 	@echo "make book    run what is missing of the stages and chapters, and render the book into _build/html"
+	@echo "make batch BATCH=ablations    run what is missing of batches/ablations.yml; CONFIG=\"data_root=... shards=8\" for real data"
+	@echo "make pdf     print the rendered book into _build/html/ribstudy.pdf, linked from the front page; needs chromium"
+	@echo "make links   look for links of the rendered book that lead nowhere, on other sites too; needs a network"
 	@echo "make test    run the tests"
 	@echo "make lint    check code and notebooks; make format mends what can be mended"
 	@echo "make setup   only set up .venv, and keep the outputs of notebooks out of git"
 	@echo "make bench   measure what an adaptation costs on this machine; the page on costs shows it"
-	@echo "make clean   remove the executed chapters and the rendered book; results stay"
+	@echo "make clean   remove the rendered book; results stay"
 	@echo "make lock    pin the newest packages in requirements.lock and environment.yml"
 
 book: .venv/.ready
 	$(BIN)/snakemake --cores all --rerun-incomplete --rerun-triggers mtime input --quiet host progress reason --nolock book
 	@echo "The book: file://$(CURDIR)/_build/html/index.html"
 
+batch: .venv/.ready
+	@test -n "$(BATCH)" || { echo "Which one? make batch BATCH=ablations; there are: $(basename $(notdir $(wildcard batches/*.yml)))"; exit 1; }
+	$(BIN)/snakemake --cores all --keep-going --rerun-incomplete --rerun-triggers mtime input --quiet host progress reason --nolock \
+	  batch --config batch=$(BATCH) $(CONFIG)
+
+pdf: .venv/.ready
+	$(BIN)/python -m tools.print_book
+
+links: .venv/.ready
+	$(BIN)/python -m tools.check_links --external
+
 test: .venv/.ready
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n auto --dist loadgroup
 
 lint: .venv/.ready
 	$(BIN)/ruff check .
@@ -51,11 +65,11 @@ clean:
 
 lock:
 	$(PYTHON) -m venv --clear .venv-lock
-	.venv-lock/bin/pip install -e '.[crf,book,dev]' torch==2.13.0 torchvision==0.28.0
+	.venv-lock/bin/pip install -e '.[crf,book,slurm,dev]' torch==2.13.0 torchvision==0.28.0
 	sed -i '/^[^#]/d' requirements.lock
 	.venv-lock/bin/pip freeze --exclude-editable | grep -Ev '$(CUDA_PACKAGES)' | sed 's/+[a-z0-9.]*$$//' >> requirements.lock
 	sed -i '/- pip:/q' environment.yml
 	sed -n '/^pydensecrf/d; s/^[^#]/      - &/p' requirements.lock >> environment.yml
 	rm -rf .venv-lock
 
-.PHONY: help book test lint format setup bench clean lock
+.PHONY: help book batch pdf links test lint format setup bench clean lock

@@ -1,148 +1,199 @@
-"""The batch as a graph: the results of the stages, the chapters that show them, the book. `make book` runs all of it here.
+"""A batch as a graph: the results of the stages, the notebooks that show them, the book. `make book` runs batches/mini.yml.
 
-    snakemake --cores all book --config preset=my.yml       another preset, by name or by the path of a .yml file
-    snakemake --cores 16 book --config preset=voc12 data_root=/data/VOC2012
-    snakemake --cores 16 book --config threads=8            threads of one stage (default: a quarter of the cores)
-    snakemake --jobs 8 results --executor slurm --config preset=voc12 data_root=/data/VOC2012 shards=8     images in 8 jobs
-    snakemake --cores all results --dry-run                 what of the stages there is to do
+    snakemake --cores all batch --config batch=ablations       every notebook of a batch: make batch BATCH=ablations
+    snakemake --cores all batch --config batch=ablations -n    what there is to do, with counts
+    snakemake --cores all book --config preset=my.yml                      another preset, by name or by a .yml file's path
+    snakemake --cores 16 book --config preset=voc12 data_root=/data/VOC2012 threads=8     threads of a stage (default: cores / 4)
+    snakemake --profile profiles/slurm batch --config batch=voc12 data_root=/data/VOC2012 shards=32
 """
 
 import json
+import re
 import shlex
 import sys
+import time
 from pathlib import Path
 
 import yaml
+from filelock import FileLock, Timeout
 
-from ribstudy import study
-from ribstudy.config import digest, load_settings
+from ribstudy import batch as batches
 from ribstudy.paths import RESULTS
+from ribstudy.plan import Plan, outcome, table
 
 ROOT = Path(workflow.basedir)
 BOOK = ROOT / "book"
-PRESET = config.get("preset", "mini")
-if PRESET.endswith((".yml", ".yaml")):
-    PRESET = str(Path(PRESET).resolve())
-DATA_ROOT = str(Path(config["data_root"]).resolve()) if "data_root" in config else None
-
-
-def settings_of(overrides):
-    return load_settings(PRESET, {**({"data.root": DATA_ROOT} if DATA_ROOT else {}), **overrides})
-
-
-CHAPTER_JOBS = study.chapters(settings_of({}))
-ALL_JOBS = study.all_jobs(settings_of({}))
-# There are many stages to share few cores: one thread for each of them is the least waste.
-THREADS = config.get("threads", max(1, (workflow.cores or 1) // 4))
-SHARDS = int(config.get("shards", 1))  # jobs that the images of a stage are spread over
-EXECUTED = f"_build/executed/{Path(PRESET).stem}"
-
 TOC = yaml.safe_load((BOOK / "_toc.yml").read_text())
-PAGES = [TOC["root"], *(page["file"] for page in TOC["chapters"])]
+PAGES = [TOC["root"], *(page["file"] for part in TOC.get("parts", [TOC]) for page in part["chapters"])]
+FULL_RUNS = {"10_voc12": "voc12", "11_coco14": "coco14"}  # chapters, and the preset whose records each shows
 CHAPTERS = [page for page in PAGES if not (BOOK / f"{page}.md").exists()]
+
+
+def absolute(path):
+    return str(Path(path).resolve())
+
+
+BATCH_FILE = batches.named(config.get("batch", "mini"), ROOT / "batches")
+PRESET = config.get("preset")
+if PRESET and PRESET.endswith((".yml", ".yaml")):
+    PRESET = absolute(PRESET)
+DATA_ROOT = absolute(config["data_root"]) if "data_root" in config else None
+try:
+    BATCH = batches.read(BATCH_FILE, preset=PRESET, data_root=DATA_ROOT, shards=config.get("shards"))
+    PLAN = Plan(BATCH, batches.expand(BATCH, BOOK, CHAPTERS))
+except ValueError as error:
+    sys.exit(f"error: {error}")
+NAME = BATCH_FILE.stem + (f"-{Path(PRESET).stem}" if PRESET else "")
+EXECUTED = RESULTS / "notebooks" / NAME
+DONE = EXECUTED / ".done"  # of this batch alone, since Snakemake removes what it makes anew
+LOGS = EXECUTED / "logs"
+LOCK = FileLock(EXECUTED / ".lock")
+START = time.time()
+
 TEXTS = [path for path in BOOK.iterdir() if path.suffix in (".md", ".yml", ".bib")]
+API = sorted((BOOK / "api").glob("*.md"))
 STATIC = [path for path in (BOOK / "_static").rglob("*") if path.is_file()]
 LIBRARY = [path for path in (ROOT / "ribstudy").rglob("*") if path.suffix in (".py", ".yml")]
 # A stage knows by the key of its result whether there is work to do: it is asked again only where a key may have changed.
-KEYS = [ROOT / "ribstudy" / "config.py"] + [f for part in ("stages", "datasets") for f in sorted((ROOT / "ribstudy" / part).glob("*.py"))]
+KEYS = [ROOT / "ribstudy" / "config.py"]
+KEYS += [file for part in ("stages", "datasets") for file in sorted((ROOT / "ribstudy" / part).glob("*.py"))]
+# There are many stages to share few cores: one thread for each of them is the least waste.
+THREADS = config.get("threads", max(1, (workflow.cores or 1) // 4))
+SCATTERED = [name for name, work in PLAN.works.items() if work.scattered and BATCH.shards > 1]
 
 shell.prefix(f"set -eo pipefail; export PATH={shlex.quote(str(Path(sys.executable).parent))}:$PATH; ")
 
 
-def stamp(job):
-    """The file that says that a job is done; jobs with equal settings share it."""
-    return f"{RESULTS}/.done/{job.stage}-{digest(settings_of(job.overrides).model_dump(mode='json'))}"
+def any_of(names):
+    """A pattern that these names match, and where there are none nothing does."""
+    return "|".join(names) or "(?!)"
 
 
-def stamps(jobs):
-    return [stamp(job) for job in jobs]
-
-
-JOBS = {Path(stamp(job)).name: job for job in ALL_JOBS}
-
-
-def shards(wildcards):
-    """The stamps of a job's shards; none where it runs in one piece."""
-    scattered = SHARDS > 1 and JOBS[wildcards.job].stage not in (*study.WHOLE_STAGES, "toy")
-    return [f"{RESULTS}/.done/{wildcards.job}.{part}-{SHARDS}" for part in range(SHARDS)] if scattered else []
+def before(wildcards):
+    return [DONE / name for name in PLAN.works[wildcards.work].after]
 
 
 def command(wildcards):
-    job = JOBS[wildcards.job]
-    options = [f"--set {shlex.quote(f'{name}={json.dumps(value)}')}" for name, value in job.overrides.items()]
-    root = [f"--data-root {shlex.quote(DATA_ROOT)}"] if DATA_ROOT else []
-    return " ".join([job.stage, f"--preset {shlex.quote(PRESET)}", *root, *options])
+    return PLAN.works[wildcards.work].command(BATCH.preset)
 
 
-def processes(wildcards, threads):
-    return "" if JOBS[wildcards.job].stage in study.WHOLE_STAGES else f"--processes {threads}"
+def gpus(wildcards):
+    return PLAN.works[wildcards.work].gpus
 
 
 def parameters(wildcards):
-    """What papermill passes to a chapter: the one on the toy has no data_root, and the page on own data a preset of its own."""
-    text = (BOOK / f"{wildcards.chapter}.ipynb").read_text()
-    preset = f"-p preset {shlex.quote(PRESET)} " if r'"preset = \"mini\"' in text else ""
-    return preset + (f"-p data_root {shlex.quote(DATA_ROOT)}" if preset and DATA_ROOT and '"data_root = ' in text else "")
+    """What papermill passes to a notebook, as YAML."""
+    return json.dumps(PLAN.runs[wildcards.run].parameters)
+
+
+def tell():
+    rows = outcome(PLAN, done=DONE, logs=LOGS, notebooks=EXECUTED, since=START)
+    print(f"\n{NAME}:\n{table(rows)}\n", file=sys.stderr)
+
+
+def hold():
+    """Batches at once share their results, but of one that is at work already there is nothing left to be done."""
+    EXECUTED.mkdir(parents=True, exist_ok=True)
+    try:
+        LOCK.acquire(timeout=0)
+    except Timeout:
+        sys.exit(f"error: batch {NAME} is at work in another process ({LOCK.lock_file}); wait for its end")
+
+
+onstart: hold()
+onsuccess: tell()
+onerror: tell()
 
 
 rule book:
     input: "_build/html/index.html"
 
 
+rule batch:
+    input: [EXECUTED / f"{run}.ipynb" for run in PLAN.runs]
+
+
 rule results:
-    input: stamps(ALL_JOBS)
+    input: [DONE / name for name in PLAN.works]
+
+
+# What a process says is shown and kept. It may use as many cores as the job has threads.
+SAYING = "2> >(tee {log:q} >&2)"
+RUN = "OMP_NUM_THREADS={threads} RIBSTUDY_CORES={threads} python -m ribstudy {params.command}"
 
 
 rule stage:
-    input: KEYS, lambda wildcards: stamps(JOBS[wildcards.job].after), shards
-    output: f"{RESULTS}/.done/{{job}}"
-    wildcard_constraints: job=r"\w+-\w+"
-    params: command=command, processes=processes
+    input: KEYS, before
+    output: DONE / "{work}"
+    wildcard_constraints: work=any_of(name for name in PLAN.works if name not in SCATTERED)
+    log: LOGS / "{work}.log"
+    params: command=command
     threads: THREADS
+    resources: gpu=gpus
     priority: 1
     message: "stage {params.command}"
-    shell: "OMP_NUM_THREADS={threads} python -m ribstudy {params.command} {params.processes} > {output}"
+    shell: RUN + " > {output:q} " + SAYING
 
 
 rule shard:
-    input: KEYS, lambda wildcards: stamps(JOBS[wildcards.job].after)
-    output: f"{RESULTS}/.done/{{job}}.{{part}}-{{parts}}"
-    wildcard_constraints: job=r"\w+-\w+", part=r"\d+", parts=r"\d+"
+    input: KEYS, before
+    output: DONE / "{work}.{part}-{parts}"
+    wildcard_constraints: work=any_of(SCATTERED), part=r"\d+", parts=r"\d+"
+    log: LOGS / "{work}.{part}-{parts}.log"
     params: command=command
     threads: THREADS
+    resources: gpu=gpus
     priority: 1
     message: "stage {params.command} --shard {wildcards.part}/{wildcards.parts}"
-    shell:
-        "OMP_NUM_THREADS={threads} python -m ribstudy {params.command} --shard {wildcards.part}/{wildcards.parts} > {output}"
+    shell: RUN + " --shard {wildcards.part}/{wildcards.parts} > {output:q} " + SAYING
+
+
+rule gather:
+    input: lambda wildcards: [DONE / f"{wildcards.work}.{part}-{BATCH.shards}" for part in range(BATCH.shards)]
+    output: DONE / "{work}"
+    wildcard_constraints: work=any_of(SCATTERED)
+    log: LOGS / "{work}.log"
+    params: command=command
+    threads: 1
+    priority: 1
+    message: "all shards of {params.command}"
+    shell: RUN + " > {output:q} " + SAYING  # all images are there, so it says so and ends
 
 
 rule chapter:
     input:
-        notebook=BOOK / "{chapter}.ipynb",
+        notebook=lambda wildcards: BOOK / f"{PLAN.runs[wildcards.run].notebook}.ipynb",
         library=LIBRARY,
-        results=lambda wildcards: stamps(CHAPTER_JOBS.get(wildcards.chapter, ALL_JOBS)),
-        benches=lambda wildcards: sorted((RESULTS / "bench").glob("*.json")) if wildcards.chapter == "costs" else [],
-    output: f"{EXECUTED}/{{chapter}}.ipynb"
-    params: given=parameters, unfinished="_build/unfinished/{chapter}.ipynb"
+        results=lambda wildcards: [DONE / name for name in PLAN.shown[wildcards.run]],
+        others=lambda wildcards: [EXECUTED / f"{run}.ipynb" for run in PLAN.before(wildcards.run)],
+        benches=lambda wildcards: sorted((RESULTS / "bench").glob("*.json")) if wildcards.run in ("costs", *FULL_RUNS) else [],
+        # Of a full run, if there was one: what it has left is shown in the book of another preset too.
+        records=lambda wildcards: sorted((RESULTS / "records").glob(f"0*.{FULL_RUNS.get(wildcards.run, 'none')}.json")),
+    output: EXECUTED / "{run}.ipynb"
+    wildcard_constraints: run=any_of(map(re.escape, PLAN.runs))
+    params: given=parameters, unfinished=str(EXECUTED / "unfinished" / "{run}.ipynb")
     threads: 1
-    message: "chapter {wildcards.chapter}"
-    # A chapter that fails stays among the unfinished ones, with its error in it.
+    message: "notebook {wildcards.run}"
+    # One that fails stays among the unfinished ones, with its error in it.
     shell:
-        "mkdir -p _build/unfinished && OMP_NUM_THREADS={threads} papermill --kernel python3 --no-progress-bar --log-level WARNING "
-        "{input.notebook:q} {params.unfinished} {params.given} && mv {params.unfinished} {output}"
+        "mkdir -p $(dirname {params.unfinished:q}) && cp {input.notebook:q} {params.unfinished:q} && OMP_NUM_THREADS={threads} papermill "
+        "--kernel python3 --no-progress-bar --log-level WARNING {input.notebook:q} {params.unfinished:q} -y {params.given:q} "
+        "&& mv {params.unfinished:q} {output:q}"
 
 
 rule render:
     input:
-        chapters=expand(EXECUTED + "/{chapter}.ipynb", chapter=CHAPTERS),
+        chapters=[EXECUTED / f"{chapter}.ipynb" for chapter in CHAPTERS],
         texts=TEXTS,
         static=STATIC,
-        config=ROOT / "_config.yml",
+        api=API,
+        library=LIBRARY,
+        config=[ROOT / "_config.yml", ROOT / "tools" / "book_extension.py"],
     output: "_build/html/index.html"
-    params: static=BOOK / "_static"
+    params: folders=[BOOK / "_static", BOOK / "api"]
     message: "render {output}"
     # From scratch, since a page that is not read again does not repeat its warnings.
     shell:
         "rm -rf _build/src _build/html _build/.doctrees && mkdir _build/src "
-        "&& cp -R {input.texts:q} {input.chapters:q} {params.static:q} _build/src "
-        "&& jupyter-book build _build/src --config {input.config:q} --path-output . -W -n --keep-going -q"
+        "&& cp -R {input.texts:q} {input.chapters:q} {params.folders:q} _build/src "
+        "&& jupyter-book build _build/src --config {input.config[0]:q} --path-output . -W -n --keep-going -q"

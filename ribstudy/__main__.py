@@ -12,7 +12,8 @@ import yaml
 from ribstudy import data_command
 from ribstudy.config import load_settings, preset_names
 
-WITH_WORKERS = ("classifier", "cam", "rib", "affinity", "segmentation")  # stages whose inputs can be decoded ahead of time
+# Stages whose inputs can be decoded ahead of time.
+WITH_WORKERS = ("classifier", "cam", "rib", "baseline", "advcam", "bottleneck", "affinity", "segmentation")
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -35,6 +36,13 @@ def _parser() -> argparse.ArgumentParser:
     for name, stage in STAGES.items():
         command = commands.add_parser(name, help=f"stage: {stage.help}", description=stage.help)
         _add_settings(command)
+        command.add_argument(
+            "--each",
+            action="append",
+            default=[],
+            metavar="SETTINGS",
+            help="run under these too, one after the other: '{\"rib.tau\": 0.2}' --each '{\"rib.tau\": 0.6}'",
+        )
         if stage.units:
             command.add_argument("--shard", metavar="I/N", help="only the part I (from 0) of N equal parts of the units")
             command.add_argument("--processes", type=int, help="shards to run side by side here (default: cores)")
@@ -105,25 +113,45 @@ def _overrides(options: argparse.Namespace) -> dict[str, Any]:
 
 
 def _read_value(text: str) -> Any:
-    """A YAML value; 3e-4, which YAML takes for text, is read as the number it is."""
+    """A YAML value; 3e-4, which YAML takes for text, is read as the number it is, also as the value of a setting in braces."""
     try:
         value = yaml.safe_load(text)
     except yaml.YAMLError:
         raise ValueError(f"--set ...={text}: the value is not YAML (a number, a word, true, null, [1.0, 0.5])") from None
-    if isinstance(value, str):
-        try:
-            return float(value)
-        except ValueError:
-            return value
-    return value
+    return {name: _as_number(part) for name, part in value.items()} if isinstance(value, dict) else _as_number(value)
+
+
+def _as_number(value: Any) -> Any:
+    """The number that a text is, else the value as it is."""
+    try:
+        return float(value) if isinstance(value, str) else value
+    except ValueError:
+        return value
 
 
 def _run_stage(options: argparse.Namespace) -> int:
-    from ribstudy.stages import execute
+    from ribstudy.stages import UnitsFailed, execute
 
-    result = execute(options.stage, _run(options), shard=_shard(options), processes=_processes(options))
-    print(result.folder)
+    # All settings are read before the first work, and images that fail in one run do not keep the others from being run.
+    runs = [_run(options, overrides) for overrides in _each(options)]
+    failed = []
+    for run in runs:
+        try:
+            print(execute(options.stage, run, shard=_shard(options), processes=_processes(options)).folder)
+        except UnitsFailed as error:
+            failed.append(str(error))
+    if failed:
+        raise ValueError("\n".join(failed))
     return 0
+
+
+def _each(options: argparse.Namespace) -> list[dict[str, Any]]:
+    """The settings of every run: one for each `--each`, or a single one with none besides."""
+    found = [_read_value(text) for text in options.each] or [{}]
+    for text, overrides in zip(options.each, found, strict=False):
+        if not isinstance(overrides, dict):
+            raise ValueError(f"--each {text}: expected settings by name, such as {{rib.tau: 0.5}}")
+    return found
 
 
 def _shard(options: argparse.Namespace):

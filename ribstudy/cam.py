@@ -16,6 +16,7 @@ from torch.nn.functional import interpolate
 from ribstudy.models import CamNet
 
 EPSILON = 1e-5  # in the normalisation by the maximum (reference code)
+PERCENTILE = 99
 
 
 def merge_mirrored(maps: Tensor) -> Tensor:
@@ -42,9 +43,32 @@ def normalize_by_maximum(maps: Tensor) -> Tensor:
     return maps / (maps.amax(dim=(1, 2), keepdim=True) + EPSILON)
 
 
-def seed_maps(maps: Iterable[Tensor | np.ndarray], size: tuple[int, int], *, stride: int = 1) -> Tensor:
-    """What is thresholded into a seed: `resize_sum`, then `normalize_by_maximum`; [n, H, W] at stride 1."""
-    return normalize_by_maximum(resize_sum([torch.as_tensor(m) for m in maps], size, stride=stride))
+def normalize_by_range(maps: Tensor) -> Tensor:
+    """[n, h, w] -> in 0..1: each map's least value becomes 0, its largest 1 (but for 1e-5); a constant map becomes 0."""
+    return normalize_by_maximum(maps - maps.amin(dim=(1, 2), keepdim=True))
+
+
+def normalize_by_percentile(maps: Tensor) -> Tensor:
+    """[n, h, w] not negative -> in 0..1: each map divided by (its 99th percentile + 1e-5), cut at 1: a lone peak has no say."""
+    peak = torch.as_tensor(np.percentile(maps.numpy(force=True), PERCENTILE, axis=(1, 2), keepdims=True)).to(maps)
+    return (maps / (peak + EPSILON)).clamp(max=1)
+
+
+NORMALIZATIONS = {"maximum": normalize_by_maximum, "range": normalize_by_range, "percentile": normalize_by_percentile}
+
+
+def aggregate(iterates: Tensor, how: str = "raw") -> Tensor:
+    """Maps [K, n, h, w] of K steps -> [n, h, w]: their sum, that of the maps each over its maximum, or the last alone."""
+    if how == "last":
+        return iterates[-1]
+    return (torch.stack([normalize_by_maximum(maps) for maps in iterates]) if how == "normalized" else iterates).sum(dim=0)
+
+
+def seed_maps(
+    maps: Iterable[Tensor | np.ndarray], size: tuple[int, int], *, stride: int = 1, normalization: str = "maximum"
+) -> Tensor:
+    """What is thresholded into a seed: `resize_sum`, then one of `NORMALIZATIONS`; [n, H, W] at stride 1."""
+    return NORMALIZATIONS[normalization](resize_sum([torch.as_tensor(m) for m in maps], size, stride=stride))
 
 
 def cam_unit(net: CamNet, views: Sequence[Tensor], label: np.ndarray, size: tuple[int, int]) -> dict[str, np.ndarray]:
@@ -65,18 +89,26 @@ def cam_unit(net: CamNet, views: Sequence[Tensor], label: np.ndarray, size: tupl
 
 
 def stored_maps(unit: dict[str, np.ndarray], *, steps: int | None = None) -> list[np.ndarray]:
-    """Per scale the raw maps [n, h, w] of a stored image; those of RIB summed over the first `steps` (None: all)."""
+    """Per scale the raw maps [n, h, w] of a stored image; those of RIB aggregated over the first `steps` (None: all).
+
+    Every step's map is stored as it is; how they become one map is read from the unit's `aggregation` (without one: summed).
+    """
+    how = str(unit.get("aggregation", "raw"))
     if any(name.startswith("iterates_") for name in unit):
-        return [iterates[:steps].sum(axis=0) for iterates in _by_scale(unit, "iterates_")]
+        return [aggregate(torch.as_tensor(maps[:steps]), how).numpy() for maps in _by_scale(unit, "iterates_")]
     return _by_scale(unit, "maps_")
 
 
 def stored_seed_maps(unit: dict[str, np.ndarray], *, steps: int | None = None, stride: int = 1) -> np.ndarray:
-    """The seed maps of a stored image in 0..1: [n, H, W], or at stride 4 [n, (H-1)//4+1, (W-1)//4+1]; n = 0 without a class."""
+    """The seed maps of a stored image in 0..1: [n, H, W], or at stride 4 [n, (H-1)//4+1, (W-1)//4+1]; n = 0 without a class.
+
+    Normalised as the unit's `normalization` says (without one: by the maximum).
+    """
     size = tuple(int(length) for length in unit["size"])
     if not len(unit["keys"]):
         return np.zeros((0, *((length - 1) // stride + 1 for length in size)), dtype=np.float32)
-    return seed_maps(stored_maps(unit, steps=steps), size, stride=stride).numpy()
+    normalization = str(unit.get("normalization", "maximum"))
+    return seed_maps(stored_maps(unit, steps=steps), size, stride=stride, normalization=normalization).numpy()
 
 
 def _by_scale(unit: dict[str, np.ndarray], prefix: str) -> list[np.ndarray]:

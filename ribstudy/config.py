@@ -39,6 +39,14 @@ class Section(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True, protected_namespaces=())
 
 
+class TiedBackground(Section):
+    """A background that comes with a class: what a classifier can mistake for it."""
+
+    class_name: str = Field(description="the class, by its name in MiniVOC")
+    probability: Share = Field(description="share of the images of the class that get the background")
+    elsewhere: Share = Field(0.0, description="share of the images without the class that get it")
+
+
 class MiniVocSettings(Section):
     """The drawn data set (`datasets/minivoc.py`)."""
 
@@ -47,6 +55,7 @@ class MiniVocSettings(Section):
     num_val: Count = Field(description="images that choices are made on")
     image_size: Annotated[int, Field(ge=64)] = Field(description="side of the square images in pixels")
     seed: Seed = Field(description="seed of the drawing; apart from the study's seed, so that seeds share one data set")
+    tied: TiedBackground | None = Field(None, description="a background that comes with one class; None: with none")
 
     @model_validator(mode="after")
     def _train_is_part_of_train_aug(self):
@@ -79,6 +88,9 @@ class InferSettings(Section):
     skip: Annotated[int, Field(ge=0)] = Field(0, description="without the first so many of these images")
     limit: Count | None = Field(None, description="only so many of them; None: all")
     masked: bool = Field(False, description="only images that have a mask, those that maps can be scored on")
+    class_name: str | None = Field(
+        None, description="only images that show this class, counted before skip and limit; None: any"
+    )
 
 
 class ClassifierSettings(Section):
@@ -130,6 +142,17 @@ class RibSettings(Section):
     weight_decay: NonNegative = Field(1e-4, description="reference code: 1e-4")
     poly_power: NonNegative = Field(0.9, description="learning rate times (1 - k/K)^power (reference code: 0.9)")
     tau: Positive = Field(0.4, description="positions whose map is below tau times its maximum are pooled (paper: 0.4)")
+    objective: Literal["rib", "bce"] = Field(
+        "rib",
+        description="maximise labelled logits (paper, code), or keep the sigmoid: sum of binary cross-entropies (control)",
+    )
+    trained: Literal["all", "last_stage", "classifier"] = Field(
+        "all", description="what is adapted: all above stride 8 (code), the backbone's last stage and classifier, or that alone"
+    )
+    batch_norm: Literal["running", "frozen", "batch"] = Field(
+        "running",
+        description="running statistics, affine weights adapted (code) or frozen too; batch: statistics of each view or batch",
+    )
     pooling: Literal["gndrp", "gap"] = Field("gndrp", description="paper: GNDRP; gap is its ablation")
     denominator: Literal["map", "region"] = Field(
         "map", description="GNDRP divides by h*w (code) or by the region's size (paper)"
@@ -150,8 +173,13 @@ class RibSettings(Section):
     scales: Scales = Field((1.0, 0.5, 1.5, 2.0), description="views whose maps are summed (reference code)")
     loss_scales: Scales = Field((1.0, 1.5, 2.0), description="views that the objective sees (reference code)")
     include_last: bool = Field(False, description="sum the maps of theta_0..theta_K (paper) or theta_0..theta_{K-1} (code)")
-    aggregation: Literal["raw", "normalized"] = Field(
-        "raw", description="maps of the steps are summed as they are (paper, code), or each divided by its maximum first"
+    aggregation: Literal["raw", "normalized", "last"] = Field(
+        "raw",
+        description="of the steps: maps summed as they are (paper, code), or each divided by its maximum; last: the last alone",
+    )
+    normalization: Literal["maximum", "range", "percentile"] = Field(
+        "maximum",
+        description="of the sum, into 0..1: by its maximum (code), its range (least 0, most 1), or its 99th percentile (cut)",
     )
 
     @model_validator(mode="before")
@@ -175,6 +203,34 @@ class RibSettings(Section):
         if self.scales[0] != 1.0:
             raise ValueError(f"the first of scales must be 1, the scale of the spread stop, but it is {self.scales[0]}")
         return self
+
+
+class BaselineSettings(Section):
+    """Maps by a method of the library torch-cam, at the scales of `cam`."""
+
+    method: Literal["cam", "gradcam", "gradcam++", "layercam"] = "gradcam"
+    layers: Annotated[tuple[str, ...], Strict(False), Field(min_length=1)] = Field(
+        ("trained",),
+        description="modules of the network whose output is looked at; trained: what the classifier reads, frozen: at stride 8",
+    )
+
+    @model_validator(mode="after")
+    def _cam_is_of_the_last_layer(self):
+        if self.method == "cam" and self.layers != ("trained",):
+            raise ValueError(f"method cam is of the features that the classifier reads, trained, not of {self.layers}")
+        if self.method != "layercam" and len(self.layers) > 1:
+            raise ValueError(f"layers {self.layers}: only LayerCAM, method layercam, puts several layers together")
+        return self
+
+
+class AdvCamSettings(Section):
+    """The climb of one image (AdvCAM), at the scales of `cam`."""
+
+    iterations: Count = Field(27, description="K, maps summed (reference code: 27; half as many at scale 0.5)")
+    step_size: Positive = Field(0.08, description="xi, the largest change of a normalised pixel in a step (reference code)")
+    regularization: NonNegative = Field(7.0, description="lambda, against what changes where the map is high (reference code)")
+    tau: Share = Field(0.5, description="a position whose map is above this share of its maximum is high (reference code)")
+    rectified: bool = Field(True, description="logits are means of the rectified maps (reference code), or (false) of the maps")
 
 
 class ComputeSettings(Section):
@@ -299,6 +355,24 @@ class PredictionSettings(Section):
     crf: bool = Field(True, description="DeepLab's CRF on the probabilities")
 
 
+class AblationSettings(Section):
+    """What the chapter on ablations varies on, and the values that are the data's own (`variants.py`)."""
+
+    images: InferSettings = Field(description="with masks, whose maps are compared with those of the preset's own choices")
+    seeds: Count = Field(description="repetitions: trainings from seed, seed + 1, ...")
+    iterations: Count = Field(20, description="K of the run whose every step is shown")
+    margin: Positive = Field(description="of summed logits as the code has it, one that about half of the images reach")
+    spread_ratio: Share = Field(description="covered share that about half of the images reach")
+
+
+class BottleneckSettings(Section):
+    """What the chapter on the bottleneck measures with."""
+
+    images: InferSettings = Field(description="with masks, whose gradients and logits are followed over the steps")
+    tied: TiedBackground | None = Field(None, description="the background that a second MiniVOC has; None: not run")
+    num_tied: Count = Field(24, description="images of that class that the leak into the background is measured on")
+
+
 class ProbeSettings(Section):
     """The probes that look for a label in a layer of the toy network."""
 
@@ -338,12 +412,18 @@ class Settings(Section):
     """All that decides a run's numbers. Devices and worker counts do not belong here."""
 
     seed: Seed = Field(0, description="of training and of the auxiliary images")
+    seeds: Count = Field(1, description="repetitions of what a chapter repeats: trainings from seed, seed + 1, ...")
     data: DataSettings
     infer: InferSettings
     classifier: ClassifierSettings
     cam: CamSettings
     auxiliary: AuxiliarySettings
     rib: RibSettings
+    baseline: BaselineSettings = BaselineSettings()
+    advcam: AdvCamSettings = AdvCamSettings()
+    compared: InferSettings = Field(
+        InferSettings(split="train", masked=True), description="images that CAM and RIB are compared with other methods on"
+    )
     maps: Literal["cam", "rib"] = Field("rib", description="the maps that masks are made from")
     crf: CrfSettings = CrfSettings()
     labels: LabelSettings = LabelSettings()
@@ -353,6 +433,8 @@ class Settings(Section):
     segmentation: SegmentationSettings
     scores: ScoreSettings = ScoreSettings()
     predictions: PredictionSettings = PredictionSettings()
+    ablations: AblationSettings
+    bottleneck: BottleneckSettings
     toy: ToySettings
     compute: ComputeSettings = ComputeSettings()
 

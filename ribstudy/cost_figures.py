@@ -1,7 +1,7 @@
 """Tables and pictures of the page on costs, from the records of `costs.read_records`; what is not in them reads "not run"."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 import matplotlib.pyplot as plt
@@ -15,6 +15,7 @@ from ribstudy.costs import (
     DataSetSize,
     Measurement,
     Record,
+    StageCost,
     StepFlop,
     count_step,
     hours,
@@ -29,6 +30,7 @@ from ribstudy.study import commit_name
 COLORS = {"reference": "#0072B2", "study": "#D55E00", "study, bank": "#009E73"}
 PART_COLORS = ("#56B4E9", "#0072B2", "#003C66", "#F0E442", "#E69F00", "#D55E00")
 COMMAND = "python -m bench"
+NOT_MEASURED = f"not run: {COMMAND}"
 OPTIONS = ("bank", "bf16", "compiled", "bf16 and bank", "tf32", "bf16 and compiled", "bf16, compiled and bank")
 BF16 = ("study, bf16", "study, bf16 and compiled")  # those that draw auxiliary images as the paper does
 
@@ -352,6 +354,32 @@ def disk_table(data_sets: Sequence[DataSetSize] = (VOC, COCO)) -> pd.DataFrame:
         for data in data_sets
     }
     return pd.DataFrame.from_dict(rows, orient="index")
+
+
+def full_run_table(records: Sequence[Record], stages: Mapping[str, StageCost]) -> pd.DataFrame:
+    """Hours of each stage on each device, at the rate that it reached in the benchmark, and disk; a row for each stage.
+
+    stages: as `costs.full_run` counts them.
+    """
+    rates = {r.device["name"]: achieved_rate(r, "study", all_cores=r.device["kind"] == "cpu") for r in records}
+    missing = [row["device"] for row in _missing(records)]
+    rows = {}
+    for stage, cost in {**stages, "all of them": _sum(stages.values())}.items():
+        hours_on = {
+            device: "CRF" if cost.flop is None else _number(cost.flop / rate / 3600, "{:,.1f}")
+            for device, rate in rates.items()
+        }
+        rows[stage] = {
+            "PFLOP": "CRF" if cost.flop is None else f"{cost.flop / 1e15:,.2f}",
+            **{f"hours, {device}": text for device, text in hours_on.items()},
+            **{f"hours, {device}": NOT_MEASURED for device in missing},
+            "disk, GiB": f"{cost.num_bytes / 2**30:,.1f}" if cost.num_bytes else "small",
+        }
+    return pd.DataFrame.from_dict(rows, orient="index").rename_axis("stage")
+
+
+def _sum(stages: Collection[StageCost]) -> StageCost:
+    return StageCost(sum(cost.flop or 0 for cost in stages), sum(cost.num_bytes for cost in stages))
 
 
 # --- targets ------------------------------------------------------------------------------------------------------------

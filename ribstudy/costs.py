@@ -16,12 +16,14 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from ribstudy.config import RibSettings
+from ribstudy.config import RibSettings, Settings
 from ribstudy.files import write_json
 from ribstudy.models import CamNet, build_cam_net
+from ribstudy.models.affinity_net import build_affinity_net
+from ribstudy.models.deeplab import build_deeplab
 
 STRIDE = 16  # pixels from one position of a map to the next
 
@@ -159,6 +161,77 @@ def maps_bytes(data: DataSetSize) -> float:
     sizes = data.workload.view_sizes(RibSettings().scales)
     positions = sum(math.ceil(height / STRIDE) * math.ceil(width / STRIDE) for height, width in sizes)
     return data.num_images * data.classes_per_image * data.workload.iterations * positions * 4
+
+
+@dataclass(frozen=True)
+class StageCost:
+    """What a stage of a full run takes: FLOP of its networks (None: it runs none but a CRF, on CPU cores), bytes of its result
+    before compression."""
+
+    flop: float | None
+    num_bytes: float = 0.0
+
+
+def full_run(data: DataSetSize, settings: Settings, num_val: int) -> dict[str, StageCost]:
+    """Each stage once, of all training images under a preset's settings, and the segmentation network on `num_val` images.
+
+    A full run has most of them twice: for the maps of the CAM and of RIB.
+    """
+    work, images, training = data.workload, data.num_images, settings.segmentation
+    step, classes = count_step(work), work.num_classes
+    with torch.device("meta"):
+        classifier = sum(_count_passes(build_cam_net(work.backbone, classes), _crops(settings.classifier.crop_size)))
+        affinity = build_affinity_net(settings.affinity.backbone)
+        deeplab = build_deeplab(training.backbone, classes + 1, output_stride=training.output_stride)
+    padded = [max(side, settings.walk.pad_to or 0) for side in (work.height, work.width)]
+    views = torch.empty(2, 3, *padded, device="meta")
+    learned = training.iterations * training.batch_size
+    raw = maps_bytes(data)
+    return {
+        "classifier": StageCost(images * settings.classifier.epochs * classifier),
+        "cam": StageCost(images * (step.own_frozen + step.own_trained), 2 * raw / work.iterations),  # signed ones too
+        "rib": StageCost(images * study_flop(step, work.iterations), raw),
+        "labels": StageCost(None),
+        "affinity": StageCost(
+            images * settings.affinity.epochs * _count_training(affinity, _crops(settings.affinity.crop_size))
+        ),
+        "walk": StageCost(images * count_flop(lambda: affinity(views))[0], images * _walked_bytes(data)),
+        "masks": StageCost(None),
+        "segmentation": StageCost(
+            learned * sum(_count_training(deeplab, _crops(training.crop_size, scale)) for scale in training.loss_scales)
+        ),
+        "scores": StageCost(num_val * _score_flop(deeplab, work, settings), num_val * _score_bytes(work)),
+        "predictions": StageCost(None),
+    }
+
+
+def _crops(side: int, scale: float = 1) -> Tensor:
+    """One square image without content."""
+    return torch.empty(1, 3, int(side * scale), int(side * scale), device="meta")
+
+
+def _count_training(net: nn.Module, images: Tensor) -> float:
+    """Forward and backward."""
+    return count_flop(lambda: net(images).sum().backward())[0]
+
+
+def _score_flop(deeplab: nn.Module, work: Workload, settings: Settings) -> float:
+    """Of one image at all scales."""
+    num_views = 2 if settings.scores.mirror else 1
+    sizes = work.view_sizes(settings.scores.scales)
+    with torch.no_grad():
+        return sum(count_flop(lambda: deeplab(torch.empty(num_views, 3, *size, device="meta")))[0] for size in sizes)  # noqa: B023
+
+
+def _walked_bytes(data: DataSetSize) -> float:
+    """Of one image: maps in float32 and a boundary in float16 at stride 4."""
+    height, width = (math.ceil(side / 4) for side in (data.workload.height, data.workload.width))
+    return height * width * (4 * data.classes_per_image + 2)
+
+
+def _score_bytes(work: Workload) -> float:
+    """Of one image: scores of all classes and the background at stride 8, in float16."""
+    return math.ceil(work.height / 8) * math.ceil(work.width / 8) * (work.num_classes + 1) * 2
 
 
 # --- records ------------------------------------------------------------------------------------------------------------

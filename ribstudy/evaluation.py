@@ -24,6 +24,7 @@ from ribstudy.metrics import (
     Estimate,
     Sweep,
     bootstrap_comparison,
+    bootstrap_over_seeds,
     coverage_by_distance,
     mean_scores,
     miou,
@@ -130,14 +131,38 @@ def compare(first: Sweep, second: Sweep, *, at: tuple[int, int] | None = None) -
     return bootstrap_comparison(*counts, num_images=len(first.names))
 
 
+def compare_over_seeds(
+    first: Sequence[Sweep], second: Sequence[Sweep], *, at: Sequence[tuple[int, int]] | None = None
+) -> Comparison:
+    """Two methods with several seeds, a sweep of the same images for each: means over the seeds, intervals over both.
+
+    at: by seed, a threshold index for each method; None: the best of each, by seed and anew in every sample of the interval.
+    What the interval holds, and what few seeds can tell: `metrics.bootstrap_over_seeds`.
+    """
+    if len({sweep.names for sweep in (*first, *second)}) != 1:
+        raise ValueError("the sweeps are not of the same images, or there is none")
+    sides = [[sweep.counts for sweep in side] for side in (first, second)]
+    if at is not None:
+        sides = [[counts[:, both[place]] for counts, both in zip(side, at, strict=True)] for place, side in enumerate(sides)]
+    return bootstrap_over_seeds(*sides, num_images=len(first[0].names))
+
+
 def comparisons(first: Sweep, second: Sweep, *, at: tuple[int, int]) -> dict[str, Comparison]:
     """Two sweeps compared at thresholds from other images (`compared`) and at the best ones of these (`best`).
 
     Where some images have no class there is a third, `labelled`: of the others alone, at the thresholds from other images.
     """
-    found = {"compared": compare(first, second, at=at), "best": compare(first, second)}
-    if not first.has_class.all():
-        found["labelled"] = compare(first.labelled(), second.labelled(), at=at)
+    return comparisons_over_seeds([first], [second], at=[at])
+
+
+def comparisons_over_seeds(
+    first: Sequence[Sweep], second: Sequence[Sweep], *, at: Sequence[tuple[int, int]]
+) -> dict[str, Comparison]:
+    """As `comparisons`, of several seeds, each with its sweeps and thresholds; see `compare_over_seeds`."""
+    found = {"compared": compare_over_seeds(first, second, at=at), "best": compare_over_seeds(first, second)}
+    if not first[0].has_class.all():
+        of_labelled = ([sweep.labelled() for sweep in side] for side in (first, second))
+        found["labelled"] = compare_over_seeds(*of_labelled, at=at)
     return found
 
 
@@ -282,8 +307,9 @@ def both_estimates(comparisons: Mapping[str, Comparison], first: str, second: st
 class Coverage:
     """What predicted masks cover, by method.
 
-    objects: share of the objects' pixels that are found, [len(DISTANCE_EDGES)] by their distance from the peak of their CAM;
+    objects: share of the objects' pixels that are found, [len(DISTANCE_EDGES)] by their distance from the peak of their CAM,
         nan where no object reaches that far.
+
     background: share of the true background's pixels that are painted as some object.
     """
 

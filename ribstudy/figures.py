@@ -100,6 +100,42 @@ def slider(frames: Sequence[Figure], labels: Sequence[str], *, alt: str) -> HTML
     )
 
 
+def before_after(before: Figure, after: Figure, *, labels: tuple[str, str], alt: str) -> HTML:
+    """Two figures of one size on top of each other and a slider that uncovers the second from the left. Closes the figures."""
+    first, second = (f"data:image/jpeg;base64,{_jpeg(figure)}" for figure in (before, after))
+    show = "this.closest('.before-after').querySelector('.after').style.clipPath=`inset(0 ${100-this.value}% 0 0)`"
+    return HTML(
+        f'<div class="before-after"><div class="pictures"><img src="{first}" alt="{alt}: {labels[0]}">'
+        f'<img class="after" src="{second}" alt="{alt}: {labels[1]}" style="clip-path:inset(0 50% 0 0)"></div>'
+        f'<label><span>{labels[0]}</span><input type="range" min="0" max="100" value="50" autocomplete="off" '
+        f'aria-label="{alt}: from {labels[0]} to {labels[1]}" oninput="{show}"><span>{labels[1]}</span></label></div>'
+    )
+
+
+def picture(figure: Figure, *, alt: str) -> HTML:
+    """A figure as HTML, for a page other than the one that makes it. Closes the figure."""
+    return HTML(f'<img src="data:image/jpeg;base64,{_jpeg(figure)}" alt="{alt}" style="width:100%">')
+
+
+def gains(rows: Sequence[dict]) -> Figure:
+    """What each method adds to the CAM's mIoU, a line for every seed: `evaluation.comparisons` with "seed" and "method".
+
+    A row without a seed is a mean over the seeds, drawn with a diamond.
+    """
+    figure, axis = plt.subplots(figsize=(WIDTH, 0.42 * len(rows) + 1.5))
+    for row, place in zip(rows, range(len(rows))[::-1], strict=True):
+        found = row["compared"].difference
+        axis.plot([found.low, found.high], [place, place], color=COLORS[row["method"]], linewidth=3)
+        axis.plot(found.value, place, "o" if "seed" in row else "D", color=COLORS[row["method"]], markersize=8)
+    axis.axvline(0, color="#333333", linewidth=0.8)
+    names = [f"{row['method']}, seed {row['seed']}" if "seed" in row else f"{row['method']}, mean" for row in rows]
+    axis.set_yticks(range(len(rows))[::-1], names)
+    axis.set(
+        title="What RIB adds to the CAM", xlabel="difference in mIoU, with its 95 % interval", ylim=(-0.6, len(rows) - 0.4)
+    )
+    return figure
+
+
 def growth_slider(images: Mapping[str, np.ndarray], units: Units, class_names: Sequence[str]) -> HTML:
     """RIB's summed map of the first class of each image, after each step; every image has a class."""
     shown = {name: units[name] for name in images}
@@ -130,13 +166,16 @@ def diverging(signed: np.ndarray, size: tuple[int, int]) -> np.ndarray:
 
 
 def comparison_table(rows: Sequence[dict]) -> pd.DataFrame:
-    """mIoU of CAM and RIB and their difference with its interval, a row for each seed and method (`note_comparisons`)."""
+    """mIoU of CAM and RIB and their difference with its interval, a row for each seed and method (`note_comparisons`).
+
+    A row without a seed holds means over the seeds.
+    """
     return pd.DataFrame(map(_comparison_row, rows)).set_index(["seed", "method"])
 
 
 def _comparison_row(row: dict) -> dict:
     shown = {
-        "seed": row["seed"],
+        "seed": row.get("seed", "mean"),
         "method": row["method"],
         "CAM": f"{row['compared'].first.value:.3f}",
         "method's mIoU": f"{row['compared'].second.value:.3f}",

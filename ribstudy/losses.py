@@ -2,7 +2,7 @@
 
 import torch
 from torch import Tensor
-from torch.nn.functional import cross_entropy, multilabel_soft_margin_loss
+from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy, multilabel_soft_margin_loss
 
 from ribstudy.datasets.base import VOID
 
@@ -24,6 +24,15 @@ def rib_objective(logits: Tensor, labels: Tensor, *, margin: float | None = None
     if margin is not None:
         logits = logits.clamp(max=margin)
     return -(logits * labels).sum()
+
+
+def cross_entropy_objective(logits: Tensor, labels: Tensor) -> Tensor:
+    """What the classifier was trained with, as a sum over classes and images: the control of `rib_objective`.
+
+    logits and labels [N, C]. A sum and not a mean, so that a labelled logit far below 0 pulls as hard as in the RIB objective
+    (a gradient of -1) and one far above 0 not at all; classes that are not labelled pull down.
+    """
+    return binary_cross_entropy_with_logits(logits, labels, reduction="sum")
 
 
 def target_logits(logits: Tensor, labels: Tensor) -> Tensor:

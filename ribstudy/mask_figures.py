@@ -14,7 +14,6 @@ from matplotlib.figure import Figure
 from skimage.transform import resize
 
 from ribstudy import paper
-from ribstudy.config import DataSettings
 from ribstudy.datasets.base import PALETTE, VOID
 from ribstudy.evaluation import MaskScores, Unit, scored_maps
 from ribstudy.figures import COLORS, MAP_COLORS, WIDTH, Panel, gallery
@@ -253,11 +252,6 @@ def paper_table(table: str, ours: Mapping[Place, Estimate | None]) -> pd.DataFra
             if any(column == other for _, other in ours):
                 row[f"{column}, ours"] = _own(ours[place], published.get(place)) if place in ours else ""
     return pd.DataFrame.from_dict(rows, orient="index").rename_axis("%")
-
-
-def own_values(table: str, data: DataSettings, scores: Mapping[Place, Estimate]) -> Mapping[Place, Estimate | None]:
-    """`scores`, or where the table is of another data set None for each of them: not run."""
-    return scores if table.startswith(f"{data.name}_") else dict.fromkeys(scores)
 
 
 def _published(value: tuple | None) -> str:

@@ -218,13 +218,56 @@ def bootstrap_comparison(
 
     Raises ValueError where the shapes differ.
     """
-    if first.shape != second.shape:
-        raise ValueError(f"counts {first.shape} and {second.shape} are not of the same images and classes")
-    num_groups = len(first)
-    draws = np.random.default_rng(seed).multinomial(num_groups, np.full(num_groups, 1 / num_groups), size=num_samples)
+    return bootstrap_over_seeds([first], [second], num_images=num_images, num_samples=num_samples, seed=seed)
+
+
+def bootstrap_over_seeds(
+    first: Sequence[np.ndarray],
+    second: Sequence[np.ndarray],
+    *,
+    num_images: int | None = None,
+    num_samples: int = 2000,
+    seed: int = 0,
+) -> Comparison:
+    """Compares two results, each made with S seeds on the same images: means over the seeds, with paired two-way intervals.
+
+    A sample draws G groups of images, the same for all seeds and both results, and S of the seeds, the same for both results;
+    its value is the mean over the drawn seeds. A mean over S drawn out of S seeds varies by (S-1)/S of what a mean over S new
+    ones does (half, of two), so its deviation from the mean over all S is widened by the root of S/(S-1).
+
+    What few seeds can tell: the spread of two or three values is itself hardly known, and no draw leaves their range by much.
+    The interval says whether a difference is larger than what these seeds differ by; it is no 95 % of all trainings. One seed,
+    or seeds that agree, leave the interval over images (`bootstrap_comparison`).
+
+    Args:
+        first, second: by seed, counts as in `bootstrap_comparison`.
+        num_images: the n of the estimates.
+
+    Raises ValueError where shapes or numbers of seeds differ, or there is no seed.
+    """
+    if not first or len(first) != len(second):
+        raise ValueError(f"{len(first)} and {len(second)} seeds: as many are needed on both sides, and at least one")
+    shape = first[0].shape
+    for counts in (*first, *second):
+        if counts.shape != shape:
+            raise ValueError(f"counts {shape} and {counts.shape} are not of the same images and classes")
+    num_groups, num_seeds = len(first[0]), len(first)
+    rng = np.random.default_rng(seed)
+    draws = rng.multinomial(num_groups, np.full(num_groups, 1 / num_groups), size=num_samples)
     draws = np.concatenate([np.ones((1, num_groups)), draws])  # the images themselves come first
-    values = [_best_miou(draws, counts) for counts in (first, second)]
-    return Comparison(*(_estimate(sample, num_images or num_groups) for sample in (*values, values[1] - values[0])))
+    seeds = rng.multinomial(num_seeds, np.full(num_seeds, 1 / num_seeds), size=num_samples)
+    seeds = np.concatenate([np.ones((1, num_seeds)), seeds]) / num_seeds
+    values = [np.stack([_best_miou(draws, counts) for counts in side], axis=1) for side in (first, second)]  # [B, S] each
+    values = [*values, values[1] - values[0]]
+    return Comparison(*(_estimate(_drawn_mean(of_seeds, seeds), num_images or num_groups) for of_seeds in values))
+
+
+def _drawn_mean(values: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """Values and weights [B, S] -> [B], the weighted means, their deviations from the plain ones widened."""
+    num_seeds = values.shape[1]
+    mean = values.mean(axis=1)
+    widening = np.sqrt(num_seeds / (num_seeds - 1)) if num_seeds > 1 else 1
+    return mean + widening * ((values * weights).sum(axis=1) - mean)
 
 
 def _best_miou(draws: np.ndarray, counts: np.ndarray) -> np.ndarray:

@@ -151,11 +151,12 @@ class Chapter:
         for name, estimate in self.notes.items():
             for suffix, number in (("", estimate.value), ("_low", estimate.low), ("_high", estimate.high)):
                 glue(name + suffix, _plain(number), display=False)
-        path = self.run.store.root / "records" / f"{self.name}.{self._settings_name()}.json"
+        path = self.run.store.root / "records" / f"{self.name}.{self.settings_name()}.json"
         write_json(path, {name: asdict(estimate) for name, estimate in self.notes.items()})
         return path
 
-    def _settings_name(self) -> str:
+    def settings_name(self) -> str:
+        """What the records of these settings are called: the preset's name, with a digest of what is not the preset's."""
         own = {name: value for name, value in self.overrides.items() if name != "data.root"}
         data = self.settings.data
         if data.root is not None and not _is_published(data):
@@ -178,26 +179,24 @@ def _plain(number: float | None) -> int | float:
     return int(number) if number.is_integer() else number
 
 
-def note_comparisons(chapter: Chapter, rows: Sequence[dict]) -> None:
-    """Notes CAM, RIB and their difference for the first seed, and for every seed under names that end in its number.
+def note_comparisons(chapter: Chapter, rows: Sequence[dict], means: Sequence[dict]) -> None:
+    """Notes CAM, RIB and their difference: means over the seeds, and for every seed under names that end in its number.
 
-    rows: {"seed", "method" ("RIB", "RIB as written")} and what `evaluation.comparisons` gives.
+    rows: {"seed", "method" ("RIB", "RIB as written")} and what `evaluation.comparisons` gives. means: {"method"} and what
+    `evaluation.comparisons_over_seeds` gives.
     """
-    for row in rows:
-        suffix = row["method"].removeprefix("RIB").replace(" ", "_")
+    for row in [*rows, *means]:
+        method = row["method"].removeprefix("RIB").replace(" ", "_")
         numbers = {
-            f"miou_rib{suffix}": row["compared"].second,
-            f"miou_difference{suffix}": row["compared"].difference,
-            f"best_difference{suffix}": row["best"].difference,
+            f"miou_rib{method}": row["compared"].second,
+            f"miou_difference{method}": row["compared"].difference,
+            f"best_difference{method}": row["best"].difference,
+            "miou_cam": row["compared"].first,  # the same for every method
         }
-        if not suffix:
-            numbers["miou_cam"] = row["compared"].first
         if "labelled" in row:
             labelled = row["labelled"]
-            numbers[f"miou_rib{suffix}_labelled"] = labelled.second
-            numbers[f"miou_difference{suffix}_labelled"] = labelled.difference
+            numbers[f"miou_rib{method}_labelled"] = labelled.second
+            numbers[f"miou_difference{method}_labelled"] = labelled.difference
             numbers["miou_cam_labelled"] = labelled.first
         for name, estimate in numbers.items():
-            chapter.note_estimate(f"{name}_seed{row['seed']}", estimate)
-            if row["seed"] == rows[0]["seed"]:
-                chapter.note_estimate(name, estimate)
+            chapter.note_estimate(name + (f"_seed{row['seed']}" if "seed" in row else ""), estimate)

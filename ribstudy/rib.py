@@ -9,15 +9,16 @@ Shapes: C classes, h x w positions of the map at one scale, B auxiliary images.
 import contextlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Literal
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
-from ribstudy.cam import merge_mirrored, normalize_by_maximum
+from ribstudy.cam import aggregate, merge_mirrored, normalize_by_maximum
 from ribstudy.config import RibSettings
-from ribstudy.losses import rib_objective, target_logits
+from ribstudy.losses import cross_entropy_objective, rib_objective, target_logits
 from ribstudy.models import CamNet
 from ribstudy.pooling import gap, gndrp
 
@@ -33,11 +34,14 @@ class RibResult:
 
     iterates: per scale the maps [C, h, w] of theta_0, theta_1, ..., not negative, mirrored views merged. After a spread stop
         scale 1 holds one more than the others, as in the reference code (`spread_scales`).
+
+    aggregation: how they become one map (`cam.aggregate`).
     scores: per step the labelled logits summed over the own views, which the margin is held against.
     steps: how many maps scale 1 holds; stopped_by: what ended the loop.
     """
 
     iterates: list[list[Tensor]]
+    aggregation: str = "raw"
     scores: list[float] = field(default_factory=list)
     stopped_by: StoppedBy = "iterations"
 
@@ -47,8 +51,8 @@ class RibResult:
 
     @property
     def maps(self) -> list[Tensor]:
-        """Per scale the summed maps [C, h, w], raw: later, larger logits weigh more."""
-        return [sum(iterates) for iterates in self.iterates]
+        """Per scale one map [C, h, w] of all steps; with the aggregation "raw" later, larger logits weigh more."""
+        return [aggregate(torch.stack(iterates), self.aggregation) for iterates in self.iterates]
 
 
 def adapt(
@@ -86,11 +90,16 @@ def adapt_features(
     labels: Tensor,
     aux_features: Iterable[AuxiliaryBatch],
     settings: RibSettings,
+    *,
+    observe: Callable[[], None] = lambda: None,
 ) -> RibResult:
-    """As `adapt`, with what the frozen part of `net` makes of the views and of the auxiliary images in their place."""
+    """As `adapt`, with what the frozen part of `net` makes of the views and of the auxiliary images in their place.
+
+    observe: called at every theta_k whose map counts, before it is made; `net` has these weights then and must keep them.
+    """
     labels = labels.to(net.classifier.weight)
-    with adapted(net):
-        result = _adapt(net, features, labels, iter(aux_features), settings)
+    with adapted(net, settings):
+        result = _adapt(net, features, labels, iter(aux_features), settings, observe)
     if not all(torch.isfinite(maps).all() for maps in result.maps):
         raise FloatingPointError(f"the adaptation diverged at learning rate {settings.learning_rate}: a map is not finite")
     return result
@@ -101,11 +110,14 @@ def num_updates(settings: RibSettings) -> int:
     return settings.iterations if settings.include_last else settings.iterations - 1
 
 
-def rib_unit(result: RibResult | None, label: np.ndarray, size: tuple[int, int]) -> dict[str, np.ndarray]:
+def rib_unit(
+    result: RibResult | None, label: np.ndarray, size: tuple[int, int], *, normalization: str = "maximum"
+) -> dict[str, np.ndarray]:
     """What the stage `rib` stores of an image of `size` (H, W) with label [C].
 
     `keys` (classes in the image), `size`, per scale the raw maps of every step `iterates_<i>` [steps, n, h, w], the `scores`
-    [steps] and `stopped_by`. An image without a class is not adapted: its result is None.
+    [steps] and `stopped_by`. An image without a class is not adapted: its result is None. `aggregation` and `normalization`
+    say how these maps become a seed (`cam.stored_seed_maps`), so that another choice needs no other adaptation.
     """
     keys = np.flatnonzero(label)
     arrays = {"keys": keys, "size": np.array(size)}
@@ -113,23 +125,46 @@ def rib_unit(result: RibResult | None, label: np.ndarray, size: tuple[int, int])
         return arrays
     for index, iterates in enumerate(result.iterates):
         arrays[f"iterates_{index}"] = torch.stack(iterates)[:, keys].cpu().numpy()
-    return {**arrays, "scores": np.array(result.scores), "stopped_by": np.array(result.stopped_by)}
+    reading = {"aggregation": np.array(result.aggregation), "normalization": np.array(normalization)}
+    return {**arrays, **reading, "scores": np.array(result.scores), "stopped_by": np.array(result.stopped_by)}
 
 
 @contextlib.contextmanager
-def adapted(net: CamNet) -> Iterator[None]:
-    """A scope in which the weights of `net` may change; behind it weights, gradients and training mode are as before."""
+def adapted(net: CamNet, settings: RibSettings) -> Iterator[None]:
+    """A scope in which weights of `net` may change, those that `settings` adapts. Behind it all is as before: weights,
+    buffers, gradients, what has a gradient, training mode, and how batch norm takes its statistics.
+    """
     was_training = net.training
     saved = [(p, p.detach().clone(), p.grad) for p in net.parameters() if p.requires_grad]
+    norms = [module for module in net.trained.modules() if isinstance(module, nn.BatchNorm2d)]
+    tracked = [norm.track_running_stats for norm in norms]
     net.eval()
     try:
+        _choose_trained(net, norms, settings)
         yield
     finally:
         with torch.no_grad():
             for parameter, value, gradient in saved:
                 parameter.copy_(value)
-                parameter.grad = gradient
+                parameter.requires_grad_(True).grad = gradient
+        for norm, was_tracked in zip(norms, tracked, strict=True):
+            norm.track_running_stats = was_tracked
         net.train(was_training)
+
+
+def _choose_trained(net: CamNet, norms: list[nn.BatchNorm2d], settings: RibSettings) -> None:
+    """Leaves a gradient to what is adapted, and lets batch norm take its statistics as the settings say."""
+    if settings.trained != "all":
+        net.trained.requires_grad_(False)
+    if settings.trained == "last_stage":
+        for module in net.last_stage:
+            module.requires_grad_(True)
+    for norm in norms:
+        if settings.batch_norm == "frozen":
+            norm.requires_grad_(False)
+        if settings.batch_norm == "batch":
+            norm.train()
+            norm.track_running_stats = False  # the running statistics are neither used nor changed
 
 
 def _check(net: CamNet, views: Sequence[Tensor], labels: Tensor, settings: RibSettings) -> None:
@@ -145,10 +180,14 @@ def _check(net: CamNet, views: Sequence[Tensor], labels: Tensor, settings: RibSe
 
 
 def _adapt(
-    net: CamNet, features: Sequence[Tensor], labels: Tensor, aux_features: Iterator[AuxiliaryBatch], settings: RibSettings
+    net: CamNet,
+    features: Sequence[Tensor],
+    labels: Tensor,
+    aux_features: Iterator[AuxiliaryBatch],
+    settings: RibSettings,
+    observe: Callable[[], None],
 ) -> RibResult:
-    pool = _pooling(settings)
-    clamp = settings.margin if settings.margin_mode == "clamp" else None
+    pool, objective = _pooling(settings), _objective(settings)
     optimizer = torch.optim.SGD(
         net.parameter_groups(settings.learning_rate, settings.head_lr_factor),
         lr=settings.learning_rate,
@@ -158,9 +197,10 @@ def _adapt(
     initial_rates = [group["lr"] for group in optimizer.param_groups]
     own_labels = labels.expand(2, -1)
     updates = num_updates(settings)
-    result = RibResult(iterates=[[] for _ in features])
+    result = RibResult(iterates=[[] for _ in features], aggregation=settings.aggregation)
 
     for k in range(updates + 1):
+        observe()
         may_spread = 0 < k < settings.iterations
         signed = _own_maps(net, features, result, labels, settings, with_graph=k < updates, may_spread=may_spread)
         if signed is None:
@@ -171,8 +211,8 @@ def _adapt(
         own_logits = [pool(maps, own_labels) for maps in signed]
         result.scores.append(sum(target_logits(logits, own_labels) for logits in own_logits).item())
         if k < updates:
-            loss = sum(rib_objective(logits, own_labels, margin=clamp) for logits in own_logits)
-            loss = loss + _auxiliary_loss(net, _next_batch(aux_features, k, updates), pool, clamp)
+            loss = sum(objective(logits, own_labels) for logits in own_logits)
+            loss = loss + _auxiliary_loss(net, _next_batch(aux_features, k, updates), pool, objective)
             for group, rate in zip(optimizer.param_groups, initial_rates, strict=True):
                 group["lr"] = rate * (1 - k / settings.iterations) ** settings.poly_power
             optimizer.zero_grad()
@@ -201,7 +241,7 @@ def _own_maps(
         with torch.set_grad_enabled(with_graph and in_loss):
             maps = net.maps(features[index])
         merged = merge_mirrored(maps.detach())
-        result.iterates[index].append(normalize_by_maximum(merged) if settings.aggregation == "normalized" else merged)
+        result.iterates[index].append(merged)
         if index == 0 and may_spread:
             has_spread = _has_spread(merged[labels > 0], settings)
         if has_spread and settings.spread_scales == "first":
@@ -232,6 +272,13 @@ def _pooling(settings: RibSettings) -> Callable[[Tensor, Tensor], Tensor]:
     return pool
 
 
+def _objective(settings: RibSettings) -> Callable[[Tensor, Tensor], Tensor]:
+    """(logits [N, C], labels [N, C]) -> what a step minimises. The margin caps the logits of the RIB objective alone."""
+    if settings.objective == "bce":
+        return cross_entropy_objective
+    return partial(rib_objective, margin=settings.margin if settings.margin_mode == "clamp" else None)
+
+
 def _next_batch(batches: Iterator[AuxiliaryBatch], step: int, num_steps: int) -> AuxiliaryBatch:
     try:
         return next(batches)
@@ -239,9 +286,9 @@ def _next_batch(batches: Iterator[AuxiliaryBatch], step: int, num_steps: int) ->
         raise ValueError(f"aux_batches ended after {step} of {num_steps} steps: one batch a step is needed") from None
 
 
-def _auxiliary_loss(net: CamNet, batch: AuxiliaryBatch, pool: Callable, clamp: float | None) -> Tensor | float:
+def _auxiliary_loss(net: CamNet, batch: AuxiliaryBatch, pool: Callable, objective: Callable) -> Tensor | float:
     features, labels = batch
     if len(features) == 0:
         return 0.0
     labels = labels.to(net.classifier.weight)
-    return rib_objective(pool(net.maps(features), labels), labels, margin=clamp)
+    return objective(pool(net.maps(features), labels), labels)

@@ -11,6 +11,7 @@ import pandas as pd
 from pandas.io.formats.style import Styler
 
 from ribstudy.config import InferSettings, Settings
+from ribstudy.variants import every_variant, in_words, variants
 
 if TYPE_CHECKING:
     from ribstudy.stages import Run
@@ -27,6 +28,20 @@ SOURCES = {"CAM": "cam", "RIB": "rib"}  # methods whose maps become masks, and t
 # What a segmentation network is taught by; the true masks, of the images that have one, are the ceiling.
 TRUTH = {"segmentation.truth": "dataset", "segmentation.images.masked": True}
 TEACHERS = {**{method: {"maps": maps} for method, maps in SOURCES.items()}, "truth": TRUTH}
+
+# Methods that are compared: the stage that makes the maps of each, and its settings. `trained` is what the classifier reads.
+_EARLY, _LAST = "frozen", "trained"
+METHODS = {
+    "CAM": ("cam", {}),
+    "Grad-CAM": ("baseline", {"baseline.method": "gradcam", "baseline.layers": [_LAST]}),
+    "Grad-CAM, stride 8": ("baseline", {"baseline.method": "gradcam", "baseline.layers": [_EARLY]}),
+    "Grad-CAM++": ("baseline", {"baseline.method": "gradcam++", "baseline.layers": [_LAST]}),
+    "LayerCAM": ("baseline", {"baseline.method": "layercam", "baseline.layers": [_LAST]}),
+    "LayerCAM, two layers": ("baseline", {"baseline.method": "layercam", "baseline.layers": [_EARLY, _LAST]}),
+    "AdvCAM": ("advcam", {}),
+    "RIB": ("rib", {}),
+}
+TORCHCAM = {"baseline.method": "cam", "baseline.layers": [_LAST]}  # the CAM once more, by torch-cam
 
 
 # From maps to masks; the seeds' thresholds are chosen on the tuning images, that of the walk is the preset's.
@@ -56,65 +71,92 @@ def learning_rates(settings: Settings) -> tuple[float, ...]:
     return (float(f"{0.3 * rate:.2g}"), rate, float(f"{3 * rate:.2g}"))
 
 
-@dataclass(frozen=True)
-class Deviation:
-    """A choice that the reference code makes: where the paper writes something else or nothing, or where it is a defect.
-
-    name: of the ablation, which sets `setting` to `other`; code: the reference code's value; paper: what the paper writes, None
-    where it is silent.
-    """
-
-    name: str
-    setting: str
-    code: Any
-    paper: Any
-    other: Any
-    about: str
-
-
-DEVIATIONS = (
-    Deviation("region", "rib.denominator", "map", "region", "region", "what the sum over the region is divided by"),
-    Deviation("clamp", "rib.margin_mode", "stop", "clamp", "clamp", "the margin ends the loop, or caps each logit"),
-    Deviation("last", "rib.include_last", False, True, True, "whether the maps after the last step are summed too"),
-    Deviation("no_spread", "rib.spread_ratio", 0.7, None, 1.0, "the share of covered positions that ends the loop; 1: never"),
-    Deviation("spread_all", "rib.spread_scales", "first", None, "all", "scales at which the step that ends so adds a map"),
-    Deviation("momentum", "rib.momentum", 1e-4, None, 0.9, "in the code, the weight decay lands in the place of the momentum"),
-    Deviation("normalized", "rib.aggregation", "raw", "raw", "normalized", "steps with large logits weigh more, or none does"),
-    Deviation("empty", "rib.empty_region", "skip", None, "pool", "a map that is negative everywhere: left out, or pooled"),
-    Deviation("first_20", "rib.gndrp_classes", 20, None, 20, "classes that GNDRP is for: COCO's other 60 get GAP in the code"),
-    Deviation("gap", "rib.pooling", "gndrp", "gndrp", "gap", "the paper's ablation of GNDRP"),
-    Deviation("alone", "auxiliary.batch_size", 20, 20, 0, "other images, whose labels the code maximises too, or none"),
-)
-
-
-def deviations_table() -> Styler:
-    """The choices as a table, a row for each ablation; where the paper is silent it shows a dash."""
+def deviations_table(settings: Settings) -> Styler:
+    """What the reference code does and the paper does not write, a row for each ablation; a dash where the paper is silent."""
+    chosen = [variant for variant in every_variant(settings) if variant.deviates]
     rows = [
-        {"setting": d.setting, "code": str(d.code), "paper": "–" if d.paper is None else str(d.paper), "ablation": str(d.other)}
-        | {"what it decides": d.about}
-        for d in DEVIATIONS
+        {"setting": v.setting, "code": in_words(v.code), "paper": in_words(v.paper), "ablation": in_words(v.value)}
+        | {"what it decides": v.about}
+        for v in chosen
     ]
-    table = pd.DataFrame(rows, index=[d.name for d in DEVIATIONS])
+    table = pd.DataFrame(rows, index=[v.name for v in chosen])
     return table.style.set_uuid("deviations").set_table_attributes('class="dataframe"')
 
 
 @dataclass(frozen=True)
 class Job:
-    """One stage under a preset's settings and `overrides`, to be run when the jobs `after` are done."""
+    """One stage under a preset's settings and `overrides`, to be run when the jobs `after` are done.
+
+    each: the stage is run under each of these besides, one after the other in one process, where starting a process for each
+    would take longer than its work.
+    """
 
     stage: str
     overrides: dict[str, Any] = field(default_factory=dict)
     after: tuple["Job", ...] = ()
+    each: tuple[dict[str, Any], ...] = ({},)
+
+    def results(self) -> tuple[dict[str, Any], ...]:
+        """The overrides of every result that the job makes."""
+        return tuple({**self.overrides, **others} for others in self.each)
 
 
 TOY = Job("toy")
-DATA = Job("data")
-CLASSIFIER = Job("classifier", after=(DATA,))
 
 
-def maps(stage: str, overrides: dict[str, Any]) -> Job:
-    """Maps (stage `cam` or `rib`) of some images."""
-    return Job(stage, overrides, after=(CLASSIFIER,))
+def seeds(settings: Settings) -> range:
+    """The seeds of a chapter's repetitions."""
+    return range(settings.seed, settings.seed + settings.seeds)
+
+
+def training_of(overrides: dict[str, Any]) -> dict[str, Any]:
+    """The part of some overrides that decides what the classifier learns."""
+    return {name: value for name, value in overrides.items() if name == "seed" or name.startswith(("data.", "classifier."))}
+
+
+def data(overrides: dict[str, Any]) -> Job:
+    return Job("data", {name: value for name, value in overrides.items() if name.startswith("data.")})
+
+
+def classifier(overrides: dict[str, Any]) -> Job:
+    return Job("classifier", training_of(overrides), after=(data(overrides),))
+
+
+def maps(stage: str, overrides: dict[str, Any], *, each: tuple[dict[str, Any], ...] = ({},)) -> Job:
+    """What a stage such as `cam` or `rib` makes of some images with the trained classifier; see `Job` for `each`."""
+    return Job(stage, overrides, after=(classifier(overrides),), each=each)
+
+
+def rib(settings: Settings) -> tuple[Job, ...]:
+    """CAM and both readings of RIB, on the reported and on the tuning images, for every seed; learning rates for the first."""
+    jobs = [maps("rib", TUNING, each=tuple({"rib.learning_rate": rate} for rate in learning_rates(settings)))]
+    for seed in seeds(settings):
+        for images in ({**REPORTED, "seed": seed}, {**TUNING, "seed": seed}):
+            jobs += [maps("cam", images), maps("rib", images), maps("rib", {**images, **PAPER})]
+    return tuple(jobs)
+
+
+def other_methods(settings: Settings) -> tuple[Job, ...]:
+    """Maps by other methods on the images they are compared on and on the tuning images; CAM and RIB as in their chapter."""
+    by_torchcam = tuple(overrides for stage, overrides in METHODS.values() if stage == "baseline")
+    compared = images(settings.compared)
+    jobs = [maps("baseline", compared, each=(*by_torchcam, TORCHCAM)), maps("baseline", TUNING, each=by_torchcam)]
+    jobs += [maps("advcam", chosen) for chosen in (compared, TUNING)]
+    for chosen in (REPORTED, TUNING):
+        jobs += [maps(stage, {**chosen, "seed": settings.seed}) for stage in ("cam", "rib")]
+    return tuple(jobs)
+
+
+def ablation_seeds(settings: Settings) -> range:
+    """The seeds that variants are repeated with."""
+    return range(settings.seed, settings.seed + settings.ablations.seeds)
+
+
+def ablations(settings: Settings) -> tuple[Job, ...]:
+    """For each seed, in one process, RIB under the preset's choices and under every variant that has adaptations of its own."""
+    each = ({}, *(variant.overrides for variant in variants(settings) if not variant.read))
+    chosen = images(settings.ablations.images)
+    return tuple(maps("rib", {**chosen, "seed": seed}, each=each) for seed in ablation_seeds(settings))
 
 
 def masks(settings: Settings) -> tuple[Job, ...]:
@@ -135,29 +177,43 @@ def predictions(settings: Settings) -> tuple[Job, ...]:
     """Of the networks that each teacher has taught, with and without the CRF."""
     jobs = []
     for taught in TEACHERS.values():
-        trained = Job("segmentation", taught, after=masks(settings) if "maps" in taught else (DATA,))
+        trained = Job("segmentation", taught, after=masks(settings) if "maps" in taught else (data({}),))
         scores = Job("scores", {**taught, **held_out(settings)}, after=(trained,))
         jobs += [Job("predictions", {**scores.overrides, "predictions.crf": crf}, after=(scores,)) for crf in (False, True)]
     return tuple(jobs)
 
 
+def tied(settings: Settings) -> dict[str, dict[str, Any]]:
+    """Images of the class that has a tied background, in the data set without it and in its twin with it; empty: not run."""
+    chosen = settings.bottleneck
+    if chosen.tied is None or settings.data.name != "minivoc":
+        return {}
+    of_class = {"infer.split": "train_aug", "infer.limit": chosen.num_tied, "infer.masked": True}
+    of_class["infer.class_name"] = chosen.tied.class_name
+    return {"as drawn": of_class, "tied": {**of_class, "data.root": None, "data.minivoc.tied": chosen.tied.model_dump()}}
+
+
+def bottleneck(settings: Settings) -> tuple[Job, ...]:
+    """Gradients and logits of some images, maps of the twins with a tied background, and CAM and RIB as in their chapter."""
+    jobs = [maps("bottleneck", images(settings.bottleneck.images)), *(maps("rib", twin) for twin in tied(settings).values())]
+    for seed in seeds(settings):
+        for chosen in ({**REPORTED, "seed": seed}, {**TUNING, "seed": seed}):
+            jobs += [maps("cam", chosen), maps("rib", chosen)]
+    return tuple(jobs)
+
+
 def chapters(settings: Settings) -> dict[str, tuple[Job, ...]]:
-    """The jobs of each chapter under a preset's settings; a page that is not here shows all of them."""
-    rates = learning_rates(settings)
+    """The jobs of each chapter under a preset's settings; a page that is not here shows what the others have left."""
     return {
         "01_toy": (TOY,),
-        "02_data": (DATA,),
-        "03_cam": (CLASSIFIER, maps("cam", REPORTED), maps("cam", VALIDATION)),
-        "04_rib": (
-            maps("cam", REPORTED),
-            maps("rib", REPORTED),
-            maps("rib", {**REPORTED, **PAPER}),
-            maps("cam", TUNING),
-            *(maps("rib", {**TUNING, "rib.learning_rate": rate}) for rate in rates),
-            maps("rib", {**TUNING, **PAPER}),
-        ),
+        "02_data": (data({}),),
+        "03_cam": (classifier({}), maps("cam", REPORTED), maps("cam", VALIDATION)),
+        "04_rib": rib(settings),
         "05_masks": masks(settings),
         "06_segmentation": predictions(settings),
+        "07_ablations": ablations(settings),
+        "08_other_methods": other_methods(settings),
+        "09_bottleneck": bottleneck(settings),
         "own_data": (),  # computes its small example by itself, under a preset of its own
         "costs": (),
     }
@@ -181,18 +237,23 @@ def all_jobs(settings: Settings) -> list[Job]:
 
 def job_rows(run_with: Callable[[dict[str, Any]], "Run"]) -> list[dict[str, Any]]:
     """A row for each job: what there is of its result, read from the records. `run_with` gives the run with overrides."""
-    from ribstudy.stages import status  # here, since the Snakefile needs the names above without loading torch
+    from ribstudy.stages import status, work_key  # here, since they come with torch, and the names above are needed without
 
-    rows = []
-    for job in all_jobs(run_with({}).settings):
-        run = run_with(job.overrides)
+    rows, seen = [], set()
+    made = [(job, overrides) for job in all_jobs(run_with({}).settings) for overrides in job.results()]
+    for job, overrides in made:
+        work = work_key(job.stage, run_with(overrides).settings)
+        if work in seen:  # the same under another name: the preset's own seed
+            continue
+        seen.add(work)
+        run = run_with(overrides)
         found = status(job.stage, run)
         result = run.result(job.stage)
         record = result.record() if result.finished else {}
         rows.append(
             {
                 "stage": job.stage,
-                "changed": ", ".join(f"{name} = {value}" for name, value in job.overrides.items()),
+                "changed": ", ".join(f"{name} = {value}" for name, value in overrides.items()),
                 "state": found["state"],
                 "seconds": round(found["seconds"]),
                 "device": record.get("device", ""),

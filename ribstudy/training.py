@@ -45,7 +45,7 @@ def train(
     """Trains in place; returns, and writes as `history.csv`, the means of the losses over every `interval` steps.
 
     batches(steps) gives the batches of some steps, `accelerator.gradient_accumulation_steps` parts for each, one after the
-    other; losses_of(net, *batch) the `Losses`. Every learning rate falls with (1 - step / num_steps)^poly_power (reference
+    other; `losses_of(net, *batch)` the `Losses`. Every learning rate falls with (1 - step / num_steps)^poly_power (reference
     code). `settings` are kept in the checkpoint for whoever opens it. watch(step, losses) sees every step and may raise.
 
     Goes on from the checkpoint in `folder` where there is one. Raises FloatingPointError where the loss is not finite.

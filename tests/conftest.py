@@ -35,6 +35,13 @@ class TinyBook:
         return subprocess.run(command, cwd=self.folder, env={**os.environ, **places}, capture_output=True, text=True)
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """One of the processes that run tests side by side makes the small book, for all tests that look at it."""
+    for item in items:
+        if "tiny_book" in item.fixturenames:
+            item.add_marker(pytest.mark.xdist_group("tiny_book"))
+
+
 @pytest.fixture(scope="session")
 def tiny_book(tmp_path_factory) -> TinyBook:
     return TinyBook(tmp_path_factory.mktemp("book"))

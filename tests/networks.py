@@ -15,4 +15,5 @@ def tiny_net(num_classes: int = 3, seed: int = 0) -> CamNet:
         trained = nn.Sequential(nn.Conv2d(6, 8, 3, stride=2, padding=1), nn.BatchNorm2d(8), nn.ReLU())
         nn.init.normal_(trained[1].running_mean, std=0.1)
         nn.init.uniform_(trained[1].running_var, 0.5, 1.5)
-        return CamNet(Backbone(frozen, trained, 8, ((0.5,) * 3, (0.5,) * 3)), num_classes).eval()
+        statistics = ((0.5,) * 3, (0.5,) * 3)
+        return CamNet(Backbone(frozen, trained, 8, statistics, last_stage=(trained[1],)), num_classes).eval()

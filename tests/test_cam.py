@@ -4,6 +4,7 @@ import torch
 from networks import tiny_net
 
 from ribstudy.cam import (
+    NORMALIZATIONS,
     cam_unit,
     merge_mirrored,
     normalize_by_maximum,
@@ -93,3 +94,32 @@ def test_random_crop(long_side):
     assert not torch.equal(crop(0), crop(1))
     padded = (crop(0) == 0).all(dim=0).float().mean().item()
     assert padded == pytest.approx(1 - 20 * 14 / 32**2 if long_side == (20, 20) else 0, abs=0.01)
+
+
+def test_how_steps_become_one_map_is_read_from_the_unit():
+    """Two steps whose maxima are 1 and 4, by hand."""
+    steps = np.array([[[[0.0, 1.0]]], [[[2.0, 4.0]]]], dtype=np.float32)
+    unit = {"keys": np.array([0]), "size": np.array([1, 2]), "iterates_0": steps}
+    as_read = {how: stored_maps({**unit, "aggregation": np.array(how)})[0] for how in ("raw", "normalized", "last")}
+    assert as_read["raw"].tolist() == [[[2, 5]]]
+    assert as_read["last"].tolist() == [[[2, 4]]]
+    np.testing.assert_allclose(as_read["normalized"], [[[0.5, 2]]], rtol=2e-5)
+    assert stored_maps({**unit, "aggregation": np.array("last")}, steps=1)[0].tolist() == [[[0, 1]]]
+
+
+def test_normalisations_by_hand():
+    """A map of 1..200 and a lone peak of 1000: its 99th percentile lies between 198 and 200."""
+    maps = torch.cat([torch.arange(1.0, 201), torch.tensor([1000.0])]).view(1, 3, 67)
+    by = {name: normalize(maps)[0].flatten() for name, normalize in NORMALIZATIONS.items()}
+    assert by["maximum"][[0, -1]].tolist() == pytest.approx([0.001, 1])
+    assert by["range"][[0, 1, -1]].tolist() == pytest.approx([0, 1 / 999, 1])
+    assert by["percentile"][-1] == 1
+    assert by["percentile"][99].item() == pytest.approx(100 / np.percentile(maps, 99), rel=1e-4)
+    for normalize in NORMALIZATIONS.values():
+        assert normalize(torch.zeros(1, 2, 2)).abs().sum() == 0
+
+
+def test_the_normalisation_of_a_seed_is_read_from_the_unit():
+    unit = {"keys": np.array([0]), "size": np.array([16, 32]), "iterates_0": np.array([[[[1.0, 3.0]]]], dtype=np.float32)}
+    assert stored_seed_maps(unit).min() == pytest.approx(1 / 3, rel=1e-4)
+    assert stored_seed_maps({**unit, "normalization": np.array("range")}).min() == 0

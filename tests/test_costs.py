@@ -8,7 +8,7 @@ from networks import tiny_net
 
 from bench.reference import adapt_as_reference
 from ribstudy import cost_figures, costs
-from ribstudy.config import RibSettings
+from ribstudy.config import RibSettings, load_settings
 from ribstudy.costs import COCO, VOC, Bench, DataSetSize, Measurement, Record, StepFlop, Workload
 from ribstudy.rib import adapt
 
@@ -142,3 +142,38 @@ def test_targets_are_held_against_what_was_measured():
     assert float(table["found"][table["aim"].str.startswith("all of VOC")].item()) == pytest.approx(
         10_582 * flop / 20e12 / 3600, rel=0.01
     )
+
+
+@pytest.fixture(scope="module")
+def full_run():
+    return costs.full_run(VOC, load_settings("voc12"), num_val=10)
+
+
+def test_a_full_run_by_hand(full_run):
+    """The median image of VOC has 47 x 63 positions at stride 8 and 94 x 125 at stride 4."""
+    step = costs.count_step(VOC.workload)
+    assert full_run["rib"].flop == VOC.num_images * costs.study_flop(step, 10)
+    assert full_run["cam"].flop == VOC.num_images * (step.own_frozen + step.own_trained)
+    assert full_run["rib"].num_bytes == costs.maps_bytes(VOC) == 5 * full_run["cam"].num_bytes
+    assert full_run["scores"].num_bytes == 10 * 47 * 63 * 21 * 2
+    assert full_run["walk"].num_bytes == pytest.approx(VOC.num_images * 94 * 125 * (4 * 1.555 + 2))
+    assert [stage for stage, cost in full_run.items() if cost.flop is None] == ["labels", "masks", "predictions"]
+    forward = 65e9  # of ResNet-50 at stride 16 and 512 x 512 pixels, counted on the reference code's network
+    assert full_run["classifier"].flop == pytest.approx(
+        VOC.num_images * 5 * forward * 2.4, rel=0.1
+    )  # nothing goes below stage 3
+    assert full_run["affinity"].flop == pytest.approx(VOC.num_images * 3 * forward, rel=0.1)  # hardly any goes back
+
+
+def test_hours_of_a_full_run_are_those_at_the_devices_rate(full_run):
+    """At 2 TFLOP/s on a GPU; nothing was measured on a CPU."""
+    measured = record(adaptation={"study: seconds": 2.0, "study: FLOP": 4e12})
+    table = cost_figures.full_run_table([measured], full_run)
+    assert table.loc["rib", "hours, A device"] == f"{full_run['rib'].flop / 2e12 / 3600:,.1f}"
+    assert table.loc["labels"].tolist() == ["CRF", "CRF", "not run: python -m bench", "small"]
+    counted = sum(cost.flop for cost in full_run.values() if cost.flop)
+    assert table.loc["all of them", "PFLOP"] == f"{counted / 1e15:,.2f}"
+    nothing = cost_figures.full_run_table([], full_run)
+    assert set(nothing[["hours, a CPU", "hours, a GPU"]].to_numpy().ravel()) == {"not run: python -m bench"}
+    unfinished = cost_figures.full_run_table([record(sweep={"speed-up": 3.0})], full_run)
+    assert unfinished.loc["rib", "hours, A device"] == "not run"

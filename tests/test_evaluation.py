@@ -9,6 +9,7 @@ from ribstudy.evaluation import (
     StoredUnits,
     average_precision,
     compare,
+    compare_over_seeds,
     comparisons,
     coverage,
     endings,
@@ -292,3 +293,18 @@ def test_rules_find_the_threshold_between_two_levels_without_a_mask(processes):
     assert table.loc["crf", "threshold"] == pytest.approx(0.4)  # the lowest that leaves the right half to the background
     assert (table["miou"] == table["best_miou"]).all()
     assert table["lost"].tolist() == [0, 0, 0]
+
+
+def test_methods_are_compared_over_seeds_at_the_thresholds_of_each():
+    """With the second seed the first method paints both halves at 0.5, and at 0.7 what the other method paints."""
+    good = sweep_units(Masks(), {"first": UNITS["first"], "second": UNITS["first"]}, steps=1)
+    wide = sweep_units(Masks(), {"first": unit(1.0, 0.6), "second": unit(1.0, 0.6)}, steps=1)
+    single = compare(wide, good, at=(50, 50)).difference.value
+    assert single > 0.1
+    over_seeds = compare_over_seeds([good, wide], [good, good], at=[(50, 50), (50, 50)])
+    assert over_seeds.difference.value == pytest.approx(single / 2)
+    assert compare_over_seeds([good, wide], [good, good], at=[(50, 50), (70, 50)]).difference.value == 0
+    assert compare_over_seeds([good, wide], [good, good]).difference.value == pytest.approx(0)
+    assert compare_over_seeds([wide], [good], at=[(50, 50)]) == compare(wide, good, at=(50, 50))
+    with pytest.raises(ValueError, match="not of the same images"):
+        compare_over_seeds([good], [sweep_units(Masks(), UNITS)])

@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from ribstudy.losses import balanced_cross_entropy, mean_cross_entropy
+from ribstudy.losses import balanced_cross_entropy, cross_entropy_objective, mean_cross_entropy
 
 LOSSES = [balanced_cross_entropy, mean_cross_entropy]
 
@@ -81,3 +81,10 @@ def test_large_scores_are_no_trouble_and_bfloat16_is_computed_as_float32(loss):
             value = loss(rounded, random_case()[1])
         assert value.dtype == torch.float32
         assert torch.equal(value, loss(rounded.float(), random_case()[1]))
+
+
+def test_the_control_pulls_a_low_logit_as_the_rib_objective_does_and_a_certain_one_not_at_all():
+    logits = torch.tensor([[-30.0, 30.0, 30.0, 0.0]], requires_grad=True)
+    cross_entropy_objective(logits, torch.tensor([[1.0, 1.0, 0.0, 1.0]])).backward()
+    assert logits.grad[0].tolist() == pytest.approx([-1, 0, 1, -0.5], abs=1e-6)
+    assert cross_entropy_objective(torch.zeros(2, 3), torch.ones(2, 3)).item() == pytest.approx(6 * math.log(2))

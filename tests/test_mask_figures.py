@@ -7,7 +7,6 @@ import pytest
 from matplotlib.figure import Figure
 
 from ribstudy import figures, mask_figures
-from ribstudy.config import load_settings
 from ribstudy.datasets.base import PALETTE
 from ribstudy.evaluation import MaskScores
 from ribstudy.metrics import Estimate
@@ -168,10 +167,3 @@ def test_what_the_paper_does_not_give_stands_beside_its_method():
     assert list(table.index)[-1] == "RIB as written"
     with pytest.raises(ValueError, match="voc12_sed"):
         mask_figures.paper_table("voc12_sed", {})
-
-
-def test_ours_are_not_run_on_the_tables_of_other_data_sets():
-    ours = {("RIB", "val"): Estimate(0.5)}
-    settings = load_settings("coco14").data
-    assert mask_figures.own_values("coco14_segmentation", settings, ours) == ours
-    assert mask_figures.own_values("voc12_segmentation", settings, ours) == {("RIB", "val"): None}

@@ -6,6 +6,7 @@ from ribstudy.metrics import (
     ConfusionMatrix,
     Sweep,
     bootstrap_comparison,
+    bootstrap_over_seeds,
     class_scores,
     coverage_by_distance,
     miou,
@@ -141,3 +142,55 @@ def test_coverage_by_distance_by_hand():
     # four pixels in a row, object size 2: distances 0, 0.5, 1, 1.5
     assert covered.tolist() == [2, 0]
     assert everything.tolist() == [2, 2]
+
+
+def counts_with_iou(*ious):
+    """Images of 100 true pixels of one class, [G, 3, 1], with these IoUs (all predicted pixels are true ones)."""
+    return np.array([[[round(100 * iou)], [round(100 * iou)], [100]] for iou in ious])
+
+
+def test_one_seed_and_equal_seeds_are_the_plain_comparison():
+    first, second = counts_with_iou(0.2, 0.4, 0.9), counts_with_iou(0.3, 0.4, 0.5)
+    plain = bootstrap_comparison(first, second)
+    assert bootstrap_over_seeds([first], [second]) == plain
+    equal = bootstrap_over_seeds([first] * 3, [second] * 3)
+    for name in ("first", "second", "difference"):
+        for bound in ("value", "low", "high", "n"):
+            assert getattr(getattr(equal, name), bound) == pytest.approx(getattr(getattr(plain, name), bound))
+
+
+def test_two_seeds_by_hand():
+    """Equal images, so that only seeds vary: differences 0.1 and 0.3, mean 0.2; both draws of one seed are half of all.
+
+    A mean of two drawn seeds is 0.1, 0.2 or 0.3; its deviation is widened by the root of 2.
+    """
+    first = [counts_with_iou(0.5, 0.5), counts_with_iou(0.4, 0.4)]
+    second = [counts_with_iou(0.6, 0.6), counts_with_iou(0.7, 0.7)]
+    difference = bootstrap_over_seeds(first, second).difference
+    assert difference.value == pytest.approx(0.2)
+    assert difference.low == pytest.approx(0.2 - 0.1 * 2**0.5)
+    assert difference.high == pytest.approx(0.2 + 0.1 * 2**0.5)
+    assert difference.n == 2
+    assert bootstrap_over_seeds(first[::-1], second[::-1]).difference.value == pytest.approx(0.2)
+
+
+def test_images_and_seeds_both_widen_the_interval_and_seeds_are_paired():
+    rng = np.random.default_rng(0)
+    base = [counts_with_iou(*rng.uniform(0.2, 0.7, 20)) for _ in range(3)]
+    better = [counts + np.array([[10], [10], [0]]) for counts in base]  # the same gain for every image and seed
+    difference = bootstrap_over_seeds(base, better).difference
+    assert difference.low == pytest.approx(0.1) == difference.high
+    shifted = [counts + np.array([[gain], [gain], [0]]) for counts, gain in zip(base, (0, 10, 20), strict=True)]
+    wide = bootstrap_over_seeds(base, shifted).difference
+    assert wide.value == pytest.approx(0.1)
+    assert wide.high - wide.low > 0.1
+
+
+def test_seeds_that_do_not_fit_are_named():
+    counts = counts_with_iou(0.2, 0.4)
+    with pytest.raises(ValueError, match="2 and 1 seeds"):
+        bootstrap_over_seeds([counts, counts], [counts])
+    with pytest.raises(ValueError, match="0 and 0 seeds"):
+        bootstrap_over_seeds([], [])
+    with pytest.raises(ValueError, match="not of the same images"):
+        bootstrap_over_seeds([counts, counts[:1]], [counts, counts])

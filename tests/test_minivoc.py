@@ -201,3 +201,86 @@ def test_the_fingerprint_is_of_the_settings_and_not_of_the_place(root):
     here = datasets.fingerprint(DataSettings(name="minivoc", root=root, minivoc=SMALL))
     assert here == datasets.fingerprint(DataSettings(name="minivoc", minivoc=SMALL))
     assert here != datasets.fingerprint(DataSettings(name="minivoc", minivoc=SMALL.model_copy(update={"image_size": 64})))
+
+
+TIED = {"class_name": "bird", "probability": 1.0}
+
+
+def tied_to(**changes) -> MiniVocSettings:
+    return MiniVocSettings(**{**SMALL.model_dump(), "tied": {**TIED, **changes}})
+
+
+def shows_bird(scene: minivoc.Scene) -> bool:
+    return minivoc.CLASS_NAMES.index("bird") in [item.class_index for item in scene.objects]
+
+
+def test_without_a_tied_background_files_and_identity_are_those_of_always(root):
+    """The digests are of what version 1 drew before there was the option: a change to them needs a new version."""
+    assert minivoc.describe(SMALL) == {
+        "version": 1,
+        "num_train": 12,
+        "num_train_aug": 24,
+        "num_val": 12,
+        "image_size": 128,
+        "seed": 5,
+    }
+    pictures = b"".join(minivoc.draw_scene(SMALL, "train", index).picture.tobytes() for index in range(24))
+    assert hashlib.sha256(pictures).hexdigest()[:16] == "aaa39aa61bb46d50"
+    impossible = tied_to(probability=0.0)
+    for index in range(24):
+        assert np.array_equal(
+            minivoc.draw_scene(impossible, "train", index).picture, minivoc.draw_scene(SMALL, "train", index).picture
+        )
+
+
+def test_a_tied_background_changes_the_background_of_its_class_alone():
+    changed = 0
+    for index in range(24):
+        plain, tied = (minivoc.draw_scene(settings, "val", index) for settings in (SMALL, tied_to()))
+        assert np.array_equal(plain.mask(), tied.mask())
+        differs = (plain.picture != tied.picture).any(axis=2)
+        if shows_bird(plain):
+            changed += 1
+            assert differs[plain.owners == 0].mean() > 0.99
+            solid = (plain.owners > 0) & ~minivoc.void_border(plain.owners)
+            change = np.abs(plain.picture.astype(int) - tied.picture).max(axis=2)
+            assert change[solid].max() < 128  # the soft edge of an object lets less than half of the background through
+            assert not change[solid].all()
+        else:
+            assert not differs.any()
+    assert changed
+
+
+def test_the_lot_falls_with_its_probability():
+    bird = [minivoc.CLASS_NAMES.index("bird")]
+    settings = tied_to(probability=0.8, elsewhere=0.1)
+    shares = [
+        np.mean([minivoc.has_tied_background(settings, "train", index, classes=classes) for index in range(1000)])
+        for classes in (bird, [])
+    ]
+    assert shares == pytest.approx([0.8, 0.1], abs=0.04)
+
+
+def test_tied_names_are_those_whose_pictures_differ(root):
+    dataset, settings = open_split(root, "train_aug"), tied_to(probability=0.7, elsewhere=0.3)
+    differs = [
+        name
+        for index, name in enumerate(dataset.names)
+        if not np.array_equal(
+            minivoc.draw_scene(settings, "train", index).picture, minivoc.draw_scene(SMALL, "train", index).picture
+        )
+    ]
+    assert minivoc.tied_names(settings, dataset.names, dataset.labels) == differs
+    assert 0 < len(differs) < len(dataset)
+
+
+def test_a_tied_data_set_has_a_folder_and_a_fingerprint_of_its_own():
+    plain, tied = (DataSettings(name="minivoc", minivoc=settings) for settings in (SMALL, tied_to()))
+    assert datasets.data_folder(plain) != datasets.data_folder(tied)
+    assert datasets.fingerprint(plain) != datasets.fingerprint(tied)
+
+
+def test_a_tied_class_that_minivoc_lacks_is_refused(tmp_path):
+    with pytest.raises(DataError, match=r"tied.class_name = 'boat' is no class of MiniVOC; known: aeroplane"):
+        minivoc.generate(tmp_path / "minivoc", tied_to(class_name="boat"))
+    assert list(tmp_path.iterdir()) == []

@@ -20,7 +20,7 @@ spec.loader.exec_module(lint)
 @pytest.mark.timeout(900)
 @pytest.mark.parametrize("name", [path.stem for path in NOTEBOOKS])
 def test_chapter_runs_with_tiny_parameters(tiny_book, name):
-    path = tiny_book.folder / "_build" / "executed" / "tiny" / f"{name}.ipynb"
+    path = tiny_book.results / "notebooks" / "mini-tiny" / f"{name}.ipynb"
     assert path.is_file(), f"{name} failed:\n{tiny_book.output[-5000:]}"
     executed = nbformat.read(path, as_version=4)
     assert executed.metadata.papermill.exception is None
@@ -63,9 +63,13 @@ def test_style_check_finds_each_problem(tmp_path):
             cell("class Net: ..."),
             cell("loss.backward()\noptimizer.step()", execution_count=1),
             cell(long_function),
+            cell("figures.gains(rows);"),
+            cell("figures.coverage(rows);", metadata={"mystnb": {"image": {"alt": "lines"}}}),
         ]
     )
     nbformat.write(bad, tmp_path / "bad.ipynb")
     problems = "\n".join(lint.problems_of(tmp_path / "bad.ipynb"))
     for words in ("title", "# Parameters", "has outputs", "class Net", ".backward()", "optimizer.step()", "def f has more"):
         assert words in problems
+    assert "alternative text (mystnb: image: alt): figures.gains(rows);" in problems
+    assert "figures.coverage" not in problems

@@ -495,3 +495,14 @@ def test_every_preset_runs_from_its_data_to_maps(tmp_path, monkeypatch, preset):
             assert stored_seed_maps(unit).shape == (dataset.label(name).sum(), *dataset.image(name).shape[:2])
     if preset == "coco14":
         assert not dataset.label(dataset.names[1]).any()
+
+
+def test_a_stage_is_run_under_each_of_several_settings(tmp_path, data_root, trained, capsys):
+    root = run_in(tmp_path / "results", data_root, trained).store.root
+    options = ["--results", str(root), "--processes", "1", "--data-root", str(data_root)]
+    options += [word for name, value in TINY.items() for word in ("--set", f"{name}={json.dumps(value)}")]
+    options += ["--each", "{cam.scales: [1.0]}", "--each", "{cam.scales: [1.0, 0.5]}"]
+    assert main(["cam", *options]) == 0
+    assert len(set(capsys.readouterr().out.split())) == len(list((root / "runs").glob("cam-*"))) == 2
+    assert main(["cam", *options, "--each", "{cam.scalse: [1.0]}"]) == 1
+    assert "scalse" in capsys.readouterr().err

@@ -9,6 +9,8 @@ import nbformat
 
 BOOK = Path(__file__).resolve().parent.parent / "book"
 MAX_FUNCTION_LINES = 12  # a helper for one figure; what is longer belongs in the library
+# What draws: a statement that ends a cell with a semicolon, and helpers whose result is displayed.
+DRAWS = re.compile(r"(figures?|look)\.\w+\(.*\);$|^figures\.(growth_slider|before_after|slider)\(|^display\(|^main_figure$")
 TRAINING = re.compile(r"\.backward\(|\.zero_grad\(|optimizer\.step\(")
 
 
@@ -25,6 +27,7 @@ def problems_of(path: Path) -> list[str]:
         problems.append("has outputs: make format removes them")
     for cell in code:
         problems += _code_problems(cell.source)
+        problems += _figure_problems(cell)
     return problems
 
 
@@ -50,6 +53,13 @@ def _code_problems(source: str) -> list[str]:
         elif isinstance(node, ast.FunctionDef) and node.end_lineno - node.lineno >= MAX_FUNCTION_LINES:
             problems.append(f"def {node.name} has more than {MAX_FUNCTION_LINES} lines: it belongs in the library")
     return problems
+
+
+def _figure_problems(cell) -> list[str]:
+    lines = [line.strip() for line in cell.source.splitlines()]
+    drawn = [line for line in lines if DRAWS.search(line)]
+    alt = cell.metadata.get("mystnb", {}).get("image", {}).get("alt", "")
+    return [] if alt.strip() or not drawn else [f"figure without an alternative text (mystnb: image: alt): {drawn[-1]}"]
 
 
 def main(arguments: list[str]) -> int:

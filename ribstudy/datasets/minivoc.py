@@ -132,10 +132,52 @@ def draw_scene(settings: MiniVocSettings, set_name: str, index: int) -> Scene:
     background = _draw_background(rng, size=size)
     wanted = _draw_classes(rng, first=_first_class(settings.seed, set_name, index))
     objects, owners = _place_all(rng, wanted, size=size)
+    if has_tied_background(settings, set_name, index, classes=[item.class_index for item in objects]):
+        background = _draw_waves(_tied_rng(settings, set_name, index), size=size)
     canvas = Image.fromarray(background)
     for item in objects:
         canvas.paste(item.picture, item.corner, item.picture)
     return Scene(np.asarray(canvas), owners, objects)
+
+
+def has_tied_background(settings: MiniVocSettings, set_name: str, index: int, *, classes: Sequence[int]) -> bool:
+    """Whether image `index` of a set, which shows `classes`, has the background of `settings.tied`, by lot.
+
+    The lot has random numbers of its own: but for the background the image is the one that is drawn without `tied`.
+    Raises DataError where the class is none of MiniVOC's.
+    """
+    tied = settings.tied
+    if tied is None:
+        return False
+    if tied.class_name not in CLASS_NAMES:
+        raise DataError(f"tied.class_name = {tied.class_name!r} is no class of MiniVOC; known: {', '.join(CLASS_NAMES)}")
+    shown = CLASS_NAMES.index(tied.class_name) in classes
+    return _tied_rng(settings, set_name, index).random() < (tied.probability if shown else tied.elsewhere)
+
+
+def tied_names(settings: MiniVocSettings, names: Sequence[str], labels: np.ndarray) -> list[str]:
+    """Those of the images `names`, with labels bool [N, C], that have the tied background."""
+    found = []
+    for name, label in zip(names, labels, strict=True):
+        set_name, index = name.rsplit("_", 1)
+        if has_tied_background(settings, set_name, int(index), classes=np.flatnonzero(label).tolist()):
+            found.append(name)
+    return found
+
+
+def _tied_rng(settings: MiniVocSettings, set_name: str, index: int) -> np.random.Generator:
+    """Apart from the numbers of the rest of the image and of the rounds of classes."""
+    return np.random.default_rng([settings.seed, SET_IDS[set_name], index, len(CLASS_NAMES), 1])
+
+
+def _draw_waves(rng: np.random.Generator, *, size: int) -> np.ndarray:
+    """Water: blue-green waves, which no other background looks like, uint8 [size, size, 3]."""
+    rows, columns = np.mgrid[:size, :size] / size
+    bend = rng.uniform(0.01, 0.03) * np.sin(2 * np.pi * (rng.uniform(1, 3) * columns + rng.random()))
+    waves = 0.5 + 0.5 * np.sin(2 * np.pi * (rng.uniform(8, 14) * (rows + bend) + rng.random()))
+    light = 0.8 + 0.2 * _smooth_noise(rng, size=size, cells=3).mean(axis=2)
+    dark, bright = np.array([0.1, 0.35, 0.6]), np.array([0.45, 0.85, 0.95])
+    return np.uint8(255 * (dark + (bright - dark) * waves[..., None]) * light[..., None])
 
 
 def _first_class(seed: int, set_name: str, index: int) -> int:
@@ -247,7 +289,7 @@ def generate(root: Path, settings: MiniVocSettings) -> None:
 
 def describe(settings: MiniVocSettings) -> dict:
     """What decides the drawn files."""
-    return {"version": VERSION, **settings.model_dump()}
+    return {"version": VERSION, **settings.model_dump(exclude_none=True)}
 
 
 def read_description(root: Path) -> dict | None:

@@ -114,7 +114,7 @@ def _branch(channels: int) -> nn.Sequential:
 
 def _stages(backbone: Backbone, ends: tuple[str, ...]) -> list[nn.Sequential]:
     stages, stage = [], OrderedDict()
-    for name, module in _steps(backbone):
+    for name, module in backbone_steps(backbone):
         stage[name.replace(".", "_")] = module
         if name in ends:
             stages.append(nn.Sequential(stage))
@@ -123,7 +123,7 @@ def _stages(backbone: Backbone, ends: tuple[str, ...]) -> list[nn.Sequential]:
     return stages
 
 
-def _steps(backbone: Backbone) -> Iterator[tuple[str, nn.Module]]:
+def backbone_steps(backbone: Backbone) -> Iterator[tuple[str, nn.Module]]:
     """The backbone's modules in the order of its forward pass, with an EfficientNet's blocks (`blocks.0`, ...) one by one."""
     for part in (backbone.frozen, backbone.trained):
         for name, module in part.named_children():

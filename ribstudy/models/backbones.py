@@ -21,12 +21,16 @@ LITE_STATISTICS = ((0.5, 0.5, 0.5), (0.5, 0.5, 0.5))
 
 @dataclass(frozen=True)
 class Backbone:
-    """frozen: images -> features at stride 8; trained: those -> features [N, channels, h, w] at stride 16."""
+    """frozen: images -> features at stride 8; trained: those -> features [N, channels, h, w] at stride 16.
+
+    last_stage: the last of the stages that `trained` consists of, as modules of it.
+    """
 
     frozen: nn.Module
     trained: nn.Module
     channels: int
     normalization: tuple[tuple[float, ...], tuple[float, ...]]  # mean and deviation of the images in 0..1
+    last_stage: tuple[nn.Module, ...] = ()
     imagenet_head: Tensor | None = None  # [1000, channels]: the class weights that came with the backbone's weights
 
 
@@ -55,7 +59,7 @@ def _resnet50(weights: Weights) -> Backbone:
     stem = [("conv1", network.conv1), ("bn1", network.bn1), ("relu", network.relu), ("maxpool", network.maxpool)]
     frozen = nn.Sequential(OrderedDict([*stem, ("layer1", network.layer1), ("layer2", network.layer2)]))
     trained = nn.Sequential(OrderedDict(layer3=network.layer3, layer4=network.layer4))
-    return Backbone(frozen, trained, 2048, IMAGENET_STATISTICS)
+    return Backbone(frozen, trained, 2048, IMAGENET_STATISTICS, (network.layer4,))
 
 
 def _efficientnet(name: str, weights: Weights) -> Backbone:
@@ -71,7 +75,8 @@ def _efficientnet(name: str, weights: Weights) -> Backbone:
     trained = nn.Sequential(OrderedDict([("blocks", network.blocks[cut:]), *head]))
     statistics = LITE_STATISTICS if "lite" in name else IMAGENET_STATISTICS
     imagenet_head = network.classifier.weight.detach().clone() if state is not None else None
-    return Backbone(frozen, trained, network.num_features, statistics, imagenet_head)
+    last_stage = (network.blocks[-1], network.conv_head, network.bn2)
+    return Backbone(frozen, trained, network.num_features, statistics, last_stage, imagenet_head)
 
 
 def _state_dict(weights: Weights, *, imagenet) -> Mapping[str, Tensor] | None:

@@ -45,6 +45,7 @@ class CamNet(nn.Module):
         self.classifier = nn.Conv2d(backbone.channels, num_classes, kernel_size=1, bias=False)
         self.normalization = backbone.normalization
         self.frozen.requires_grad_(False)
+        self.last_stage = backbone.last_stage  # in a tuple, so that its modules are not registered twice
         self.precision = "fp32"
 
     def compute_with(self, settings: ComputeSettings) -> "CamNet":
@@ -63,6 +64,11 @@ class CamNet(nn.Module):
         """What never changes: [N, 3, H, W] -> features at stride 8, without a graph."""
         with torch.no_grad(), self._autocast():
             return self.frozen(images)
+
+    def forward_with_graph(self, images: Tensor) -> Tensor:
+        """As `forward`, with a graph through the frozen part too, for gradients with respect to images or early layers."""
+        with self._autocast():
+            return self.maps(self.frozen(images))
 
     def maps(self, features: Tensor) -> Tensor:
         """From the features of the frozen part to the signed class maps."""

@@ -15,7 +15,7 @@ from pathlib import Path
 import torch
 
 from ribstudy import datasets, launch
-from ribstudy.config import Settings, digest
+from ribstudy.config import DataSettings, Settings, digest
 from ribstudy.files import file_digest, locked
 from ribstudy.parallel import refuse_while_importing, run_tasks
 from ribstudy.progress import track
@@ -137,20 +137,27 @@ def key(stage: str, settings: Settings) -> str:
     return digest(_identity(stage, settings))
 
 
-def _identity(stage: str, settings: Settings) -> dict:
+def work_key(stage: str, settings: Settings) -> str:
+    """As `key`, of the settings alone, so that work can be planned before the data are there; and of the images asked for."""
+    identity = _identity(stage, settings, of_data=lambda data: data.model_dump(mode="json"))
+    asked = [settings.infer.model_dump(), settings.toy.seeds] if stage_named(stage).units else None
+    return digest({**identity, "asked": asked})
+
+
+def _identity(stage: str, settings: Settings, *, of_data: Callable[[DataSettings], object] = datasets.fingerprint) -> dict:
     spec = stage_named(stage)
     needs = [need for need in spec.needs(settings) if not stage_named(need[0]).only_checks]
     return {
         "stage": stage,
         "version": spec.version,
-        "settings": {section: _section(section, settings) for section in spec.reads},
-        "needs": {need: key(need, their_settings) for need, their_settings in needs},
+        "settings": {section: _section(section, settings, of_data) for section in spec.reads},
+        "needs": {need: digest(_identity(need, their_settings, of_data=of_data)) for need, their_settings in needs},
     }
 
 
-def _section(name: str, settings: Settings) -> object:
+def _section(name: str, settings: Settings, of_data: Callable[[DataSettings], object]) -> object:
     if name == "data":
-        return datasets.fingerprint(settings.data)
+        return of_data(settings.data)
     if name == "data.root":
         return str(datasets.data_folder(settings.data))
     if name == "toy":  # a seed's result does not depend on how many seeds there are

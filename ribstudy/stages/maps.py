@@ -55,11 +55,23 @@ def image_names(run: Run) -> list[str]:
     infer = run.settings.infer
     dataset = datasets.open_dataset(run.settings.data, infer.split)
     names = list(dataset.masked_names if infer.masked else dataset.names)
+    if infer.class_name is not None:
+        names = _showing(dataset, infer.class_name, names)
     if not names:
         raise ValueError(
             f"infer.masked: no image of split {infer.split!r} has a mask in {datasets.data_folder(run.settings.data)}"
         )
     return names[infer.skip :][: infer.limit]
+
+
+def _showing(dataset: Dataset, class_name: str, names: Sequence[str]) -> list[str]:
+    if class_name not in dataset.class_names:
+        raise ValueError(f"infer.class_name = {class_name!r} is no class of the data; known: {', '.join(dataset.class_names)}")
+    column = dataset.class_names.index(class_name)
+    showing = [name for name in names if dataset.label(name)[column]]
+    if not showing:
+        raise ValueError(f"infer.class_name = {class_name!r}: no such image in split {dataset.split!r}")
+    return showing
 
 
 def trained_net(run: Run) -> CamNet:
@@ -70,7 +82,8 @@ def trained_net(run: Run) -> CamNet:
     return net.compute_with(settings.compute)
 
 
-def _classifier_weights(run: Run) -> list[Path]:
+def classifier_weights(run: Run) -> list[Path]:
+    """The file of weights that a stage's record names as its input."""
     return [run.result("classifier").path(WEIGHTS)]
 
 
@@ -91,7 +104,7 @@ def _rib_worker(run: Run, names: Sequence[str]) -> UnitWorker:
     net = trained_net(run)
     settings = run.settings
     dataset = datasets.open_dataset(settings.data, settings.infer.split)
-    next_inputs = _rib_inputs(run, names, net, dataset)
+    next_inputs = rib_inputs(run, names, net, dataset)
 
     def work(name: str) -> dict[str, np.ndarray]:
         size, features, aux_features = next_inputs(name)
@@ -99,12 +112,13 @@ def _rib_worker(run: Run, names: Sequence[str]) -> UnitWorker:
         if not label.any():
             return rib_unit(None, label, size)
         labels = torch.as_tensor(label, dtype=torch.float32)
-        return rib_unit(adapt_features(net, features, labels, aux_features, settings.rib), label, size)
+        result = adapt_features(net, features, labels, aux_features, settings.rib)
+        return rib_unit(result, label, size, normalization=settings.rib.normalization)
 
     return work
 
 
-def _rib_inputs(run: Run, names: Sequence[str], net: CamNet, dataset: Dataset) -> Callable[[str], tuple]:
+def rib_inputs(run: Run, names: Sequence[str], net: CamNet, dataset: Dataset) -> Callable[[str], tuple]:
     """Gives for each name in turn the image's size, the features of its views, and step by step those of auxiliary images.
 
     The auxiliary images come from the feed, or from a bank of features where `auxiliary.bank` is set.
@@ -156,7 +170,7 @@ STAGES = {
         needs=after("classifier"),
         units=image_names,
         worker=_cam_worker,
-        inputs=_classifier_weights,
+        inputs=classifier_weights,
         version=2,
     ),
     "rib": Stage(
@@ -165,7 +179,7 @@ STAGES = {
         needs=after("classifier"),
         units=image_names,
         worker=_rib_worker,
-        inputs=_classifier_weights,
+        inputs=classifier_weights,
         version=3,
     ),
 }

@@ -1,0 +1,105 @@
+"""What each variant of the method changes: maps of the same images, compared with those of the preset's own choices."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+
+from ribstudy import study
+from ribstudy.datasets import Dataset
+from ribstudy.evaluation import Unit, Units, compare_over_seeds, endings, num_steps, sweep_units
+from ribstudy.metrics import Comparison, Estimate
+from ribstudy.variants import Variant, default, in_words, variants
+
+if TYPE_CHECKING:
+    from ribstudy.notebook import Chapter
+
+DEFAULT = "default"
+
+
+@dataclass(frozen=True)
+class Reread(Mapping[str, Unit]):
+    """Stored images whose maps are put together otherwise: `fields` of a unit, such as its `aggregation`, are replaced."""
+
+    units: Units
+    fields: Mapping[str, str]
+
+    def __getitem__(self, name: str) -> Unit:
+        unit = self.units[name]
+        return {**unit, **{field: np.array(value) for field, value in self.fields.items()}}
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.units)
+
+    def __len__(self) -> int:
+        return len(self.units)
+
+
+def units_by_variant(chapter: "Chapter") -> dict[str, list[Units]]:
+    """By variant, and first under `DEFAULT`, what the stage `rib` stored of the images of the ablations, a list by seed."""
+    chosen = study.images(chapter.settings.ablations.images)
+    seeds = [{**chosen, "seed": seed} for seed in study.ablation_seeds(chapter.settings)]
+    found = {DEFAULT: [chapter.maps("rib", chapter.variant(of_seed)) for of_seed in seeds]}
+    for variant in variants(chapter.settings):
+        if variant.read:
+            found[variant.name] = [Reread(units, variant.read) for units in found[DEFAULT]]
+        else:
+            found[variant.name] = [chapter.maps("rib", chapter.variant({**of_seed, **variant.overrides})) for of_seed in seeds]
+    return found
+
+
+def differences(dataset: Dataset, units: Mapping[str, Sequence[Units]], *, processes: int = 1) -> dict[str, Comparison]:
+    """By variant, its mIoU less that of the default.
+
+    Every side of every seed has the threshold that is best for it on these images, chosen anew in every sample of the interval
+    (the field's protocol): thresholds from other images would need as many adaptations again.
+    """
+    sweeps = {name: [sweep_units(dataset, of_seed, processes=processes) for of_seed in seeds] for name, seeds in units.items()}
+    return {name: compare_over_seeds(sweeps[DEFAULT], changed) for name, changed in sweeps.items() if name != DEFAULT}
+
+
+def curve(dataset: Dataset, units: Sequence[Units]) -> pd.DataFrame:
+    """mIoU of the maps summed over the first 1, 2, ... steps less that of the plain CAM, the first of them.
+
+    units: by seed. Columns: `steps`, `value`, `low`, `high`; means over the seeds, each at its best threshold.
+    """
+    most = max(num_steps(unit) for of_seed in units for unit in of_seed.values())
+    by_steps = [[sweep_units(dataset, of_seed, steps=steps) for of_seed in units] for steps in range(1, most + 1)]
+    found = [compare_over_seeds(by_steps[0], sweeps).difference for sweeps in by_steps]
+    rows = [{"steps": steps, "value": e.value, "low": e.low, "high": e.high} for steps, e in enumerate(found, start=1)]
+    return pd.DataFrame(rows)
+
+
+def stopped(units: Sequence[Units], ending: str) -> Estimate:
+    """Share of the adaptations, of all seeds, that `ending` ("spread", "margin") ended; without an interval."""
+    by = pd.concat([endings(of_seed)["stopped_by"] for of_seed in units])
+    return Estimate(float((by == ending).mean()), n=len(by))
+
+
+def summary_table(chosen: Sequence[Variant], found: Mapping[str, Comparison], chapter: "Chapter") -> pd.DataFrame:
+    """A row for each variant: its setting, what preset, reference code and paper have, and its difference; "not run"."""
+    rows = {
+        variant.name: {
+            "setting": variant.setting,
+            "here": in_words(variant.value),
+            "preset": in_words(default(variant, chapter.settings)),
+            "code": in_words(variant.code),
+            "paper": in_words(variant.paper),
+            "difference (95 %)": with_interval(found[variant.name].difference) if variant.name in found else "not run",
+        }
+        for variant in chosen
+    }
+    return pd.DataFrame.from_dict(rows, orient="index").rename_axis("variant")
+
+
+def with_interval(estimate: Estimate) -> str:
+    return f"{estimate.value:+.3f} ({estimate.low:+.3f} to {estimate.high:+.3f})"
+
+
+def telling(found: Mapping[str, Comparison]) -> tuple[list[str], list[str]]:
+    """Names of the variants whose interval lies above zero, and of those whose interval lies below."""
+    better = [name for name, comparison in found.items() if comparison.difference.low > 0]
+    worse = [name for name, comparison in found.items() if comparison.difference.high < 0]
+    return better, worse

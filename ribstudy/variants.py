@@ -1,0 +1,153 @@
+"""What is varied: each choice of the method, one setting at a time, with what the reference code and the paper do.
+
+A variant differs from a preset's settings in one thing. Those that cannot differ under a preset (a stop that treats scales
+unlike, where there is one scale) are not among its variants.
+"""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from ribstudy.config import Settings
+
+# Settings that say how stored maps are read: a variant of these needs no adaptation of its own.
+READ = ("rib.aggregation", "rib.normalization")
+MAX_GNDRP = 20  # classes that GNDRP is for in the reference code
+
+
+@dataclass(frozen=True)
+class Variant:
+    """One choice, made otherwise.
+
+    name: as of the notes and files; group: of the figure that shows it; setting: the dotted name of the choice, `value`: what
+    it is here; code: the reference code's value on VOC; paper: what the paper writes, None where it is silent; about: what it
+    decides; besides: other settings without which the choice would say nothing.
+    """
+
+    name: str
+    group: str
+    setting: str
+    value: Any
+    code: Any
+    paper: Any
+    about: str
+    besides: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def overrides(self) -> dict[str, Any]:
+        return {self.setting: self.value, **self.besides}
+
+    @property
+    def label(self) -> str:
+        """What is set, in few letters."""
+        return "\n".join(f"{name.split('.')[1].replace('_', ' ')} {in_words(value)}" for name, value in self.overrides.items())
+
+    @property
+    def read(self) -> dict[str, str]:
+        """The fields of a stored image that the variant reads otherwise; empty: it needs adaptations of its own."""
+        return {self.setting.removeprefix("rib."): self.value} if self.setting in READ else {}
+
+    @property
+    def deviates(self) -> bool:
+        """Whether the reference code does what the paper does not write."""
+        return self.code != self.paper
+
+
+def in_words(value: Any) -> str:
+    """A value as a table shows it; a dash for None."""
+    if isinstance(value, tuple):
+        return ", ".join(map(in_words, value))
+    return "–" if value is None else f"{value:g}" if isinstance(value, float) else str(value).replace("_", " ")
+
+
+ITERATIONS = "iterations"  # the variant whose steps are the curve over K
+
+# What does not depend on a preset. The values of `code` and `paper` are those for VOC.
+FIXED = (
+    Variant("cam", "steps", "rib.iterations", 1, 10, 10, "the plain CAM: no step is made"),
+    Variant("tau_low", "region", "rib.tau", 0.2, 0.4, 0.4, "positions below this share of the maximum are pooled"),
+    Variant("tau_high", "region", "rib.tau", 0.6, 0.4, 0.4, "positions below this share of the maximum are pooled"),
+    Variant("gap", "region", "rib.pooling", "gap", "gndrp", "gndrp", "all positions are pooled: the paper's ablation of GNDRP"),
+    Variant("region", "region", "rib.denominator", "region", "map", "region", "what the sum over the region is divided by"),
+    Variant("empty", "region", "rib.empty_region", "pool", "skip", None, "a map negative everywhere: left out, or pooled"),
+    Variant("first_20", "region", "rib.gndrp_classes", MAX_GNDRP, MAX_GNDRP, None, "classes with GNDRP, the rest get GAP"),
+    Variant("bce", "objective", "rib.objective", "bce", "rib", "rib", "the control: more training with the sigmoid kept"),
+    Variant(
+        "bce_gap", "objective", "rib.objective", "bce", "rib", "rib", "the same, pooled as in training", {"rib.pooling": "gap"}
+    ),
+    Variant("no_momentum", "step", "rib.momentum", 0.0, 1e-4, None, "in the code, the weight decay lands in its place"),
+    Variant("momentum", "step", "rib.momentum", 0.9, 1e-4, None, "in the code, the weight decay lands in its place"),
+    Variant("no_spread", "stop", "rib.spread_ratio", 1.0, 0.7, None, "covered share that ends the loop; 1: never"),
+    Variant("spread_all", "stop", "rib.spread_scales", "all", "first", None, "scales at which that step still adds a map"),
+    Variant("last", "sum", "rib.include_last", True, False, True, "whether the maps after the last step are summed too"),
+    Variant("last_only", "sum", "rib.aggregation", "last", "raw", "raw", "the last map alone, without the sum"),
+    Variant("normalized", "sum", "rib.aggregation", "normalized", "raw", "raw", "every step weighs the same"),
+    Variant("range", "sum", "rib.normalization", "range", "maximum", "maximum", "the least value of a seed becomes 0"),
+    Variant("percentile", "sum", "rib.normalization", "percentile", "maximum", "maximum", "a lone peak does not set the scale"),
+    Variant("alone", "other images", "auxiliary.batch_size", 0, 20, 20, "no other images, whose labels the code maximises too"),
+    Variant("one_other", "other images", "auxiliary.batch_size", 1, 20, 20, "other images in a step"),
+    Variant("last_stage", "network", "rib.trained", "last_stage", "all", None, "only the last stage and the classifier adapt"),
+    Variant("classifier", "network", "rib.trained", "classifier", "all", None, "only the classifier adapts"),
+    Variant("affine", "network", "rib.batch_norm", "frozen", "running", None, "affine weights of batch norm do not adapt"),
+    Variant("batch", "network", "rib.batch_norm", "batch", "running", None, "statistics of each view, not of the training"),
+)
+
+
+def of_preset(settings: Settings) -> tuple[Variant, ...]:
+    """What a preset's own values decide: learning rates around its rate, stops that bind on its data, scales, K."""
+    rib, chosen = settings.rib, settings.ablations
+    slow, fast = (float(f"{factor * rib.learning_rate:.2g}") for factor in (0.3, 3))
+    others = 2 * settings.auxiliary.batch_size
+    rows = 2 * len(rib.loss_scales)  # of the own image, whose logits the margin of the code is held against together
+    cap = {"rib.margin": chosen.margin / rows}
+    scales = (1.0,) if len(rib.scales) > 1 else (1.0, 0.5)
+    in_loss = {} if rib.loss_scales == (1.0,) else {"rib.loss_scales": (1.0,)}
+    return (
+        Variant(
+            ITERATIONS, "steps", "rib.iterations", chosen.iterations, 10, 10, "K; the learning rate falls over all K steps"
+        ),
+        Variant("slow", "step", "rib.learning_rate", slow, 8e-6, 8e-6, "of the backbone"),
+        Variant("fast", "step", "rib.learning_rate", fast, 8e-6, 8e-6, "of the backbone"),
+        Variant("margin", "stop", "rib.margin", chosen.margin, 600.0, 600.0, "summed logits that end the loop; here it binds"),
+        Variant("clamp", "stop", "rib.margin_mode", "clamp", "stop", "clamp", "the margin caps each logit; here it binds", cap),
+        Variant("spread", "stop", "rib.spread_ratio", chosen.spread_ratio, 0.7, None, "covered share; here it binds"),
+        Variant("more_others", "other images", "auxiliary.batch_size", others, 20, 20, "other images in a step"),
+        Variant("scales", "views", "rib.scales", scales, (1.0, 0.5, 1.5, 2.0), None, "scales whose maps are summed", in_loss),
+    )
+
+
+GROUPS = {
+    "objective": "What is maximised",
+    "region": "Which positions are pooled",
+    "stop": "When the loop ends early",
+    "sum": "How the steps become one map",
+    "step": "How far a step goes",
+    "steps": "How many steps",
+    "other images": "What other images do",
+    "network": "Which part of the network adapts",
+    "views": "At which scales",
+}
+
+
+def variants(settings: Settings) -> tuple[Variant, ...]:
+    """The variants that can differ from the settings' own choice, in the order of `GROUPS`."""
+    return tuple(variant for variant in every_variant(settings) if _can_differ(variant, settings))
+
+
+def every_variant(settings: Settings) -> tuple[Variant, ...]:
+    """All variants, also those that say nothing under these settings, in the order of `GROUPS`."""
+    known = (*FIXED, *of_preset(settings))
+    return tuple(variant for group in GROUPS for variant in known if variant.group == group)
+
+
+def default(variant: Variant, settings: Settings) -> Any:
+    """The value that a variant's setting has in the preset."""
+    section, name = variant.setting.split(".")
+    return getattr(getattr(settings, section), name)
+
+
+def _can_differ(variant: Variant, settings: Settings) -> bool:
+    if variant.name == "spread_all" and len(settings.rib.scales) == 1:
+        return False
+    if variant.name == "first_20" and settings.data.name in ("minivoc", "voc12"):  # none has more than 20 classes
+        return False
+    return default(variant, settings) != variant.value

@@ -1,0 +1,122 @@
+"""What the book asks of Sphinx beyond `_config.yml`: buttons for the repository where there is one, no Thebe, the settings.
+
+The repository is named in one place, the environment variable RIBSTUDY_REPOSITORY (https://github.com/OWNER/NAME), and the
+publishing workflow sets it. Without it a book has no buttons, since they would lead nowhere.
+"""
+
+import os
+import re
+from pathlib import Path
+from typing import Annotated, Any, Literal, Union, get_args, get_origin
+
+from docutils import nodes
+from docutils.statemachine import StringList
+from pydantic import BaseModel
+from sphinx.application import Sphinx
+from sphinx.config import Config
+from sphinx.util.docutils import SphinxDirective
+
+SIGNS = {"gt": ">", "ge": ">=", "lt": "<", "le": "<="}
+MARKUP = re.compile(r"([\\*`|_<>\[\]{}^])")  # of Markdown
+REPOSITORY = re.compile(r"https://github\.com/[\w.-]+/[\w.-]+")
+
+
+def repository_options(url: str | None, branch: str) -> dict[str, Any]:
+    """The theme's options for buttons that lead to a repository; none without one.
+
+    Raises ValueError where the URL is not that of a repository on GitHub, which Binder and Colab read from.
+    """
+    if not url:
+        return {}
+    if not REPOSITORY.fullmatch(url):
+        raise ValueError(f"RIBSTUDY_REPOSITORY = {url!r} is not of the form https://github.com/OWNER/NAME")
+    return {
+        "repository_url": url,
+        "repository_branch": branch,
+        "path_to_docs": "book",
+        "use_repository_button": True,
+        "use_edit_page_button": True,
+        "use_issues_button": True,
+        "launch_buttons": {
+            "binderhub_url": "https://mybinder.org",
+            "colab_url": "https://colab.research.google.com",
+            "notebook_interface": "jupyterlab",
+        },
+    }
+
+
+def _add_buttons(_app: Sphinx, config: Config) -> None:
+    found = repository_options(os.environ.get("RIBSTUDY_REPOSITORY"), os.environ.get("RIBSTUDY_BRANCH", "main"))
+    config.html_theme_options = {**config.html_theme_options, **found}
+
+
+def _leave_thebe_out(app: Sphinx) -> None:
+    """Jupyter Book always loads sphinx-thebe, which writes its script into each page twice: an error in the console."""
+    for listeners in app.events.listeners.values():
+        for listener in [found for found in listeners if found.handler.__module__ == "sphinx_thebe"]:
+            listeners.remove(listener)
+
+
+def setting_rows(model: type[BaseModel], prefix: str = "") -> list[tuple[str, str, str]]:
+    """(dotted name, values it takes, description) of every setting, sections within sections included."""
+    rows = []
+    for name, field in model.model_fields.items():
+        sections = [kind for kind in (field.annotation, *get_args(field.annotation)) if _is_section(kind)]
+        if sections:
+            rows += setting_rows(sections[0], f"{prefix}{name}.")
+        else:
+            kind = Annotated[field.annotation, *field.metadata] if field.metadata else field.annotation
+            rows.append((f"{prefix}{name}", _values(kind), field.description or ""))
+    return rows
+
+
+def _is_section(kind: Any) -> bool:
+    return isinstance(kind, type) and issubclass(kind, BaseModel)
+
+
+def _values(kind: Any) -> str:
+    """A type in words: `number >= 0`, `a or b`, `list of whole number >= 1`."""
+    origin, arguments = get_origin(kind), get_args(kind)
+    if origin is Annotated:
+        inner, limits = _values(arguments[0]), []
+        for limit in arguments[1:]:
+            for part in (limit, *getattr(limit, "metadata", ())):
+                limits += [
+                    f"{sign} {getattr(part, name)}" for name, sign in SIGNS.items() if getattr(part, name, None) is not None
+                ]
+        return " ".join([inner, " and ".join(dict.fromkeys(limits))]).strip()
+    if origin is Literal:
+        return " or ".join(map(str, arguments))
+    if origin in (tuple, list):
+        return f"list of {_values(arguments[0])}"
+    if arguments:
+        return " or ".join(dict.fromkeys(_values(part) for part in arguments)) if _is_union(kind) else str(kind)
+    return {int: "whole number", float: "number", bool: "true or false", str: "text", Path: "path", type(None): "null"}.get(
+        kind, str(kind)
+    )
+
+
+def _is_union(kind: Any) -> bool:
+    return get_origin(kind) is Union or type(kind).__name__ == "UnionType"
+
+
+class SettingsTable(SphinxDirective):
+    """All settings of the study as one table: `{settings-table}`."""
+
+    def run(self) -> list[nodes.Node]:
+        from ribstudy.config import Settings  # here, so that the buttons can be tested without the library
+
+        lines = ["| setting | values | what it is |", "|---|---|---|"]
+        for name, values, about in setting_rows(Settings):
+            cells = [f"`{name}`", *(MARKUP.sub(r"\\\1", cell) for cell in (values, about))]
+            lines.append(f"| {' | '.join(cells)} |")
+        holder = nodes.container()
+        self.state.nested_parse(StringList(lines, source="settings"), 0, holder)
+        return holder.children
+
+
+def setup(app: Sphinx) -> dict[str, bool]:
+    app.connect("config-inited", _add_buttons)
+    app.connect("builder-inited", _leave_thebe_out)
+    app.add_directive("settings-table", SettingsTable)
+    return {"parallel_read_safe": True, "parallel_write_safe": True}

@@ -1,0 +1,126 @@
+"""The rendered book as one PDF: `python -m tools.print_book [folder]`, default: _build/html.
+
+All pages, in the order of the table of contents, become one page whose links stay within it; Chromium prints it as
+`ribstudy.pdf` into the folder, and the front page gets a link to it. What is not for paper is hidden by `custom.css`.
+"""
+
+import argparse
+import sys
+from pathlib import Path
+from urllib.parse import urldefrag
+
+import yaml
+from bs4 import BeautifulSoup, Tag
+
+from tools.browser import open_browser
+
+BOOK = Path(__file__).resolve().parent.parent / "book"
+NAME = "ribstudy.pdf"
+PLACE = "print-version"  # id of the element of the front page that holds the link
+FOOTER = '<div style="font-size:8px;width:100%;text-align:center"><span class="pageNumber"></span></div>'
+
+
+def page_names() -> list[str]:
+    """The pages in the order of the table of contents."""
+    contents = yaml.safe_load((BOOK / "_toc.yml").read_text())
+    return [contents["root"], *(page["file"] for part in contents["parts"] for page in part["chapters"])]
+
+
+def _moved(link: str, page: str, names: list[str]) -> str:
+    """A link of `page`, as it must be in one page that lies in the book's root."""
+    if link.startswith(("http:", "https:", "data:", "mailto:", "//")):
+        return link
+    target, anchor = urldefrag(link)
+    parts: list[str] = []
+    for part in (*Path(page).parts[:-1], *Path(target).parts) if target else Path(f"{page}.html").parts:
+        parts = parts[:-1] if part == ".." else [*parts, part]
+    path = "/".join(parts)
+    name = path.removesuffix(".html")
+    if name in names:
+        return f"#{name}--{anchor}" if anchor else f"#{name}"
+    return path + (f"#{anchor}" if anchor else "")
+
+
+def section(soup: BeautifulSoup, page: str, names: list[str]) -> Tag:
+    """The text of a rendered page, with anchors and links that hold beside those of other pages."""
+    article = soup.select_one("article.bd-article")
+    assert article is not None, page
+    for tag in article.find_all(True):
+        if tag.get("id"):
+            tag["id"] = f"{page}--{tag['id']}"
+        for attribute in ("href", "src"):
+            if tag.get(attribute):
+                tag[attribute] = _moved(tag[attribute], page, names)
+    holder = soup.new_tag("section", attrs={"class": "printed-page", "id": page})
+    holder.append(article.extract())
+    return holder
+
+
+def joined(html: Path) -> str:
+    """All pages of the book in one."""
+    names = page_names()
+    sections = [section(BeautifulSoup((html / f"{name}.html").read_text(), "html.parser"), name, names) for name in names]
+    whole = BeautifulSoup((html / "index.html").read_text(), "html.parser")
+    whole.body.clear()
+    whole.body.extend(sections)
+    return str(whole)
+
+
+def link_from_front_page(html: Path) -> None:
+    """Fills the place that the front page keeps for the link; once or again, it is the same."""
+    path = html / "index.html"
+    soup = BeautifulSoup(path.read_text(), "html.parser")
+    place = soup.find(id=PLACE)
+    assert place is not None, "the front page has no place for the link"
+    place.clear()
+    link = soup.new_tag("a", href=NAME)
+    link.string = "This book as a PDF"
+    place.append(link)
+    path.write_text(str(soup))
+
+
+def print_book(html: Path) -> Path:
+    """Prints the book in `html` and returns the path of the PDF.
+
+    Raises ValueError where there is no book or no browser.
+    """
+    if not (html / "index.html").exists():
+        raise ValueError(f"{html} holds no rendered book: make book first")
+    whole = html / "_printed.html"
+    whole.write_text(joined(html))
+    try:
+        with open_browser() as browser:
+            page = browser.new_page()
+            page.goto(whole.resolve().as_uri(), wait_until="load", timeout=120_000)
+            page.evaluate("() => window.MathJax?.startup?.promise")
+            margin = dict.fromkeys(("top", "bottom", "left", "right"), "15mm")
+            page.pdf(
+                path=html / NAME,
+                format="A4",
+                margin=margin,
+                display_header_footer=True,
+                header_template="<i></i>",
+                footer_template=FOOTER,
+                print_background=True,
+                outline=True,
+                tagged=True,
+            )
+    finally:
+        whole.unlink()
+    link_from_front_page(html)
+    return html / NAME
+
+
+def main(arguments: list[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("html", type=Path, nargs="?", default=Path("_build/html"))
+    try:
+        print(f"The PDF: {print_book(parser.parse_args(arguments).html).resolve().as_uri()}")
+    except ValueError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
