@@ -306,5 +306,7 @@ def test_methods_are_compared_over_seeds_at_the_thresholds_of_each():
     assert compare_over_seeds([good, wide], [good, good], at=[(50, 50), (70, 50)]).difference.value == 0
     assert compare_over_seeds([good, wide], [good, good]).difference.value == pytest.approx(0)
     assert compare_over_seeds([wide], [good], at=[(50, 50)]) == compare(wide, good, at=(50, 50))
+    both = evaluation.comparisons_over_seeds([good, wide], [good, good], at=[(50, 50), (50, 50)])
+    assert both == {"compared": over_seeds, "best": compare_over_seeds([good, wide], [good, good])}
     with pytest.raises(ValueError, match="not of the same images"):
         compare_over_seeds([good], [sweep_units(Masks(), UNITS)])

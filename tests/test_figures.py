@@ -61,5 +61,17 @@ def test_the_table_shows_the_images_with_a_class_where_they_are_fewer():
     compared = Comparison(Estimate(0.5), Estimate(0.6), Estimate(0.1, 0.0, 0.2, 9))
     row = {"seed": 0, "method": "RIB", "compared": compared, "best": compared}
     assert len(figures.comparison_table([row]).columns) == 4
+    mean = {name: value for name, value in row.items() if name != "seed"}
+    assert list(figures.comparison_table([mean, row]).index) == [("mean", "RIB"), (0, "RIB")]
     table = figures.comparison_table([{**row, "labelled": compared}])
     assert table.iloc[0, -1] == "+0.100 (+0.000 to +0.200)"
+
+
+def test_gains_have_a_line_for_the_mean_and_for_every_seed():
+    compared = Comparison(Estimate(0.5), Estimate(0.6), Estimate(0.1, 0.0, 0.2, 9))
+    rows = [{"method": "RIB", "compared": compared}, {"seed": 3, "method": "RIB", "compared": compared}]
+    figure = figures.gains(rows)
+    (axis,) = figure.axes
+    assert [label.get_text() for label in axis.get_yticklabels()] == ["RIB, mean", "RIB, seed 3"]
+    assert [line.get_marker() for line in axis.lines if line.get_marker() not in ("None", None, "")] == ["D", "o"]
+    figures.plt.close(figure)

@@ -1,4 +1,5 @@
 import json
+from dataclasses import replace
 from types import SimpleNamespace
 
 import pytest
@@ -80,7 +81,7 @@ def test_records_hold_value_interval_and_number(start, tmp_path):
     assert json.loads(path.read_text())["images"] == {"value": 12.0, "low": None, "high": None, "n": None}
 
 
-def test_every_seed_is_noted(start):
+def test_the_mean_over_seeds_and_every_seed_are_noted(start):
     chapter = start(DECLARED)
     comparison = Comparison(Estimate(0.5), Estimate(0.6), Estimate(0.1, 0.0, 0.2, 9))
     rows = [
@@ -88,13 +89,16 @@ def test_every_seed_is_noted(start):
         for seed in (3, 4)
         for method in ("RIB", "RIB as written")
     ]
-    notebook.note_comparisons(chapter, rows)
+    mean = replace(comparison, difference=Estimate(0.2, 0.1, 0.3, 9))
+    means = [{"method": method, "compared": mean, "best": mean} for method in ("RIB", "RIB as written")]
+    notebook.note_comparisons(chapter, rows, means)
     names = {"miou_cam", "miou_rib", "miou_rib_as_written", "miou_difference", "miou_difference_as_written"}
     for name in names:
         assert {name, f"{name}_seed3", f"{name}_seed4"} <= set(chapter.notes)
-    assert chapter.notes["miou_difference"].high == 0.2
+    assert chapter.notes["miou_difference"].high == 0.3
+    assert chapter.notes["miou_difference_seed4"].high == 0.2
     assert "miou_cam_labelled" not in chapter.notes
-    notebook.note_comparisons(chapter, [{**rows[0], "labelled": comparison}])
+    notebook.note_comparisons(chapter, [], [{**means[0], "labelled": comparison}])
     assert chapter.notes["miou_rib_labelled"].value == 0.6
 
 

@@ -58,9 +58,7 @@ def test_the_table_shows_differences_and_what_was_not_run():
     shown = table(ROWS, {"region": Estimate(-0.02, -0.03, -0.01, 4)})["measured, or why not"]
     assert shown[2] == "region: -0.020 (-0.030 to -0.010)"
     assert shown[1] == "first_20: not run"
-    assert shown[40] == (
-        "not an ablation: the same walk in a ten-thousandth of the work (test: equals the dense form)"
-    )
+    assert shown[40] == ("not an ablation: the same walk in a ten-thousandth of the work (test: equals the dense form)")
     assert len(shown) == 45
 
 
