@@ -41,8 +41,9 @@ def device() -> str:
 
 
 def cores() -> int:
-    """The processor cores that this rank may use."""
+    """The processor cores that this rank may use: those that the system gives it, and no more than RIBSTUDY_CORES."""
     available = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    available = min(available, int(os.environ.get("RIBSTUDY_CORES", available)))
     return max(1, available // int(os.environ.get("LOCAL_WORLD_SIZE", 1)))
 
 
