@@ -44,7 +44,7 @@ Part = TypeVar("Part")
 DISTANCE_EDGES = np.linspace(0, 1.25, 11)  # in units of the object's size; the last bin is open
 NUM_CHUNKS = 100  # of a pass over the images
 MAX_GROUPS = 1000  # of images, in a sweep
-MAX_ASKED = 20  # images, for a rule that takes seconds for each
+MAX_ASKED = 10  # images, for a rule that takes seconds for each
 WORTH_PROCESSES = 500  # fewer images are scored before other processes have started
 
 
@@ -170,7 +170,7 @@ def threshold_rules(dataset: Dataset, units: Units, crf: CrfSettings, *, process
     """What thresholds that are found without a true mask lose: a row for each rule of `refine.threshold`.
 
     Columns: `threshold`, `miou` at it, `best_threshold` and `best_miou` on these images, `lost` = best_miou - miou. The rule
-    "crf" looks at 20 of the images at most, at equal distances.
+    "crf" looks at 10 of the images at most, at equal distances.
     """
     sweep = sweep_units(dataset, units, processes=processes)
     names = list(sweep.names)

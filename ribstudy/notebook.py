@@ -191,12 +191,14 @@ def note_comparisons(chapter: Chapter, rows: Sequence[dict], means: Sequence[dic
             f"miou_rib{method}": row["compared"].second,
             f"miou_difference{method}": row["compared"].difference,
             f"best_difference{method}": row["best"].difference,
-            "miou_cam": row["compared"].first,  # the same for every method
         }
+        if not method:  # other readings may have fewer seeds, and so another mean of the CAM
+            numbers["miou_cam"] = row["compared"].first
         if "labelled" in row:
             labelled = row["labelled"]
             numbers[f"miou_rib{method}_labelled"] = labelled.second
             numbers[f"miou_difference{method}_labelled"] = labelled.difference
-            numbers["miou_cam_labelled"] = labelled.first
+            if not method:
+                numbers["miou_cam_labelled"] = labelled.first
         for name, estimate in numbers.items():
             chapter.note_estimate(name + (f"_seed{row['seed']}" if "seed" in row else ""), estimate)

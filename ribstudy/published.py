@@ -41,6 +41,7 @@ OURS: dict[str, dict[Place, Note]] = {
         ("CAM", "seed"): ("05_masks", "cam_seeds"),
         ("CAM", "crf"): ("05_masks", "cam_seeds_crf"),
         ("CAM", "mask_irn"): ("05_masks", "cam_walk_crf"),
+        ("AdvCAM", "seed"): ("08_other_methods", "miou_advcam"),
         ("RIB", "seed"): ("05_masks", "rib_seeds"),
         ("RIB", "crf"): ("05_masks", "rib_seeds_crf"),
         ("RIB", "mask_irn"): ("05_masks", "rib_walk_crf"),

@@ -127,12 +127,18 @@ def maps(stage: str, overrides: dict[str, Any], *, each: tuple[dict[str, Any], .
     return Job(stage, overrides, after=(classifier(overrides),), each=each)
 
 
+def readings(settings: Settings, seed: int) -> dict[str, dict[str, Any]]:
+    """The readings of RIB that a repetition is made with: both with the first seed, the reference code's with the others."""
+    return {"RIB": {}, "RIB as written": PAPER} if seed == settings.seed else {"RIB": {}}
+
+
 def rib(settings: Settings) -> tuple[Job, ...]:
-    """CAM and both readings of RIB, on the reported and on the tuning images, for every seed; learning rates for the first."""
+    """CAM and RIB on the reported and on the tuning images, for every seed; learning rates for the first."""
     jobs = [maps("rib", TUNING, each=tuple({"rib.learning_rate": rate} for rate in learning_rates(settings)))]
     for seed in seeds(settings):
         for images in ({**REPORTED, "seed": seed}, {**TUNING, "seed": seed}):
-            jobs += [maps("cam", images), maps("rib", images), maps("rib", {**images, **PAPER})]
+            jobs.append(maps("cam", images))
+            jobs += [maps("rib", {**images, **changes}) for changes in readings(settings, seed).values()]
     return tuple(jobs)
 
 
@@ -160,16 +166,17 @@ def ablations(settings: Settings) -> tuple[Job, ...]:
 
 
 def masks(settings: Settings) -> tuple[Job, ...]:
-    """From the maps of each method to the masks of the training images, and what is reported of the way there."""
+    """From the maps of each method to the masks of the training images, and what is reported of each step of the way there."""
+    learned, taught = images(settings.affinity.images), images(settings.segmentation.images)
     jobs = []
     for source in SOURCES.values():
         chosen = {"maps": source}
-        learned = images(settings.affinity.images)
         labels = Job("labels", {**chosen, **learned}, after=(maps(source, learned),))
         affinity = Job("affinity", chosen, after=(labels,))
-        seeds = [maps(source, overrides) for overrides in (REPORTED, TUNING)]
-        jobs += [Job("walk", {**chosen, **job.overrides}, after=(affinity, job)) for job in seeds]
-        jobs.append(Job("masks", {**chosen, **images(settings.segmentation.images)}, after=(affinity, *jobs[-2:])))
+        tuning, *walks = (
+            Job("walk", {**chosen, **walked}, after=(affinity, maps(source, walked))) for walked in (TUNING, REPORTED, taught)
+        )
+        jobs += [Job("masks", {**chosen, **walk.overrides}, after=(tuning, walk), each=({}, *STEPS.values())) for walk in walks]
     return tuple(jobs)
 
 

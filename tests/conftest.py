@@ -35,11 +35,13 @@ class TinyBook:
         return subprocess.run(command, cwd=self.folder, env={**os.environ, **places}, capture_output=True, text=True)
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """One of the processes that run tests side by side makes the small book, for all tests that look at it."""
-    for item in items:
-        if "tiny_book" in item.fixturenames:
-            item.add_marker(pytest.mark.xdist_group("tiny_book"))
+def pytest_itemcollected(item: pytest.Item) -> None:
+    """One of the processes that run tests side by side makes the small book, for all tests that look at it.
+
+    Here and not when all items are there: pytest-xdist reads the groups before a conftest is asked then.
+    """
+    if "tiny_book" in getattr(item, "fixturenames", ()):
+        item.add_marker(pytest.mark.xdist_group("tiny_book"))
 
 
 @pytest.fixture(scope="session")

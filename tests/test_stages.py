@@ -116,11 +116,11 @@ def _run_until_killed(run, units):
     original = maps.rib_unit
     done = []
 
-    def unit(*arguments):
+    def unit(*arguments, **options):
         if len(done) == units:
             os.kill(os.getpid(), signal.SIGKILL)
         done.append(None)
-        return original(*arguments)
+        return original(*arguments, **options)
 
     maps.rib_unit = unit
     execute("rib", run)

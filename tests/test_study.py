@@ -21,14 +21,15 @@ def test_a_job_finds_what_it_needs_done():
     """What a job's stage needs, and what that needs, is done by jobs that it comes after: it computes its own result only."""
 
     def identities(jobs):
-        return {(job.stage, key(job.stage, load_settings("mini", job.overrides))) for job in jobs}
+        return {(job.stage, key(job.stage, load_settings("mini", made))) for job in jobs for made in job.results()}
 
     def before(job):
         return [earlier for direct in job.after for earlier in (direct, *before(direct))]
 
     for job in study.all_jobs(load_settings("mini")):
-        needed = STAGES[job.stage].needs(load_settings("mini", job.overrides))
-        assert {(stage, key(stage, settings)) for stage, settings in needed} <= identities(before(job)), job
+        for made in job.results():
+            needed = STAGES[job.stage].needs(load_settings("mini", made))
+            assert {(stage, key(stage, settings)) for stage, settings in needed} <= identities(before(job)), (job, made)
 
 
 def test_whole_stages_are_those_without_units():
@@ -37,7 +38,9 @@ def test_whole_stages_are_those_without_units():
 
 def test_every_chapter_is_in_the_table_of_contents():
     contents = yaml.safe_load((PROJECT / "book" / "_toc.yml").read_text())
-    assert set(study.chapters(load_settings("mini"))) <= {page["file"] for part in contents["parts"] for page in part["chapters"]}
+    assert set(study.chapters(load_settings("mini"))) <= {
+        page["file"] for part in contents["parts"] for page in part["chapters"]
+    }
 
 
 def test_status_of_what_was_not_run_is_said_and_nothing_is_made(tmp_path):
