@@ -65,7 +65,9 @@ class MiniVocSettings(Section):
 
 
 class DataSettings(Section):
-    name: Literal["minivoc", "voc12", "coco14", "folder"]
+    name: Literal["minivoc", "voc12", "coco14", "folder"] = Field(
+        description="MiniVOC, which is drawn; a published data set; or a folder of your own images"
+    )
     root: Annotated[Path, Strict(False)] | None = Field(None, description="folder of the data; None: drawn (MiniVOC)")
     minivoc: MiniVocSettings | None = Field(None, description="needed where name is minivoc")
     max_side: Annotated[int, Field(ge=32)] | None = Field(
@@ -84,7 +86,7 @@ class DataSettings(Section):
 class InferSettings(Section):
     """Which images something is computed for, or learnt from."""
 
-    split: Literal["train", "val", "train_aug", "test"]
+    split: Literal["train", "val", "train_aug", "test"] = Field(description="the data set's list of images")
     skip: Annotated[int, Field(ge=0)] = Field(0, description="without the first so many of these images")
     limit: Count | None = Field(None, description="only so many of them; None: all")
     masked: bool = Field(False, description="only images that have a mask, those that maps can be scored on")
@@ -96,15 +98,15 @@ class InferSettings(Section):
 class ClassifierSettings(Section):
     backbone: str = Field(description="resnet50 (torchvision) or the name of a timm EfficientNet")
     weights: str | None = Field(description='"imagenet", the path of a state dict, or None for random weights')
-    epochs: Count
-    batch_size: Count
-    learning_rate: Positive
+    epochs: Count = Field(description="passes over the training images")
+    batch_size: Count = Field(description="images in a step")
+    learning_rate: Positive = Field(description="of the backbone")
     head_lr_factor: Positive = Field(description="factor on the learning rate of the 1x1 classifier")
-    momentum: NonNegative
-    weight_decay: NonNegative
-    poly_power: NonNegative
+    momentum: NonNegative = Field(description="of SGD")
+    weight_decay: NonNegative = Field(description="of SGD")
+    poly_power: NonNegative = Field(description="learning rate times (1 - step/steps)^power")
     long_side: Range = Field(description="the longer image side is drawn from this range, in pixels")
-    crop_size: Count
+    crop_size: Count = Field(description="side of the crops that it learns from, in pixels")
 
 
 class CamSettings(Section):
@@ -114,9 +116,9 @@ class CamSettings(Section):
 class AuxiliarySettings(Section):
     """The images, of other classes, that each RIB step also sees."""
 
-    batch_size: Annotated[int, Field(ge=0)]
-    long_side: Range
-    crop_size: Count
+    batch_size: Annotated[int, Field(ge=0)] = Field(description="images of other classes in a step; 0: none")
+    long_side: Range = Field(description="the longer image side is drawn from this range, in pixels")
+    crop_size: Count = Field(description="side of their crops, in pixels")
     bank: Count | None = Field(
         None, description="draw from so many crops, whose frozen features are kept; None: a new crop each time"
     )
@@ -208,7 +210,7 @@ class RibSettings(Section):
 class BaselineSettings(Section):
     """Maps by a method of the library torch-cam, at the scales of `cam`."""
 
-    method: Literal["cam", "gradcam", "gradcam++", "layercam"] = "gradcam"
+    method: Literal["cam", "gradcam", "gradcam++", "layercam"] = Field("gradcam", description="whose maps are computed")
     layers: Annotated[tuple[str, ...], Strict(False), Field(min_length=1)] = Field(
         ("trained",),
         description="modules of the network whose output is looked at; trained: what the classifier reads, frozen: at stride 8",
@@ -245,13 +247,13 @@ class ComputeSettings(Section):
 class CrfSettings(Section):
     """The dense CRF on a seed (IRN, `misc/imutils.py`)."""
 
-    iterations: Count = 10
+    iterations: Count = Field(10, description="of the mean field")
     gt_prob: Annotated[float, Field(gt=0, lt=1)] = Field(0.7, description="how sure a given label is")
     gaussian_sxy: Positive = Field(3.0, description="pixels; near pixels are alike")
-    gaussian_compat: Positive = 3.0
+    gaussian_compat: Positive = Field(3.0, description="weight of the kernel of positions")
     bilateral_sxy: Positive = Field(50.0, description="pixels; near pixels of the same colour are alike")
-    bilateral_srgb: Positive = 5.0
-    bilateral_compat: Positive = 10.0
+    bilateral_srgb: Positive = Field(5.0, description="grey values of 0 to 255; near colours are alike")
+    bilateral_compat: Positive = Field(10.0, description="weight of the kernel of positions and colours")
 
 
 class LabelSettings(Section):
@@ -267,14 +269,16 @@ class AffinitySettings(Section):
     images: InferSettings = Field(description="that it learns from")
     backbone: str = Field(description="resnet50 (torchvision) or the name of a timm EfficientNet")
     weights: str | None = Field(description='"imagenet", the path of a state dict, or None for random weights')
-    epochs: Count = 3
-    batch_size: Count = 32
-    learning_rate: Positive = 0.1
-    momentum: NonNegative = 1e-4
-    weight_decay: NonNegative = 1e-4
-    poly_power: NonNegative = 0.9
+    epochs: Count = Field(3, description="passes over the training images")
+    batch_size: Count = Field(32, description="images in a step")
+    learning_rate: Positive = Field(0.1, description="of the new layers; the backbone stays as it is")
+    momentum: NonNegative = Field(1e-4, description="of SGD (reference code: 1e-4, as for rib)")
+    weight_decay: NonNegative = Field(1e-4, description="of SGD")
+    poly_power: NonNegative = Field(0.9, description="learning rate times (1 - step/steps)^power")
     rescale: FactorRange = Field((0.5, 1.5), description="factors between which an image is resized at random")
-    crop_size: Annotated[int, Field(ge=4, multiple_of=4)] = 512
+    crop_size: Annotated[int, Field(ge=4, multiple_of=4)] = Field(
+        512, description="side of the crops that it learns from, in pixels"
+    )
     radius: Annotated[int, Field(ge=2)] = Field(10, description="pairs nearer than this, in positions at stride 4")
 
     @model_validator(mode="after")
@@ -323,26 +327,26 @@ class SegmentationSettings(Section):
     weights: str | None = Field(
         description="\"imagenet\", the path of a state dict (torchvision's, deeplab-pytorch's), or None"
     )
-    output_stride: Literal[8, 16] = 8
-    iterations: Count = 30_000
-    batch_size: Count = 10
+    output_stride: Literal[8, 16] = Field(8, description="pixels from one score to the next")
+    iterations: Count = Field(30_000, description="steps of the training")
+    batch_size: Count = Field(10, description="images in a step")
     accumulation: Count = Field(1, description="parts of a batch that go through the network one after the other")
     learning_rate: Positive = Field(2.5e-4, description="of the backbone; ASPP weights 10 times, its biases 20 times as much")
-    momentum: NonNegative = 0.9
-    weight_decay: NonNegative = 5e-4
-    poly_power: NonNegative = 0.9
-    crop_size: Count = 321
+    momentum: NonNegative = Field(0.9, description="of SGD")
+    weight_decay: NonNegative = Field(5e-4, description="of SGD")
+    poly_power: NonNegative = Field(0.9, description="learning rate times (1 - step/steps)^power")
+    crop_size: Count = Field(321, description="side of the crops that it learns from, in pixels")
     rescale: Scales = Field((0.5, 0.75, 1.0, 1.25, 1.5, 1.75, 2.0), description="factors that images are resized by, at random")
     loss_scales: Scales = Field((0.5, 0.75, 1.0), description="of the inputs; each has a loss, and so has their maximum")
     loss: Literal["balanced", "plain"] = Field("balanced", description="balanced: background and objects weigh the same (DSRG)")
     interval: Count = Field(500, description="iterations between two checkpoints")
-    precision: Literal["fp32", "bf16"] = "fp32"
+    precision: Literal["fp32", "bf16"] = Field("fp32", description="bf16: passes under autocast; weights stay in fp32")
 
 
 class ScoreSettings(Section):
     """How the trained segmentation network is asked."""
 
-    scales: Scales = (0.5, 0.75, 1.0)
+    scales: Scales = Field((0.5, 0.75, 1.0), description="image scales whose scores are put together")
     mirror: bool = Field(True, description="also the mirrored image; scores are averaged")
     fusion: Literal["max", "mean"] = Field(
         "max", description="of the scales: largest logit (deeplab-pytorch), or mean probability"
@@ -380,9 +384,9 @@ class ProbeSettings(Section):
     placements: Count = Field(description="images that each held-out digit occurs in")
     hidden: Count = Field(description="hidden units of the non-linear probe")
     epochs: Count = Field(description="at most; the best epoch on validation images counts")
-    batch_size: Count
+    batch_size: Count = Field(description="images in a step")
     learning_rate: Positive = Field(description="of Adam; divided by the square root of the probe's widest layer")
-    weight_decay: NonNegative
+    weight_decay: NonNegative = Field(description="of Adam")
 
 
 class ToySettings(Section):
@@ -398,8 +402,8 @@ class ToySettings(Section):
     hgr_threshold: Annotated[float, Field(gt=0, lt=1)] = Field(description="a normalised gradient above this counts as high")
     depth: Annotated[int, Field(ge=2, le=8)] = Field(description="convolutions before the fully connected layer")
     width: Count = Field(description="filters of the first convolution; the second and third double them")
-    training_steps: Count
-    batch_size: Count
+    training_steps: Count = Field(description="steps of the training")
+    batch_size: Count = Field(description="images in a step")
     learning_rate: Positive = Field(description="of Adam, at the top of its cycle")
     num_map_images: Annotated[int, Field(ge=8, le=2006)] = Field(description="held-out images that gradients are taken of")
     rib_steps: Count = Field(description="steps of fine-tuning, with the RIB objective and with cross-entropy as the control")
