@@ -23,11 +23,12 @@ EPSILON = 1e-12  # in the normalisation of the step (reference code)
 def climb(net: CamNet, views: Tensor, key: int, settings: AdvCamSettings) -> Tensor:
     r"""The maps of one class on the way up.
 
-    $x_{k+1} = x_k + \xi\, g / \max|g|$ with $g = \nabla_x [ y_c - \sum_{c' \ne c} y_{c'} - \lambda \| M_k \odot |A_c(x_k) -
-    A_c(x_0)| \|_1 ]$ and $M_k$ the positions where $A_c(x_k)$ is above $\tau$ times its maximum (the paper, as far as we know
-    it; reference code, `obtain_CAM_masking.py`). $A_c$ is rectified and merged with that of the mirrored view. The division by
-    the largest gradient, and that the pixels stay within the range of the view, are from the reference code. The weights of
-    `net` and their gradients stay as they are.
+    A step is :math:`x_{k+1} = x_k + \xi\, g / \max |g|` with
+    :math:`g = \nabla_x [ y_c - \sum_{c' \ne c} y_{c'} - \lambda \| M_k \odot |A_c(x_k) - A_c(x_0)| \|_1 ]`, where
+    :math:`M_k` are the positions at which :math:`A_c(x_k)` is above :math:`\tau` times its maximum (the paper, as far as we
+    know it; reference code, `obtain_CAM_masking.py`). :math:`A_c` is rectified and merged with that of the mirrored view. The
+    division by the largest gradient, and that the pixels stay within the range of the view, are from the reference code. The
+    weights of `net` and their gradients stay as they are.
 
     Args:
         net: a trained classifier in evaluation mode.

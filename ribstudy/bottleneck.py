@@ -49,7 +49,7 @@ def _stages(net: CamNet) -> dict[str, list[nn.Module]]:
 
 
 def depth_gradients(net: CamNet, image: Tensor, labels: Tensor) -> np.ndarray:
-    """[L, H, W] float64: |d(sum of what a depth gives) / d image|, the Euclidean norm over the three colours.
+    """[L, H, W] float64: the gradient of the sum of what a depth gives, its Euclidean norm over the three colours.
 
     The class maps count with all classes and positions. The logits are those of the image's classes, summed; the sigmoid is of
     each of them, summed as well, in double precision (see the toy). A stage counts with its output as the next one reads it.

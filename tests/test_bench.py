@@ -27,6 +27,8 @@ from ribstudy.rib import adapt
 
 ROOT = Path(__file__).resolve().parent.parent
 
+pytestmark = pytest.mark.xdist_group("bench")  # one process makes the quick record, for all tests that look at it
+
 
 @pytest.fixture(scope="module")
 def quick(tmp_path_factory) -> Path:
