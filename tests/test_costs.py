@@ -7,9 +7,10 @@ import torch
 from networks import tiny_net
 
 from bench.reference import adapt_as_reference
-from ribstudy import cost_figures, costs
+from ribstudy import cost_figures, costs, paper
 from ribstudy.config import RibSettings, load_settings
 from ribstudy.costs import COCO, VOC, Bench, DataSetSize, Measurement, Record, StepFlop, Workload
+from ribstudy.datasets import fetch
 from ribstudy.rib import adapt
 
 TINY = Workload(16, 16, num_auxiliary=1, crop_side=8, num_classes=3, iterations=4)
@@ -177,3 +178,13 @@ def test_hours_of_a_full_run_are_those_at_the_devices_rate(full_run):
     assert set(nothing[["hours, a CPU", "hours, a GPU"]].to_numpy().ravel()) == {"not run: python -m bench"}
     unfinished = cost_figures.full_run_table([record(sweep={"speed-up": 3.0})], full_run)
     assert unfinished.loc["rib", "hours, A device"] == "not run"
+
+
+def test_data_sets_have_the_published_numbers_of_images():
+    for data, split, counted in (
+        ("voc12", "train_aug", VOC.num_images),
+        ("coco14", "train", COCO.num_images),
+        *(("voc12", split, count) for split, count in fetch.COUNTS.items()),
+    ):
+        published = paper.values(f"{data}_counts").set_index(["row", "column"])["value"]
+        assert counted == published[split, "images"]
