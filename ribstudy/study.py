@@ -136,9 +136,11 @@ def rib(settings: Settings) -> tuple[Job, ...]:
     """CAM and RIB on the reported and on the tuning images, for every seed; learning rates for the first."""
     jobs = [maps("rib", TUNING, each=tuple({"rib.learning_rate": rate} for rate in learning_rates(settings)))]
     for seed in seeds(settings):
-        for images in ({**REPORTED, "seed": seed}, {**TUNING, "seed": seed}):
-            jobs.append(maps("cam", images))
-            jobs += [maps("rib", {**images, **changes}) for changes in readings(settings, seed).values()]
+        changes = readings(settings, seed).values()
+        jobs.append(maps("cam", {"seed": seed}, each=(REPORTED, TUNING)))
+        jobs.append(
+            maps("rib", {"seed": seed}, each=tuple({**of, **changed} for of in (REPORTED, TUNING) for changed in changes))
+        )
     return tuple(jobs)
 
 
@@ -146,11 +148,9 @@ def other_methods(settings: Settings) -> tuple[Job, ...]:
     """Maps by other methods on the images they are compared on and on the tuning images; CAM and RIB as in their chapter."""
     by_torchcam = tuple(overrides for stage, overrides in METHODS.values() if stage == "baseline")
     compared = images(settings.compared)
-    jobs = [maps("baseline", compared, each=(*by_torchcam, TORCHCAM)), maps("baseline", TUNING, each=by_torchcam)]
-    jobs += [maps("advcam", chosen) for chosen in (compared, TUNING)]
-    for chosen in (REPORTED, TUNING):
-        jobs += [maps(stage, {**chosen, "seed": settings.seed}) for stage in ("cam", "rib")]
-    return tuple(jobs)
+    explained = ({**of, **method} for of in (compared, TUNING) for method in by_torchcam)
+    jobs = [maps("baseline", {}, each=(*explained, {**compared, **TORCHCAM})), maps("advcam", {}, each=(compared, TUNING))]
+    return (*jobs, *(maps(stage, {"seed": settings.seed}, each=(REPORTED, TUNING)) for stage in ("cam", "rib")))
 
 
 def ablation_seeds(settings: Settings) -> range:
@@ -171,12 +171,12 @@ def masks(settings: Settings) -> tuple[Job, ...]:
     jobs = []
     for source in SOURCES.values():
         chosen = {"maps": source}
-        labels = Job("labels", {**chosen, **learned}, after=(maps(source, learned),))
+        seeds = maps(source, {}, each=(REPORTED, TUNING, learned, taught))
+        labels = Job("labels", {**chosen, **learned}, after=(seeds,))
         affinity = Job("affinity", chosen, after=(labels,))
-        tuning, *walks = (
-            Job("walk", {**chosen, **walked}, after=(affinity, maps(source, walked))) for walked in (TUNING, REPORTED, taught)
-        )
-        jobs += [Job("masks", {**chosen, **walk.overrides}, after=(tuning, walk), each=({}, *STEPS.values())) for walk in walks]
+        walk = Job("walk", chosen, after=(affinity, seeds), each=(REPORTED, TUNING, taught))
+        scored = tuple({**of, **step} for of in (REPORTED, taught) for step in ({}, *STEPS.values()))
+        jobs.append(Job("masks", chosen, after=(walk,), each=scored))
     return tuple(jobs)
 
 
@@ -186,7 +186,8 @@ def predictions(settings: Settings) -> tuple[Job, ...]:
     for taught in TEACHERS.values():
         trained = Job("segmentation", taught, after=masks(settings) if "maps" in taught else (data({}),))
         scores = Job("scores", {**taught, **held_out(settings)}, after=(trained,))
-        jobs += [Job("predictions", {**scores.overrides, "predictions.crf": crf}, after=(scores,)) for crf in (False, True)]
+        crf = tuple({"predictions.crf": crf} for crf in (False, True))
+        jobs.append(Job("predictions", scores.overrides, after=(scores,), each=crf))
     return tuple(jobs)
 
 
@@ -203,9 +204,7 @@ def tied(settings: Settings) -> dict[str, dict[str, Any]]:
 def bottleneck(settings: Settings) -> tuple[Job, ...]:
     """Gradients and logits of some images, maps of the twins with a tied background, and CAM and RIB as in their chapter."""
     jobs = [maps("bottleneck", images(settings.bottleneck.images)), *(maps("rib", twin) for twin in tied(settings).values())]
-    for seed in seeds(settings):
-        for chosen in ({**REPORTED, "seed": seed}, {**TUNING, "seed": seed}):
-            jobs += [maps("cam", chosen), maps("rib", chosen)]
+    jobs += [maps(stage, {"seed": seed}, each=(REPORTED, TUNING)) for seed in seeds(settings) for stage in ("cam", "rib")]
     return tuple(jobs)
 
 
@@ -214,7 +213,7 @@ def chapters(settings: Settings) -> dict[str, tuple[Job, ...]]:
     return {
         "01_toy": (TOY,),
         "02_data": (data({}),),
-        "03_cam": (classifier({}), maps("cam", REPORTED), maps("cam", VALIDATION)),
+        "03_cam": (classifier({}), maps("cam", {}, each=(REPORTED, VALIDATION))),
         "04_rib": rib(settings),
         "05_masks": masks(settings),
         "06_segmentation": predictions(settings),
