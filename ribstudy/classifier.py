@@ -13,7 +13,7 @@ from ribstudy.datasets import Dataset
 from ribstudy.datasets.transforms import crop_batch
 from ribstudy.feed import Feed, OwnViews
 from ribstudy.losses import classification_loss
-from ribstudy.models import CamNet, build_cam_net, use_exact_kernels
+from ribstudy.models import CamNet, build_cam_net, use_exact_kernels, use_fast_convolutions
 from ribstudy.pooling import gap
 from ribstudy.progress import track
 from ribstudy.training import check_batch, save_weights, train, training_batches
@@ -36,6 +36,7 @@ def train_classifier(
     torch.manual_seed(seed)
     net = build_cam_net(settings.backbone, len(dataset.class_names), settings.weights)
     net = net.to(memory_format=torch.channels_last)  # the order of values in memory that convolutions are fastest in
+    use_fast_convolutions(net, device)
     optimizer = torch.optim.SGD(
         net.parameter_groups(settings.learning_rate, settings.head_lr_factor),
         lr=settings.learning_rate,

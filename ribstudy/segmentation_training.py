@@ -12,7 +12,7 @@ from ribstudy import launch
 from ribstudy.config import SegmentationSettings
 from ribstudy.datasets import Dataset
 from ribstudy.datasets.transforms import Normalization, masked_crop
-from ribstudy.models import use_exact_kernels, use_fast_pointwise_convolutions
+from ribstudy.models import use_exact_kernels, use_fast_convolutions
 from ribstudy.models.deeplab import DeepLab, build_deeplab
 from ribstudy.segmentation import CollapseWatch, segmentation_loss
 from ribstudy.training import check_batch, save_weights, train, training_batches
@@ -41,7 +41,7 @@ def train_deeplab(
     num_classes = len(dataset.class_names) + 1
     net = build_deeplab(settings.backbone, num_classes, settings.weights, output_stride=settings.output_stride)
     net = net.to(memory_format=torch.channels_last)
-    use_fast_pointwise_convolutions(net, device)
+    use_fast_convolutions(net, device)
     groups = net.parameter_groups(settings.learning_rate, settings.weight_decay)
     optimizer = torch.optim.SGD(groups, lr=settings.learning_rate, momentum=settings.momentum)
     load = partial(_load, dataset, names, mask_of, settings, net.normalization)

@@ -6,6 +6,7 @@ from torchvision.models import resnet50
 from ribstudy.config import ComputeSettings
 from ribstudy.models import build_cam_net
 from ribstudy.models.cam_net import build_imagenet_cam_net
+from ribstudy.models.kernels import PhasedConv2d
 
 
 @pytest.fixture(scope="module")
@@ -89,13 +90,43 @@ def test_weights_from_a_file(tmp_path, reference):
     assert torch.equal(net.frozen.conv1.weight, reference.conv1.weight)
 
 
-def test_fast_pointwise_convolutions_compute_the_same():
+def test_fast_convolutions_compute_the_same_under_the_same_names():
     torch.manual_seed(0)
     net = build_cam_net("tf_efficientnet_lite0", num_classes=3).eval()
-    images = torch.randn(2, 3, 64, 64)
-    plain = net(images)
-    net.compute_with(ComputeSettings())
-    pointwise = [module for module in net.modules() if isinstance(module, nn.Conv2d) and module.kernel_size == (1, 1)]
+    images = torch.randn(2, 3, 80, 112)  # maps of 5 x 7 positions: neither side is even
+    plain, names = net(images), list(net.state_dict())
+    for _ in range(2):  # a second time there is nothing left to do
+        net.compute_with(ComputeSettings())
+    convolutions = [module for module in net.modules() if isinstance(module, nn.Conv2d)]
+    pointwise = [module for module in convolutions if module.kernel_size == (1, 1)]
     assert pointwise
     assert all(module.dilation == (2, 2) for module in pointwise)
+    dilated = [module for module in convolutions if module not in pointwise and module.dilation != (1, 1)]
+    assert dilated
+    assert all(isinstance(module, PhasedConv2d) for module in dilated)
+    assert list(net.state_dict()) == names
     assert torch.allclose(net(images), plain, rtol=1e-4, atol=1e-5 * plain.abs().max().item())
+
+
+@pytest.mark.parametrize(("size", "dilation", "kernel"), [((6, 8), 2, 5), ((7, 5), 2, 3), ((7, 8), 3, 3), ((2, 1), 4, 5)])
+def test_phases_of_a_dilated_depthwise_convolution(size, dilation, kernel):
+    """Outputs, and gradients of images, weights and bias, are those of torch's own convolution."""
+    torch.manual_seed(0)
+    conv = nn.Conv2d(4, 4, kernel, padding=dilation * (kernel // 2), dilation=dilation, groups=4).double()
+    images = torch.randn(2, 4, *size, dtype=torch.float64, requires_grad=True)
+    weights = torch.randn(2, 4, *size, dtype=torch.float64)
+    inputs = (images, conv.weight, conv.bias)
+    expected = conv(images)
+    found = PhasedConv2d(conv)(images)
+    assert torch.allclose(found, expected)
+    of_found, of_expected = (torch.autograd.grad((maps * weights).sum(), inputs) for maps in (found, expected))
+    for ours, theirs in zip(of_found, of_expected, strict=True):
+        assert torch.allclose(ours, theirs)
+
+
+@pytest.mark.parametrize(
+    "change", [{"groups": 2}, {"stride": 2}, {"padding": 1}, {"dilation": 1, "padding": 1}, {"padding_mode": "reflect"}]
+)
+def test_other_convolutions_stay_torchs(change):
+    options = {"padding": 2, "dilation": 2, "groups": 4, **change}
+    assert not PhasedConv2d.can_replace(nn.Conv2d(4, 4, 3, **options))

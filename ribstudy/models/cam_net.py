@@ -5,30 +5,7 @@ from torch import Tensor, nn
 
 from ribstudy.config import ComputeSettings
 from ribstudy.models.backbones import Backbone, Weights, build_backbone
-
-
-def use_exact_kernels(*, tf32: bool = False) -> None:
-    """For this process: float32 means float32 on an accelerator too (`tf32`: not quite), and the same input the same output.
-
-    torch's own defaults take TF32 for convolutions, and gradients whose sums come in any order.
-    """
-    torch.backends.cudnn.allow_tf32 = tf32
-    torch.backends.cuda.matmul.allow_tf32 = tf32
-    torch.backends.cudnn.deterministic = True
-    torch.backends.cudnn.benchmark = False
-
-
-def use_fast_pointwise_convolutions(net: nn.Module, device: str) -> None:
-    """On a CPU: twice the speed of 1x1 convolutions on small batches, which are half of ResNet-50's work.
-
-    On one thread torch hands a 1x1 convolution of fewer than 16 images to its own kernel, not to oneDNN, unless it is dilated
-    or strided. The single position of a 1x1 kernel stays where it is under any dilation.
-    """
-    if torch.device(device).type != "cpu":
-        return
-    for module in net.modules():
-        if isinstance(module, nn.Conv2d) and module.kernel_size == (1, 1):
-            module.dilation = (2, 2)
+from ribstudy.models.kernels import use_exact_kernels, use_fast_convolutions
 
 
 class CamNet(nn.Module):
@@ -52,7 +29,7 @@ class CamNet(nn.Module):
         """Sets how the numbers are computed from here on; maps are float32 in any case."""
         use_exact_kernels(tf32=settings.precision == "tf32")
         self.precision = settings.precision
-        use_fast_pointwise_convolutions(self, str(self.classifier.weight.device))
+        use_fast_convolutions(self, str(self.classifier.weight.device))
         if settings.compile:
             self._above_the_cut = torch.compile(self._above_the_cut, dynamic=True)  # views differ in size
         return self

@@ -13,7 +13,7 @@ from ribstudy import launch
 from ribstudy.config import AffinitySettings
 from ribstudy.datasets import Dataset
 from ribstudy.datasets.transforms import Normalization, masked_crop
-from ribstudy.models import use_exact_kernels, use_fast_pointwise_convolutions
+from ribstudy.models import use_exact_kernels, use_fast_convolutions
 from ribstudy.models.affinity_net import AffinityNet, build_affinity_net
 from ribstudy.refine.affinity import EPSILON, TERMS, affinity_sums, total_affinity_loss
 from ribstudy.training import check_batch, save_weights, train, training_batches
@@ -36,7 +36,7 @@ def train_affinity_net(
     use_exact_kernels()
     torch.manual_seed(seed)
     net = build_affinity_net(settings.backbone, settings.weights).to(memory_format=torch.channels_last)
-    use_fast_pointwise_convolutions(net, device)
+    use_fast_convolutions(net, device)
     optimizer = torch.optim.SGD(
         net.trained_parameters(), lr=settings.learning_rate, momentum=settings.momentum, weight_decay=settings.weight_decay
     )

@@ -11,7 +11,7 @@ from ribstudy.cam import stored_seed_maps
 from ribstudy.config import InferSettings, Settings
 from ribstudy.datasets.transforms import normalize
 from ribstudy.evaluation import StoredUnits, predicted_mask, sweep_units
-from ribstudy.models import use_fast_pointwise_convolutions
+from ribstudy.models import use_fast_convolutions
 from ribstudy.models.affinity_net import AffinityNet, boundary, build_affinity_net
 from ribstudy.refine.affinity import affinity_labels
 from ribstudy.refine.masks import refined_mask
@@ -69,7 +69,7 @@ def trained_affinity_net(run: Run) -> AffinityNet:
     net = build_affinity_net(run.settings.affinity.backbone, weights=None)
     state = torch.load(run.result("affinity").path(WEIGHTS), map_location="cpu", weights_only=True)
     net.load_state_dict(state)
-    use_fast_pointwise_convolutions(net, run.device)
+    use_fast_convolutions(net, run.device)
     return net.to(run.device, memory_format=torch.channels_last).eval()
 
 

@@ -8,7 +8,7 @@ import torch
 
 from ribstudy import datasets, launch
 from ribstudy.config import Settings
-from ribstudy.models import use_fast_pointwise_convolutions
+from ribstudy.models import use_fast_convolutions
 from ribstudy.models.deeplab import DeepLab, build_deeplab
 from ribstudy.refine.crf import refine_probabilities
 from ribstudy.segmentation import predict_logits, predicted, probabilities_at
@@ -66,7 +66,7 @@ def trained_deeplab(run: Run) -> DeepLab:
     num_classes = len(datasets.class_names(run.settings.data)) + 1
     net = build_deeplab(settings.backbone, num_classes, weights=None, output_stride=settings.output_stride)
     net.load_state_dict(torch.load(run.result("segmentation").path(WEIGHTS), map_location="cpu", weights_only=True))
-    use_fast_pointwise_convolutions(net, run.device)
+    use_fast_convolutions(net, run.device)
     return net.to(run.device, memory_format=torch.channels_last).eval()
 
 
