@@ -74,8 +74,10 @@ class PhasedConv2d(nn.Conv2d):
         step = self.dilation[0]
         count, channels, height, width = images.shape
         rows, columns = -(-height // step), -(-width // step)
-        whole = F.pad(images, (0, columns * step - width, 0, rows * step - height)).permute(0, 2, 3, 1)
-        grids = whole.reshape(count, rows, step, columns, step, channels).permute(2, 4, 0, 1, 3, 5)
+        if (height, width) != (rows * step, columns * step):  # zeros behind the last row and column, as the padding has
+            images = F.pad(images, (0, columns * step - width, 0, rows * step - height))
+        grids = images.permute(0, 2, 3, 1)
+        grids = grids.reshape(count, rows, step, columns, step, channels).permute(2, 4, 0, 1, 3, 5)
         grids = grids.reshape(-1, rows, columns, channels).permute(0, 3, 1, 2)
         padding = [side // step for side in self.padding]
         found = F.conv2d(grids, self.weight, self.bias, padding=padding, groups=self.groups).permute(0, 2, 3, 1)
