@@ -68,8 +68,19 @@ def test_style_check_finds_each_problem(tmp_path):
         ]
     )
     nbformat.write(bad, tmp_path / "bad.ipynb")
+    assert "as Jupyter writes it" not in "\n".join(lint.problems_of(tmp_path / "bad.ipynb"))
+    (tmp_path / "bad.ipynb").write_text(json.dumps(bad, indent=1))
     problems = "\n".join(lint.problems_of(tmp_path / "bad.ipynb"))
-    for words in ("title", "# Parameters", "has outputs", "class Net", ".backward()", "optimizer.step()", "def f has more"):
+    for words in (
+        "as Jupyter writes it",
+        "title",
+        "# Parameters",
+        "has outputs",
+        "class Net",
+        ".backward()",
+        "optimizer.step()",
+        "def f has more",
+    ):
         assert words in problems
     assert "alternative text (mystnb: image: alt): figures.gains(rows);" in problems
     assert "figures.coverage" not in problems

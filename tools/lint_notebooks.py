@@ -25,6 +25,8 @@ def problems_of(path: Path) -> list[str]:
     problems += _parameter_problems(code)
     if any(cell.outputs or cell.execution_count for cell in code):
         problems.append("has outputs: make format removes them")
+    if path.read_text() != nbformat.writes(notebook) + "\n":
+        problems.append("is not as Jupyter writes it, so that saving it changes it: make format mends it")
     for cell in code:
         problems += _code_problems(cell.source)
         problems += _figure_problems(cell)
