@@ -41,7 +41,7 @@ def target_logits(logits: Tensor, labels: Tensor) -> Tensor:
 
 
 def balanced_cross_entropy(logits: Tensor, labels: Tensor) -> Tensor:
-    """Cross-entropy in which an image's background and its objects weigh the same (the seed loss of DSRG). Scalar.
+    """Cross-entropy in which an image's background and its objects weigh the same (the seed loss of DSRG). Scalar::
 
         mean over images of [ 1/|B| sum_{u in B} -log p_u(0) + 1/|F| sum_{u in F} -log p_u(t_u) ]
 

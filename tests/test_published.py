@@ -186,7 +186,8 @@ def test_ours_beside_the_published_by_hand(tmp_path):
     assert table.loc[("RIB", "masks by IRN")].tolist()[2:4] == ["60.0 (59.0 to 61.0)", "-10.6 (-11.6 to -9.6)"]
     assert table.loc[("CAM", "seeds")].tolist()[2:] == ["50.0 (no interval)", "+1.2 (no interval)", ""]
     assert table.loc[("CAM", "masks by IRN"), "ours (95 %)"] == "not run"
-    assert table.loc[("AdvCAM", "seeds"), "ours (95 %)"] == "–"
+    assert table.loc[("AdvCAM", "seeds"), "ours (95 %)"] == "not run"
+    assert table.loc[("ReCAM", "seeds"), "ours (95 %)"] == "–"
     assert published.count_values("voc12", records)[0] == 3
     assert published.count_verdicts("voc12", records) == {"above": 0, "hold": 1, "below": 1}
     gains = published.gain_table("voc12", records)

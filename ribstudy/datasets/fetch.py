@@ -1,4 +1,4 @@
-"""PASCAL VOC 2012 and the masks of SBD, fetched into a folder: what is there already is neither fetched nor changed.
+"""PASCAL VOC 2012 and the masks of SBD, fetched into a folder: what is there already is neither fetched nor changed::
 
     <root>/VOCtrainval_11-May-2012.tar, <root>/benchmark.tgz    the archives of VOC and SBD; can be put there by hand
     <root>/SBD/                                                 SBD, unpacked

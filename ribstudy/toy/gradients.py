@@ -18,7 +18,7 @@ def layer_names(depth: int) -> list[str]:
 
 
 def gradient_maps(net: ToyNet, images: Tensor, *, activation: LastActivation, batch_size: int = 32) -> np.ndarray:
-    """[L, N, H, W] float32: G_k = |d(sum of what layer k gives) / d image|.
+    """[L, N, H, W] float32: G_k, the absolute gradient of the sum of what layer k gives, with respect to the image.
 
     A convolution's outputs count before its ReLU. The output is the evidence for an 8 (`LastActivation.evidence`), and behind
     it the last activation, which works in double precision: 1 - sigmoid(y) is 0 from y = 17 on in single precision.
