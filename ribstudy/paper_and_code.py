@@ -1,7 +1,7 @@
 """Where the paper and its reference code differ, or the code has a defect: rows of data/paper_and_code.csv.
 
 Columns: number, kind (P: differs from the paper, B: defect, W: waste, E: environment), paper, code, ours, setting (dotted
-name), ablation (names of variants, by semicolons), test (file::name), reason (why it is no ablation). An empty field is an
+name), ablation (names of variants, by semicolons), test (file and name), reason (why it is no ablation). An empty field is an
 empty text.
 """
 

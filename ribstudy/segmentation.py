@@ -62,7 +62,7 @@ def _resize_bilinear(logits: Tensor, size: Sequence[int]) -> Tensor:
 
 
 def masks_at(masks: Tensor, size: Sequence[int]) -> Tensor:
-    """Masks [N, H, W] -> [N, h, w] of `size`: the pixels that PIL takes as nearest neighbours (deeplab-pytorch, `resize_labels`)."""
+    """Masks [N, H, W] -> [N, h, w] of `size`, the pixels that PIL takes as nearest (deeplab-pytorch, `resize_labels`)."""
     rows, columns = (_nearest(length, target).to(masks.device) for length, target in zip(masks.shape[1:], size, strict=True))
     return masks[:, rows[:, None], columns]
 

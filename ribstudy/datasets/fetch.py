@@ -58,7 +58,7 @@ def fetch_voc12(
     """The folder of a devkit that holds train_aug and its masks, after what was missing has been fetched.
 
     root: a devkit (the folder with JPEGImages), the folder above it, or the folder to make VOCdevkit/VOC2012 in.
-    mirror_voc, mirror_sbd: the archive's address elsewhere: http(s)://, file://, or a path.
+    mirror_voc, mirror_sbd: the archive's address elsewhere, by http, https or file, or a path.
     counts: how many images the splits must have.
 
     Raises DataError where an archive is not to be had, is not the published one, or gives other counts; OSError, with the
