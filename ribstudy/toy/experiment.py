@@ -91,14 +91,14 @@ def activation_of(network: str) -> LastActivation:
 def run_seed(settings: ToySettings, seed: int) -> dict[str, np.ndarray]:
     """All numbers of one seed: a function of the settings and the seed alone.
 
-    Returns (V = `NETWORKS`, L = layers as `layer_names` lists them, normalisations and regions in the order of their tuples):
-        accuracy [V] on test images with the usual share of markers; accuracy_by_marker [3] of the network with a sigmoid.
-        hgr [V, 2, L, 3], the mean High Gradient Ratios; blind [V], the share of images whose last map is zero everywhere.
-        hgr_by_threshold [thresholds, 2, L, 3] of the network with a sigmoid.
-        example_images [E, H, W], example_maps [E, L, H, W], largest [L]: the largest gradient of each layer over all images.
-        slopes [N]: of the last activation, the factor between an image's last two maps, of the network with a sigmoid.
-        moved [2]: of the weights by fine-tuning, with the RIB objective and with the cross-entropy.
-        bits [R, 2, 2]: readings as `reading_names` lists them, labels, probes.
+    Returns:
+        Arrays by name, with V = `NETWORKS`, L = layers as `layer_names` lists them, normalisations and regions in the order of
+        their tuples. accuracy [V] on test images with the usual share of markers; accuracy_by_marker [3] of the network with a
+        sigmoid. hgr [V, 2, L, 3], the mean High Gradient Ratios; blind [V], the share of images whose last map is zero
+        everywhere. hgr_by_threshold [thresholds, 2, L, 3] of the network with a sigmoid. example_images [E, H, W], example_maps
+        [E, L, H, W], largest [L]: the largest gradient of each layer over all images. slopes [N]: of the last activation, the
+        factor between an image's last two maps, of the network with a sigmoid. moved [2]: of the weights by fine-tuning, with
+        the RIB objective and with the cross-entropy. bits [R, 2, 2]: readings as `reading_names` lists them, labels, probes.
     """
     data = draw_data(settings, seed=seed)
     nets, moved = train_networks(settings, data, seed=seed)
