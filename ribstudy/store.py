@@ -17,6 +17,7 @@ import subprocess
 import time
 from collections.abc import Iterator
 from datetime import UTC, datetime
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -133,13 +134,19 @@ def _version(package: str) -> str | None:
         return None
 
 
+@cache
 def _git_state() -> dict:
+    """Commit, and whether there are changes besides: when this process first asked, since its code is of about that time.
+
+    Notebooks decide no result, and with nbstripout's filter git needs seconds to compare one that was edited.
+    """
+
     def git(*arguments: str) -> str | None:
         run = subprocess.run(["git", "-C", str(PROJECT), *arguments], capture_output=True, text=True)
         return run.stdout.strip() if run.returncode == 0 else None
 
     try:
-        status = git("status", "--porcelain")
+        status = git("status", "--porcelain", "--", ".", ":!*.ipynb")
         return {"commit": git("rev-parse", "HEAD"), "dirty": None if status is None else bool(status)}
     except FileNotFoundError:
         return {"commit": None, "dirty": None}

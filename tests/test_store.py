@@ -1,8 +1,10 @@
 import json
+import subprocess
 
 import numpy as np
 import pytest
 
+from ribstudy import store
 from ribstudy.store import Result, Store, atomic, provenance
 
 
@@ -61,3 +63,29 @@ def test_record_tells_where_it_comes_from(tmp_path):
     assert record["packages"]["torch"]
     assert set(record["git"]) == {"commit", "dirty"}
     json.dumps(provenance())
+
+
+def test_a_change_of_the_code_makes_a_record_dirty_and_one_of_a_notebook_does_not(tmp_path, monkeypatch):
+    def git(*arguments):
+        who = ["-c", "user.name=a", "-c", "user.email=a@example.org"]
+        subprocess.run(["git", "-C", tmp_path, *who, *arguments], check=True, capture_output=True)
+
+    def is_dirty():
+        store._git_state.cache_clear()
+        return provenance()["git"]["dirty"]
+
+    monkeypatch.setattr(store, "PROJECT", tmp_path)
+    try:
+        assert is_dirty() is None
+        (tmp_path / "code.py").write_text("a = 1")
+        (tmp_path / "book").mkdir()
+        (tmp_path / "book" / "chapter.ipynb").write_text("{}")
+        git("init")
+        git("add", ".")
+        git("commit", "-m", "first")
+        (tmp_path / "book" / "chapter.ipynb").write_text("{ }")
+        assert is_dirty() is False
+        (tmp_path / "code.py").write_text("a = 2")
+        assert is_dirty() is True
+    finally:
+        store._git_state.cache_clear()
