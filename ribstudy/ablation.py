@@ -79,15 +79,15 @@ def stopped(units: Sequence[Units], ending: str) -> Estimate:
 
 
 def summary_table(chosen: Sequence[Variant], found: Mapping[str, Comparison], chapter: "Chapter") -> pd.DataFrame:
-    """A row for each variant: its setting, what preset, reference code and paper have, and its difference; "not run"."""
+    """A row for each variant: its difference or "not run", its setting, and what preset, reference code and paper have."""
     rows = {
         variant.name: {
+            "difference (95 %)": with_interval(found[variant.name].difference) if variant.name in found else "not run",
             "setting": variant.setting,
             "here": in_words(variant.value),
             "preset": in_words(default(variant, chapter.settings)),
             "code": in_words(variant.code),
             "paper": in_words(variant.paper),
-            "difference (95 %)": with_interval(found[variant.name].difference) if variant.name in found else "not run",
         }
         for variant in chosen
     }

@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 import matplotlib.pyplot as plt
 import pandas as pd
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from ribstudy.figures import COLORS, WIDTH
 from ribstudy.metrics import Comparison
@@ -32,6 +33,7 @@ def group_figure(group: str, chosen: Sequence[Variant], found: Mapping[str, Comp
     axis.set_ylim(-0.6, len(members) - 0.4)
     axis.grid(axis="y", visible=False)
     axis.set(title=GROUPS[group], xlabel="mIoU less the default's, with its 95 % interval")
+    axis.xaxis.set_major_locator(MaxNLocator(5))
     return figure
 
 
@@ -43,5 +45,6 @@ def curve_figure(table: pd.DataFrame, *, default_steps: int) -> Figure:
     axis.axhline(0, color=LINE, linewidth=1)
     axis.axvline(default_steps, color=LINE, linestyle=":", label=f"K of the preset, {default_steps}")
     axis.set(title="One run, step by step", xlabel="maps summed (1: the plain CAM)", ylabel="mIoU less that of the CAM")
+    axis.xaxis.set_major_locator(MaxNLocator(integer=True))
     figure.legend(loc="outside lower center", ncols=1)
     return figure

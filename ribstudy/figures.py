@@ -15,6 +15,7 @@ import pandas as pd
 from IPython.display import HTML
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 from skimage.transform import resize
 
 from ribstudy.cam import stored_seed_maps
@@ -133,6 +134,7 @@ def gains(rows: Sequence[dict]) -> Figure:
     axis.set(
         title="What RIB adds to the CAM", xlabel="difference in mIoU, with its 95 % interval", ylim=(-0.6, len(rows) - 0.4)
     )
+    axis.xaxis.set_major_locator(MaxNLocator(5))
     return figure
 
 
