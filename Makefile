@@ -17,13 +17,16 @@ help:
 	@echo "make clean   remove the rendered book; results stay"
 	@echo "make lock    pin the newest packages in requirements.lock and environment.yml"
 
+# Stages that use a GPU take turns on it; where there is none they do not wait for each other.
+GPU := $(if $(shell nvidia-smi -L 2> /dev/null),--resources gpu=1)
+
 book: .venv/.ready
-	$(BIN)/snakemake --cores all --rerun-incomplete --rerun-triggers mtime input --quiet host progress reason --nolock book
+	$(BIN)/snakemake --cores all --rerun-incomplete --rerun-triggers mtime input --quiet host progress reason --nolock $(GPU) book
 	@echo "The book: file://$(CURDIR)/_build/html/index.html"
 
 batch: .venv/.ready
 	@test -n "$(BATCH)" || { echo "Which one? make batch BATCH=ablations; there are: $(basename $(notdir $(wildcard batches/*.yml)))"; exit 1; }
-	$(BIN)/snakemake --cores all --keep-going --rerun-incomplete --rerun-triggers mtime input --quiet host progress reason --nolock \
+	$(BIN)/snakemake --cores all --keep-going --rerun-incomplete --rerun-triggers mtime input --quiet host progress reason --nolock $(GPU) \
 	  batch --config batch=$(BATCH) $(CONFIG)
 
 pdf: .venv/.ready

@@ -1,6 +1,6 @@
 """A batch as a graph: the results of the stages, the notebooks that show them, the book. `make book` runs batches/mini.yml.
 
-    snakemake --cores all batch --config batch=ablations       every notebook of a batch: make batch BATCH=ablations
+    make batch BATCH=ablations                                 every notebook of a batch
     snakemake --cores all batch --config batch=ablations -n    what there is to do, with counts
     snakemake --cores all book --config preset=my.yml                      another preset, by name or by a .yml file's path
     snakemake --cores 16 book --config preset=voc12 data_root=/data/VOC2012 threads=8     threads of a stage (default: cores / 4)
@@ -18,6 +18,7 @@ import yaml
 from filelock import FileLock, Timeout
 
 from ribstudy import batch as batches
+from ribstudy.config import validate
 from ribstudy.paths import RESULTS
 from ribstudy.plan import Plan, outcome, table
 
@@ -33,13 +34,12 @@ def absolute(path):
     return str(Path(path).resolve())
 
 
-BATCH_FILE = batches.named(config.get("batch", "mini"), ROOT / "batches")
-PRESET = config.get("preset")
-if PRESET and PRESET.endswith((".yml", ".yaml")):
-    PRESET = absolute(PRESET)
-DATA_ROOT = absolute(config["data_root"]) if "data_root" in config else None
 try:
-    BATCH = batches.read(BATCH_FILE, preset=PRESET, data_root=DATA_ROOT, shards=config.get("shards"))
+    GIVEN = validate(batches.CommandLine, config, what="--config")
+    BATCH_FILE = batches.named(GIVEN.batch, ROOT / "batches")
+    PRESET = absolute(GIVEN.preset) if (GIVEN.preset or "").endswith((".yml", ".yaml")) else GIVEN.preset
+    DATA_ROOT = absolute(GIVEN.data_root) if GIVEN.data_root else None
+    BATCH = batches.read(BATCH_FILE, preset=PRESET, data_root=DATA_ROOT, shards=GIVEN.shards)
     PLAN = Plan(BATCH, batches.expand(BATCH, BOOK, CHAPTERS))
 except ValueError as error:
     sys.exit(f"error: {error}")
@@ -58,7 +58,7 @@ LIBRARY = [path for path in (ROOT / "ribstudy").rglob("*") if path.suffix in (".
 KEYS = [ROOT / "ribstudy" / "config.py"]
 KEYS += [file for part in ("stages", "datasets") for file in sorted((ROOT / "ribstudy" / part).glob("*.py"))]
 # There are many stages to share few cores: one thread for each of them is the least waste.
-THREADS = config.get("threads", max(1, (workflow.cores or 1) // 4))
+THREADS = GIVEN.threads or max(1, (workflow.cores or 1) // 4)
 SCATTERED = [name for name, work in PLAN.works.items() if work.scattered and BATCH.shards > 1]
 
 shell.prefix(f"set -eo pipefail; export PATH={shlex.quote(str(Path(sys.executable).parent))}:$PATH; ")
@@ -79,6 +79,11 @@ def command(wildcards):
 
 def gpus(wildcards):
     return PLAN.works[wildcards.work].gpus
+
+
+def shown(wildcards):
+    """The name of the notebook of a run."""
+    return PLAN.runs[wildcards.run].notebook
 
 
 def parameters(wildcards):
@@ -162,13 +167,13 @@ rule gather:
 
 rule chapter:
     input:
-        notebook=lambda wildcards: BOOK / f"{PLAN.runs[wildcards.run].notebook}.ipynb",
+        notebook=lambda wildcards: BOOK / f"{shown(wildcards)}.ipynb",
         library=LIBRARY,
         results=lambda wildcards: [DONE / name for name in PLAN.shown[wildcards.run]],
         others=lambda wildcards: [EXECUTED / f"{run}.ipynb" for run in PLAN.before(wildcards.run)],
-        benches=lambda wildcards: sorted((RESULTS / "bench").glob("*.json")) if wildcards.run in ("costs", *FULL_RUNS) else [],
+        benches=lambda wildcards: sorted((RESULTS / "bench").glob("*.json")) if shown(wildcards) in ("costs", *FULL_RUNS) else [],
         # Of a full run, if there was one: what it has left is shown in the book of another preset too.
-        records=lambda wildcards: sorted((RESULTS / "records").glob(f"0*.{FULL_RUNS.get(wildcards.run, 'none')}.json")),
+        records=lambda wildcards: sorted((RESULTS / "records").glob(f"0*.{FULL_RUNS.get(shown(wildcards), 'none')}.json")),
     output: EXECUTED / "{run}.ipynb"
     wildcard_constraints: run=any_of(map(re.escape, PLAN.runs))
     params: given=parameters, unfinished=str(EXECUTED / "unfinished" / "{run}.ipynb")

@@ -63,10 +63,9 @@ def _warm_up(plan: Plan, worker: Worker, *, count: bool = True) -> Outcome:
 
 
 def _flop(plan: Plan, variant: Variant, iterations: int) -> float:
-    step = count_step(plan.workload)
     if variant.schedule == "reference":
-        return reference_flop(step, iterations)
-    return study_flop(step, iterations, bank=variant.bank)
+        return reference_flop(count_step(plan.workload), iterations)
+    return study_flop(count_step(plan.workload, on_cpu=plan.on_cpu), iterations, bank=variant.bank)
 
 
 def _schedules(plan: Plan, reference: Worker, study: Worker) -> tuple[dict[str, Measurement], Outcome]:

@@ -117,12 +117,16 @@ def _read_value(text: str) -> Any:
     try:
         value = yaml.safe_load(text)
     except yaml.YAMLError:
-        raise ValueError(f"--set ...={text}: the value is not YAML (a number, a word, true, null, [1.0, 0.5])") from None
-    return {name: _as_number(part) for name, part in value.items()} if isinstance(value, dict) else _as_number(value)
+        raise ValueError(f"{text}: this value is not YAML (a number, a word, true, null, [1.0, 0.5])") from None
+    return _as_number(value)
 
 
 def _as_number(value: Any) -> Any:
-    """The number that a text is, else the value as it is."""
+    """The number that a text is, also within lists and settings by name, else the value as it is."""
+    if isinstance(value, dict):
+        return {name: _as_number(part) for name, part in value.items()}
+    if isinstance(value, list):
+        return [_as_number(part) for part in value]
     try:
         return float(value) if isinstance(value, str) else value
     except ValueError:
@@ -149,7 +153,7 @@ def _each(options: argparse.Namespace) -> list[dict[str, Any]]:
     """The settings of every run: one for each `--each`, or a single one with none besides."""
     found = [_read_value(text) for text in options.each] or [{}]
     for text, overrides in zip(options.each, found, strict=False):
-        if not isinstance(overrides, dict):
+        if not isinstance(overrides, dict) or not all(isinstance(name, str) for name in overrides):
             raise ValueError(f"--each {text}: expected settings by name, such as {{rib.tau: 0.5}}")
     return found
 

@@ -46,6 +46,16 @@ class Batch(Section):
     shards: Count = 1
 
 
+class CommandLine(Section):
+    """What `--config` of the Snakefile takes besides: which batch, and what replaces something in its file."""
+
+    batch: Annotated[str, Field(min_length=1)] = "mini"
+    preset: Annotated[str, Field(min_length=1)] | None = None
+    data_root: Annotated[str, Field(min_length=1)] | None = None
+    shards: Count | None = None
+    threads: Count | None = None  # of a stage
+
+
 @dataclass(frozen=True)
 class BatchRun:
     """One notebook at one point.
@@ -88,7 +98,7 @@ def named(name: str, folder: Path) -> Path:
     """The file of a batch, by its path, from here or from the project, or by its name in the project's `folder` of batches."""
     if Path(name).suffix not in (".yml", ".yaml"):
         return folder / f"{name}.yml"
-    return Path(name) if Path(name).exists() else folder.parent / name
+    return next((path for path in (Path(name), folder.parent / name) if path.exists()), folder / Path(name).name)
 
 
 def read(path: Path, **given: Any) -> Batch:
@@ -136,7 +146,9 @@ def expand(batch: Batch, folder: Path, names: Sequence[str]) -> list[BatchRun]:
     runs = []
     for name in chosen:
         notebook, own = read_notebook(folder / f"{name}.ipynb"), chosen[name] if isinstance(chosen, dict) else {}
-        runs += [_run(batch, notebook, point) for grid in batch.grids for point in _points(grid, own, batch.seeds)]
+        runs += [_run(batch, notebook, point) for grid in batch.grids for point in _points(notebook, grid, own, batch.seeds)]
+    if not runs:
+        raise ValueError("the batch has no runs: grids and notebooks must not be empty")
     for number, run in enumerate(runs):
         for earlier in runs[:number]:
             if (run.notebook, run.overrides) == (earlier.notebook, earlier.overrides):
@@ -146,9 +158,9 @@ def expand(batch: Batch, folder: Path, names: Sequence[str]) -> list[BatchRun]:
     return runs
 
 
-def _points(grid: Grid, own: Grid, seeds: Iterable[int] | None) -> Iterable[dict[str, Any]]:
+def _points(notebook: Notebook, grid: Grid, own: Grid, seeds: Iterable[int] | None) -> Iterable[dict[str, Any]]:
     repeated = {"seed": list(seeds)} if seeds is not None else {}
-    names = [*grid, *own, *repeated]
+    names = [notebook.setting(name) for name in (*grid, *own, *repeated)]  # one setting can have two
     if twice := [name for name in names if names.count(name) > 1]:
         raise ValueError(f"{twice[0]} is varied twice, in seeds, in grids or of a notebook; once is enough")
     return ParameterGrid({**grid, **own, **repeated})

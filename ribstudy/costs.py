@@ -21,7 +21,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from ribstudy.config import RibSettings, Settings
 from ribstudy.files import write_json
-from ribstudy.models import CamNet, build_cam_net
+from ribstudy.models import CamNet, build_cam_net, use_fast_convolutions
 from ribstudy.models.affinity_net import build_affinity_net
 from ribstudy.models.deeplab import build_deeplab
 
@@ -85,10 +85,16 @@ class StepFlop:
 
 
 @cache
-def count_step(workload: Workload) -> StepFlop:
-    """Counts one step of the workload's backbone on tensors without content, with the scales of `RibSettings`."""
+def count_step(workload: Workload, *, on_cpu: bool = False) -> StepFlop:
+    """Counts one step of the workload's backbone on tensors without content, with the scales of `RibSettings`.
+
+    on_cpu: with the convolutions of `use_fast_convolutions`, which fill up odd sizes; ResNet-50 has none of these.
+    """
     with torch.device("meta"):
-        return count_step_of(build_cam_net(workload.backbone, workload.num_classes), workload)
+        net = build_cam_net(workload.backbone, workload.num_classes)
+        if on_cpu:
+            use_fast_convolutions(net, "cpu")
+        return count_step_of(net, workload)
 
 
 def count_step_of(net: CamNet, workload: Workload) -> StepFlop:

@@ -125,12 +125,13 @@ def outcome(plan: Plan, *, done: Path, logs: Path, notebooks: Path, since: float
     for run in plan.runs:
         path, unfinished = notebooks / f"{run}.ipynb", notebooks / "unfinished" / f"{run}.ipynb"
         lacking = [name for name in plan.needed(plan.shown[run]) if name in waiting]
-        if path.exists():
-            rows.append((run, "done", str(path)))
-        elif unfinished.exists() and unfinished.stat().st_mtime >= since:
+        needs = [name for name in lacking if name in failed] or lacking
+        needs = needs or [other for other in plan.before(run) if not (notebooks / f"{other}.ipynb").exists()]
+        if unfinished.exists() and unfinished.stat().st_mtime >= since:
             rows.append((run, "failed", str(unfinished)))
-        else:
-            needs = [name for name in lacking if name in failed] or lacking
+        elif path.exists() and not needs:
+            rows.append((run, "done", str(path)))
+        else:  # one of an earlier call does not count where what it shows is to be made anew
             rows.append((run, "not run", f"needs {needs[0]}" if needs else ""))
     return rows
 

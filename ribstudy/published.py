@@ -272,7 +272,7 @@ def commands(preset: str) -> dict[str, str]:
         **fetch,
         "look whether they are whole": f"python -m ribstudy data check --preset {preset} --data-root DATA",
         "see what there is to do": f"snakemake --cores all --dry-run batch --config batch={preset} data_root=DATA",
-        "all of it, here": f"snakemake --cores all batch --config batch={preset} data_root=DATA",
+        "all of it, here": f"make batch BATCH={preset} CONFIG=data_root=DATA",
         "all of it, on a cluster": f"snakemake --profile profiles/slurm batch --config batch={preset} data_root=DATA",
         "this page with its numbers": f"papermill book/{chapter}.ipynb out.ipynb -p preset {preset} -p data_root DATA",
     }

@@ -6,7 +6,18 @@ import pytest
 from test_evaluation import Masks, unit
 
 from ribstudy import study
-from ribstudy.ablation import DEFAULT, Reread, curve, differences, stopped, summary_table, telling, units_by_variant
+from ribstudy.ablation import (
+    DEFAULT,
+    Reread,
+    curve,
+    differences,
+    false_alarms,
+    gain_of_default,
+    stopped,
+    summary_table,
+    telling,
+    units_by_variant,
+)
 from ribstudy.ablation_figures import curve_figure, group_figure
 from ribstudy.cam import stored_seed_maps
 from ribstudy.config import load_settings
@@ -93,6 +104,18 @@ def comparison(value, low, high):
 
 
 FOUND = {"gap": comparison(-0.02, -0.03, -0.01), "region": comparison(0.01, -0.01, 0.03), "bce": comparison(0.04, 0.02, 0.05)}
+
+
+def test_the_gain_of_the_default_is_the_cam_turned_round():
+    assert gain_of_default({"cam": comparison(-0.02, -0.03, 0.01)}) == Estimate(0.02, -0.01, 0.03, 4)
+    assert gain_of_default(FOUND) == Estimate(0, 0, 0)
+
+
+def test_few_images_raise_more_false_alarms_than_many():
+    few, many = false_alarms(3), false_alarms(100)
+    assert 0.15 < few < 0.3
+    assert 0.03 < many < 0.1
+    assert few == false_alarms(3)
 
 
 def test_what_tells_is_what_leaves_zero_out():

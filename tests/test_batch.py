@@ -15,6 +15,7 @@ import pytest
 import yaml
 
 from ribstudy import batch, plan
+from ribstudy.config import validate
 
 ROOT = Path(__file__).resolve().parent.parent
 TINY = ROOT / "tests" / "tiny.yml"
@@ -90,6 +91,9 @@ def test_a_value_that_makes_no_file_name_gets_a_digest(tmp_path):
         ({"notebooks": ["01_toy"], "seeds": [1]}, "01_toy does not take all of seed"),
         ({"notebook": ["04_rib"]}, "notebook is unknown, did you mean notebooks"),
         ({"shards": 0}, "shards = 0"),
+        ({"notebooks": ["04_rib"], "grids": []}, "has no runs"),
+        ({"notebooks": {}}, "has no runs"),
+        ({"notebooks": {"04_rib": {"rib.tau": [0.2]}}, "grids": {"tau": [0.3]}}, "rib.tau is varied twice"),
     ],
 )
 def test_what_is_wrong_is_said(tmp_path, values, message):
@@ -97,9 +101,25 @@ def test_what_is_wrong_is_said(tmp_path, values, message):
         runs_of(tmp_path, **values)
 
 
-def test_an_unknown_file_is_refused_with_the_known_ones():
+@pytest.mark.parametrize("name", ["none", "none.yml", "elsewhere/none.yml"])
+def test_an_unknown_file_is_refused_with_the_known_ones(name):
     with pytest.raises(ValueError, match=r"no such file; there are: .*ablations.*mini"):
-        batch.read(ROOT / "batches" / "none.yml")
+        batch.read(batch.named(name, ROOT / "batches"))
+
+
+@pytest.mark.parametrize(
+    ("config", "message"),
+    [
+        ({"batch": 5}, "--config: batch = 5"),
+        ({"preset": 5}, "preset = 5"),
+        ({"data_root": ""}, "data_root = ''"),
+        ({"threads": "abc"}, "threads = 'abc'"),
+        ({"shard": 8}, "shard is unknown, did you mean shards"),
+    ],
+)
+def test_what_is_wrong_on_the_command_line_is_said(config, message):
+    with pytest.raises(ValueError, match=message):
+        validate(batch.CommandLine, config, what="--config")
 
 
 @pytest.mark.parametrize("path", sorted((ROOT / "batches").glob("*.yml")), ids=lambda path: path.stem)
@@ -124,9 +144,9 @@ def test_the_plan_for_slurm_counts_shared_work_once(tmp_path):
     run = snakemake(tmp_path, ROOT / "Snakefile", "batch", "--dry-run", "--profile", PROFILE, "--config", f"batch={path}")
     assert run.returncode == 0, run.stderr
     planned = re.findall(r"stage (\w+) --preset", run.stdout + run.stderr)
-    # cam: reported, tuning. rib for each tau: three learning rates on the tuning images in one job, that of the preset among
-    # them; the preset's on the reported images; the paper's reading on both.
-    assert {stage: planned.count(stage) for stage in set(planned)} == {"data": 1, "classifier": 1, "cam": 2, "rib": 8}
+    # cam: reported and tuning images in one job. rib for each tau: three learning rates on the tuning images, that of the preset
+    # among them; then in another job the preset's on the reported images, and the paper's reading on both.
+    assert {stage: planned.count(stage) for stage in set(planned)} == {"data": 1, "classifier": 1, "cam": 1, "rib": 4}
     assert re.search(r"^chapter +2$", run.stdout + run.stderr, re.MULTILINE)
 
 

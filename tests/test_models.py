@@ -125,8 +125,17 @@ def test_phases_of_a_dilated_depthwise_convolution(size, dilation, kernel):
 
 
 @pytest.mark.parametrize(
-    "change", [{"groups": 2}, {"stride": 2}, {"padding": 1}, {"dilation": 1, "padding": 1}, {"padding_mode": "reflect"}]
+    "change",
+    [
+        {"groups": 2},
+        {"out_channels": 8},
+        {"stride": 2},
+        {"padding": 1},
+        {"dilation": 1, "padding": 1},
+        {"padding_mode": "reflect"},
+    ],
 )
 def test_other_convolutions_stay_torchs(change):
-    options = {"padding": 2, "dilation": 2, "groups": 4, **change}
-    assert not PhasedConv2d.can_replace(nn.Conv2d(4, 4, 3, **options))
+    options = {"out_channels": 4, "padding": 2, "dilation": 2, "groups": 4}
+    assert PhasedConv2d.can_replace(nn.Conv2d(4, kernel_size=3, **options))
+    assert not PhasedConv2d.can_replace(nn.Conv2d(4, kernel_size=3, **options | change))

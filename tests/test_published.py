@@ -325,6 +325,9 @@ def test_commands_can_be_typed(preset):
         if words[:3] == ["python", "-m", "ribstudy"]:
             options = command_line._parser().parse_args(words[3:])
             assert getattr(options, "preset", preset) in preset_names()
+        elif words[0] == "make":
+            given = dict(word.split("=", 1) for word in words[2:])
+            assert (words[1], given["BATCH"], given["CONFIG"]) == ("batch", preset, "data_root=DATA")
         elif words[0] == "snakemake":
             config = dict(word.split("=") for word in words[words.index("--config") + 1 :])
             path = batches.named(config.pop("batch"), PROJECT / "batches")

@@ -383,7 +383,7 @@ def test_command_line_errors_are_one_line(tmp_path, capsys):
     assert main(["rib", "--preset", "voc12", "--data-root", str(tmp_path / "none"), "--results", str(tmp_path)]) == 1
     assert "none" in capsys.readouterr().err
     assert main(["rib", "--set", "rib.tau=[1", "--results", str(tmp_path)]) == 1
-    assert "is not YAML" in capsys.readouterr().err
+    assert "this value is not YAML" in capsys.readouterr().err
     assert main(["data", "--decode", "--results", str(tmp_path)]) == 1
     assert main(["data", "check", "--data-root", str(tmp_path / "none")]) == 1
     assert "not drawn yet" in capsys.readouterr().out

@@ -61,7 +61,7 @@ class PhasedConv2d(nn.Conv2d):
         (rows, columns), (step, other) = conv.kernel_size, conv.dilation
         return (
             type(conv) is nn.Conv2d
-            and conv.groups == conv.in_channels
+            and conv.groups == conv.in_channels == conv.out_channels
             and step == other > 1
             and conv.stride == (1, 1)
             and conv.padding_mode == "zeros"
