@@ -144,7 +144,7 @@ def test_the_plan_for_slurm_counts_shared_work_once(tmp_path):
     run = snakemake(tmp_path, ROOT / "Snakefile", "batch", "--dry-run", "--profile", PROFILE, "--config", f"batch={path}")
     assert run.returncode == 0, run.stderr
     planned = re.findall(r"stage (\w+) --preset", run.stdout + run.stderr)
-    # cam: reported and tuning images in one job. rib for each tau: three learning rates on the tuning images, that of the preset
+    # cam: reported and tuning images in one job. rib for each tau: three learning rates on the tuning images, the preset's
     # among them; then in another job the preset's on the reported images, and the paper's reading on both.
     assert {stage: planned.count(stage) for stage in set(planned)} == {"data": 1, "classifier": 1, "cam": 1, "rib": 4}
     assert re.search(r"^chapter +2$", run.stdout + run.stderr, re.MULTILINE)
