@@ -97,7 +97,7 @@ def false_alarms(num_images: int, *, num_trials: int = 300, seed: int = 0) -> fl
     for _ in range(num_trials):
         default, variant = np.full(num_images, 0.7), 0.7 + 0.03 * rng.normal(size=num_images)
         difference = bootstrap_over_seeds([_object_counts(default)], [_object_counts(variant)], num_samples=400).difference
-        alarms += difference.low > 0 or difference.high < 0
+        alarms += difference.leaves_zero_out
     return alarms / num_trials
 
 
@@ -111,7 +111,7 @@ def summary_table(chosen: Sequence[Variant], found: Mapping[str, Comparison], ch
     """A row for each variant: its difference or "not run", its setting, and what preset, reference code and paper have."""
     rows = {
         variant.name: {
-            "difference (95 %)": with_interval(found[variant.name].difference) if variant.name in found else "not run",
+            "difference (95 %)": found[variant.name].difference.in_words() if variant.name in found else "not run",
             "setting": variant.setting,
             "here": in_words(variant.value),
             "preset": in_words(default(variant, chapter.settings)),
@@ -121,10 +121,6 @@ def summary_table(chosen: Sequence[Variant], found: Mapping[str, Comparison], ch
         for variant in chosen
     }
     return pd.DataFrame.from_dict(rows, orient="index").rename_axis("variant")
-
-
-def with_interval(estimate: Estimate) -> str:
-    return f"{estimate.value:+.3f} ({estimate.low:+.3f} to {estimate.high:+.3f})"
 
 
 def telling(found: Mapping[str, Comparison]) -> tuple[list[str], list[str]]:

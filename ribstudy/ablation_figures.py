@@ -24,7 +24,7 @@ def group_figure(group: str, chosen: Sequence[Variant], found: Mapping[str, Comp
     figure, axis = plt.subplots(figsize=(WIDTH, 0.5 * sum(heights) + 1.5))
     for place, variant in enumerate(reversed(members)):
         difference = found[variant.name].difference
-        tells = difference.low > 0 or difference.high < 0
+        tells = difference.leaves_zero_out
         color = COLORS["RIB"] if tells else COLORS["CAM"]
         axis.plot([difference.low, difference.high], [place, place], color=color, linewidth=3, solid_capstyle="round")
         axis.plot(difference.value, place, "o", color=color, markersize=9, markerfacecolor=color if tells else "white")

@@ -21,7 +21,7 @@ from skimage.transform import resize
 from ribstudy.cam import stored_seed_maps
 from ribstudy.datasets.base import PALETTE, VOID
 from ribstudy.evaluation import DISTANCE_EDGES, Units, num_steps
-from ribstudy.metrics import Comparison, Estimate, Sweep, class_mean
+from ribstudy.metrics import Comparison, Sweep, class_mean
 
 COLORS = {"CAM": "#0072B2", "RIB": "#D55E00", "RIB as written": "#009E73", "truth": "#CC79A7", "chosen on val": "#333333"}
 MAP_COLORS = "inferno"
@@ -181,11 +181,11 @@ def _comparison_row(row: dict) -> dict:
         "method": row["method"],
         "CAM": f"{row['compared'].first.value:.3f}",
         "method's mIoU": f"{row['compared'].second.value:.3f}",
-        "difference (95 %)": _with_interval(row["compared"].difference),
-        "best threshold: difference (95 %)": _with_interval(row["best"].difference),
+        "difference (95 %)": row["compared"].difference.in_words(),
+        "best threshold: difference (95 %)": row["best"].difference.in_words(),
     }
     if "labelled" in row:
-        shown["images with a class: difference (95 %)"] = _with_interval(row["labelled"].difference)
+        shown["images with a class: difference (95 %)"] = row["labelled"].difference.in_words()
     return shown
 
 
@@ -195,15 +195,11 @@ def difference_table(comparisons: Mapping[str, Comparison], *, index: str, first
         name: {
             first: f"{comparison.first.value:.3f}",
             second: f"{comparison.second.value:.3f}",
-            "difference (95 %)": _with_interval(comparison.difference),
+            "difference (95 %)": comparison.difference.in_words(),
         }
         for name, comparison in comparisons.items()
     }
     return pd.DataFrame.from_dict(rows, orient="index").rename_axis(index)
-
-
-def _with_interval(estimate: Estimate) -> str:
-    return f"{estimate.value:+.3f} ({estimate.low:+.3f} to {estimate.high:+.3f})"
 
 
 def learning_curve(history: pd.DataFrame) -> Figure:

@@ -18,6 +18,7 @@ from ribstudy.datasets.base import PALETTE, VOID
 from ribstudy.evaluation import MaskScores, Unit, scored_maps
 from ribstudy.figures import COLORS, MAP_COLORS, WIDTH, Panel, gallery
 from ribstudy.metrics import Estimate
+from ribstudy.paper import NOT_KNOWN, NOT_RUN, Place
 from ribstudy.store import Result
 
 UNSURE_COLOR = (211, 211, 211)
@@ -25,11 +26,8 @@ NO_TRUTH_COLOR = "#DDDDDD"
 MIN_SHARE = 1e-3  # of a row of a confusion matrix: the smallest share that is told from 0
 FEW_CLASSES = 21  # as many as a telephone shows side by side
 OTHERS = "other classes"
-NOT_RUN = "not run"
-NOT_KNOWN = "not known"
 
 Step = tuple[str, str]  # method, step
-Place = tuple[str, str]  # row, column of a table of paper values
 
 
 # --- pictures of one image ------------------------------------------------------------------------------------------------

@@ -188,6 +188,15 @@ class Estimate:
     high: float | None = None
     n: int | None = None
 
+    @property
+    def leaves_zero_out(self) -> bool:
+        """Whether the interval, which must be there, does not hold zero."""
+        return self.low > 0 or self.high < 0
+
+    def in_words(self) -> str:
+        """Of a difference: with its sign, and its interval, which must be there."""
+        return f"{self.value:+.3f} ({self.low:+.3f} to {self.high:+.3f})"
+
 
 @dataclass(frozen=True)
 class Comparison:

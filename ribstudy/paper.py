@@ -11,6 +11,10 @@ import pandas as pd
 from ribstudy.paths import PROJECT
 
 PAPER_VALUES = PROJECT / "data" / "paper_values.csv"
+NOT_RUN = "not run"  # what a table has in the place of a value of ours
+NOT_KNOWN = "not known"  # and of a published one
+
+Place = tuple[str, str]  # row, column of a table of published values
 
 
 def values(table: str, *, path: Path = PAPER_VALUES) -> pd.DataFrame:

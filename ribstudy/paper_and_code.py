@@ -11,7 +11,6 @@ from pathlib import Path
 
 import pandas as pd
 
-from ribstudy.ablation import with_interval
 from ribstudy.metrics import Estimate
 from ribstudy.paths import PROJECT
 
@@ -51,4 +50,4 @@ def _evidence(row: pd.Series, found: Mapping[str, Estimate]) -> str:
     if not names:
         test = f" (test: {row['test'].partition('::')[2].removeprefix('test_').replace('_', ' ')})" if row["test"] else ""
         return f"not an ablation: {row['reason']}{test}"
-    return "; ".join(f"{name}: {with_interval(found[name]) if name in found else 'not run'}" for name in names)
+    return "; ".join(f"{name}: {found[name].in_words() if name in found else 'not run'}" for name in names)

@@ -21,13 +21,10 @@ from ribstudy.datasets import Dataset
 from ribstudy.figures import Panel
 from ribstudy.metrics import Estimate
 from ribstudy.notebook import Chapter
+from ribstudy.paper import NOT_KNOWN, NOT_RUN, Place
 from ribstudy.stages import Run
 from ribstudy.store import Result
 
-NOT_RUN = "not run"
-NOT_KNOWN = "not known"
-
-Place = tuple[str, str]  # row, column of a table of published values
 Note = tuple[str, str]  # chapter, name in its record
 Records = Mapping[str, Mapping[str, Estimate]]  # chapter -> name -> estimate
 

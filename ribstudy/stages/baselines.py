@@ -12,8 +12,7 @@ from ribstudy.feed import Feed, OwnViews
 from ribstudy.models import CamNet
 from ribstudy.stages.execution import Run, Stage, UnitWorker, after
 from ribstudy.stages.maps import classifier_weights, image_names, trained_net
-
-Unit = dict[str, np.ndarray]
+from ribstudy.store import Unit
 
 
 def _without_compiling(run: Run) -> Run:
