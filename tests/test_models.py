@@ -4,9 +4,9 @@ from torch import nn
 from torchvision.models import resnet50
 
 from ribstudy.config import ComputeSettings
-from ribstudy.models import build_cam_net
+from ribstudy.models import build_cam_net, kernels
 from ribstudy.models.cam_net import build_imagenet_cam_net
-from ribstudy.models.kernels import PhasedConv2d
+from ribstudy.models.kernels import DepthwiseConv2d
 
 
 @pytest.fixture(scope="module")
@@ -102,22 +102,29 @@ def test_fast_convolutions_compute_the_same_under_the_same_names():
     assert pointwise
     assert all(module.dilation == (2, 2) for module in pointwise)
     dilated = [module for module in convolutions if module not in pointwise and module.dilation != (1, 1)]
+    wide = [module for module in convolutions if module.kernel_size == (5, 5) and module.stride == (1, 1)]
     assert dilated
-    assert all(isinstance(module, PhasedConv2d) for module in dilated)
+    assert wide
+    assert all(isinstance(module, DepthwiseConv2d) for module in dilated + wide)
     assert list(net.state_dict()) == names
     assert torch.allclose(net(images), plain, rtol=1e-4, atol=1e-5 * plain.abs().max().item())
 
 
-@pytest.mark.parametrize(("size", "dilation", "kernel"), [((6, 8), 2, 5), ((7, 5), 2, 3), ((7, 8), 3, 3), ((2, 1), 4, 5)])
-def test_phases_of_a_dilated_depthwise_convolution(size, dilation, kernel):
+@pytest.mark.parametrize("chunk_values", [1, 10**6])
+@pytest.mark.parametrize(
+    ("size", "dilation", "kernel"),
+    [((6, 8), 2, 5), ((7, 5), 2, 3), ((7, 8), 3, 3), ((2, 1), 4, 5), ((7, 5), 1, 5), ((4, 1), 1, 5)],
+)
+def test_depthwise_convolution(monkeypatch, size, dilation, kernel, chunk_values):
     """Outputs, and gradients of images, weights and bias, are those of torch's own convolution."""
+    monkeypatch.setattr(kernels, "CHUNK_VALUES", chunk_values)
     torch.manual_seed(0)
     conv = nn.Conv2d(4, 4, kernel, padding=dilation * (kernel // 2), dilation=dilation, groups=4).double()
     images = torch.randn(2, 4, *size, dtype=torch.float64, requires_grad=True)
     weights = torch.randn(2, 4, *size, dtype=torch.float64)
     inputs = (images, conv.weight, conv.bias)
     expected = conv(images)
-    found = PhasedConv2d(conv)(images)
+    found = DepthwiseConv2d(conv)(images)
     assert torch.allclose(found, expected)
     of_found, of_expected = (torch.autograd.grad((maps * weights).sum(), inputs) for maps in (found, expected))
     for ours, theirs in zip(of_found, of_expected, strict=True):
@@ -137,5 +144,7 @@ def test_phases_of_a_dilated_depthwise_convolution(size, dilation, kernel):
 )
 def test_other_convolutions_stay_torchs(change):
     options = {"out_channels": 4, "padding": 2, "dilation": 2, "groups": 4}
-    assert PhasedConv2d.can_replace(nn.Conv2d(4, kernel_size=3, **options))
-    assert not PhasedConv2d.can_replace(nn.Conv2d(4, kernel_size=3, **options | change))
+    assert DepthwiseConv2d.can_replace(nn.Conv2d(4, kernel_size=3, **options))
+    assert DepthwiseConv2d.can_replace(nn.Conv2d(4, kernel_size=5, **options | {"dilation": 1}))
+    assert not DepthwiseConv2d.can_replace(nn.Conv2d(4, kernel_size=3, **options | change))
+    assert not DepthwiseConv2d.can_replace(nn.Conv2d(4, kernel_size=7, **options | {"padding": 6}))

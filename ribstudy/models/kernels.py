@@ -17,11 +17,11 @@ def use_exact_kernels(*, tf32: bool = False) -> None:
 
 
 def use_fast_convolutions(net: nn.Module, device: str) -> None:
-    """On a CPU: twice the speed of 1x1 convolutions on small batches, and three times that of dilated depthwise ones.
+    """On a CPU: twice the speed of 1x1 convolutions on small batches, and two to three times that of many depthwise ones.
 
     1x1 (half of ResNet-50's work): on one thread torch hands one of fewer than 16 images to its own kernel, not to oneDNN,
-    unless it is dilated or strided; the single position of the kernel stays where it is under any dilation. Depthwise (a third
-    of an EfficientNet's time at stride 16): see `PhasedConv2d`. Parameters and their names stay as they are.
+    unless it is dilated or strided; the single position of the kernel stays where it is under any dilation. Depthwise (half
+    of an EfficientNet's time at stride 16): see `DepthwiseConv2d`. Parameters and their names stay as they are.
     """
     if torch.device(device).type != "cpu":
         return
@@ -30,15 +30,16 @@ def use_fast_convolutions(net: nn.Module, device: str) -> None:
             continue
         if module.kernel_size == (1, 1):
             module.dilation = (2, 2)
-        elif PhasedConv2d.can_replace(module):
-            net.set_submodule(name, PhasedConv2d(module))
+        elif DepthwiseConv2d.can_replace(module):
+            net.set_submodule(name, DepthwiseConv2d(module))
 
 
-class PhasedConv2d(nn.Conv2d):
-    """A dilated depthwise convolution as an undilated one, of images that hold every d-th row and column each.
+class DepthwiseConv2d(nn.Conv2d):
+    """A depthwise convolution that is dilated or has a wide kernel, by way of convolutions that oneDNN has fast kernels for.
 
     Under a dilation of d a position meets only those at distances of multiples of d, so the d x d interleaved grids can be
-    taken for images of their own. The products are the same; oneDNN has no fast backward pass for the dilated form.
+    taken for images of their own, whose convolution is undilated: the products are the same. The gradients of a wide one are
+    those of `_WideDepthwise`.
     """
 
     def __init__(self, conv: nn.Conv2d):
@@ -57,12 +58,14 @@ class PhasedConv2d(nn.Conv2d):
 
     @staticmethod
     def can_replace(conv: nn.Conv2d) -> bool:
-        """Whether it is depthwise, dilated alike in both directions, and keeps the size of its images."""
+        """Whether it is depthwise, dilated alike in both directions or wide, and keeps the size of its images."""
         (rows, columns), (step, other) = conv.kernel_size, conv.dilation
         return (
             type(conv) is nn.Conv2d
             and conv.groups == conv.in_channels == conv.out_channels
-            and step == other > 1
+            and step == other
+            and (step > 1 or columns > FAST_COLUMNS)
+            and columns < 2 * FAST_COLUMNS  # so that the narrowest image is wide enough for `_kernel_gradient`
             and conv.stride == (1, 1)
             and conv.padding_mode == "zeros"
             and rows % 2 == columns % 2 == 1
@@ -72,6 +75,8 @@ class PhasedConv2d(nn.Conv2d):
     def forward(self, images: Tensor) -> Tensor:
         """[N, C, H, W] -> [N, C, H, W]; channels last, in which the grids are cut and put together fastest."""
         step = self.dilation[0]
+        if step == 1:
+            return self._undilated(images)
         count, channels, height, width = images.shape
         rows, columns = -(-height // step), -(-width // step)
         if (height, width) != (rows * step, columns * step):  # zeros behind the last row and column, as the padding has
@@ -79,8 +84,52 @@ class PhasedConv2d(nn.Conv2d):
         grids = images.permute(0, 2, 3, 1)
         grids = grids.reshape(count, rows, step, columns, step, channels).permute(2, 4, 0, 1, 3, 5)
         grids = grids.reshape(-1, rows, columns, channels).permute(0, 3, 1, 2)
-        padding = [side // step for side in self.padding]
-        found = F.conv2d(grids, self.weight, self.bias, padding=padding, groups=self.groups).permute(0, 2, 3, 1)
+        found = self._undilated(grids).permute(0, 2, 3, 1)
         found = found.reshape(step, step, count, rows, columns, channels).permute(2, 3, 0, 4, 1, 5)
         found = found.reshape(count, rows * step, columns * step, channels).permute(0, 3, 1, 2)
         return found[:, :, :height, :width]
+
+    def _undilated(self, images: Tensor) -> Tensor:
+        if self.kernel_size[1] <= FAST_COLUMNS:
+            return F.conv2d(images, self.weight, self.bias, padding="same", groups=self.groups)
+        found = _WideDepthwise.apply(images, self.weight)
+        return found if self.bias is None else found + self.bias[:, None, None]
+
+
+# With more columns oneDNN takes ten times as long for the gradient of a depthwise kernel, and with more values of images at
+# once than the processor's cache holds twice as long again.
+FAST_COLUMNS, CHUNK_VALUES = 3, 2**19
+
+
+class _WideDepthwise(torch.autograd.Function):
+    """An undilated depthwise convolution that keeps the size of its images; the gradient of its kernel is put together from
+    those of some columns at a time."""
+
+    @staticmethod
+    def forward(ctx, images: Tensor, weight: Tensor) -> Tensor:
+        ctx.save_for_backward(images, weight)
+        return F.conv2d(images, weight, padding="same", groups=len(weight))
+
+    @staticmethod
+    @torch.autograd.function.once_differentiable
+    def backward(ctx, gradient: Tensor) -> tuple[Tensor | None, Tensor | None]:
+        images, weight = (saved.to(gradient.dtype) for saved in ctx.saved_tensors)  # autocast computes in another type
+        of_images = of_weight = None
+        if ctx.needs_input_grad[0]:
+            of_images = F.conv2d(gradient, weight.flip(2, 3), padding="same", groups=len(weight)).to(ctx.saved_tensors[0].dtype)
+        if ctx.needs_input_grad[1]:
+            of_weight = _kernel_gradient(images, gradient, weight.shape).to(ctx.saved_tensors[1].dtype)
+        return of_images, of_weight
+
+
+def _kernel_gradient(images: Tensor, gradient: Tensor, shape: torch.Size) -> Tensor:
+    _, _, rows, columns = shape
+    total = images.new_zeros(shape)
+    count = max(1, CHUNK_VALUES // images[0].numel())
+    for part, of_part in zip(images.split(count), gradient.split(count), strict=True):
+        for first in range(0, columns, FAST_COLUMNS):
+            some = total[..., first : first + FAST_COLUMNS]
+            left = columns // 2 - first
+            met = F.pad(part, (left, some.shape[3] - 1 - left))  # what these columns meet; less than nothing cuts off
+            some += torch.nn.grad.conv2d_weight(met, some.shape, of_part, padding=(rows // 2, 0), groups=shape[0])
+    return total
