@@ -14,16 +14,16 @@ Settings are named in full (rib.tau) or as a parameter of the notebook (tau). Al
 
 import ast
 import difflib
+import json
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import product
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-import nbformat
 import yaml
 from pydantic import BeforeValidator, Field, Strict
-from sklearn.model_selection import ParameterGrid
 
 from ribstudy.config import Count, Section, Seed, Settings, digest, load_settings, validate
 
@@ -122,10 +122,11 @@ def read(path: Path, **given: Any) -> Batch:
 
 def read_notebook(path: Path) -> Notebook:
     """What a chapter can be told: from its parameters cell and its call of `notebook.start`."""
-    cells = [cell for cell in nbformat.read(path, as_version=4).cells if cell.cell_type == "code"]
-    tagged = next(cell.source for cell in cells if "parameters" in cell.metadata.get("tags", []))
+    cells = [cell for cell in json.loads(path.read_text(encoding="utf-8"))["cells"] if cell["cell_type"] == "code"]
+    sources = ["".join(cell["source"]) for cell in cells]
+    tagged = next(s for s, cell in zip(sources, cells, strict=True) if "parameters" in cell["metadata"].get("tags", []))
     assigned = {node.targets[0].id: node.value for node in ast.parse(tagged).body if isinstance(node, ast.Assign)}
-    calls = [node for cell in cells for node in ast.walk(ast.parse(cell.source)) if isinstance(node, ast.Call)]
+    calls = [node for source in sources for node in ast.walk(ast.parse(source)) if isinstance(node, ast.Call)]
     starts = [call for call in calls if ast.unparse(call.func) == "notebook.start"]
     given = {word.arg: word.value for call in starts for word in call.keywords}
     settings = ast.literal_eval(given["settings"]) if "settings" in given else {}
@@ -163,7 +164,8 @@ def _points(notebook: Notebook, grid: Grid, own: Grid, seeds: Iterable[int] | No
     names = [notebook.setting(name) for name in (*grid, *own, *repeated)]  # one setting can have two
     if twice := [name for name in names if names.count(name) > 1]:
         raise ValueError(f"{twice[0]} is varied twice, in seeds, in grids or of a notebook; once is enough")
-    return ParameterGrid({**grid, **own, **repeated})
+    varied = {**repeated, **grid, **own}
+    return [dict(zip(varied, values, strict=True)) for values in product(*varied.values())]
 
 
 def _run(batch: Batch, notebook: Notebook, point: dict[str, Any]) -> BatchRun:

@@ -11,7 +11,6 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 import torch
-from scipy.stats import spearmanr
 from torch import Tensor, nn
 
 from ribstudy.cam import merge_mirrored, seed_maps
@@ -301,6 +300,8 @@ def object_gains(truth: np.ndarray, keys: np.ndarray, first: np.ndarray, second:
 
 def rank_correlation(table: pd.DataFrame, x: str, y: str) -> Estimate:
     """Spearman's correlation of two columns, with an interval from images drawn with replacement (column `image`)."""
+    from scipy.stats import spearmanr  # takes a second to import, and most of what imports this module has no table
+
     groups = [group[[x, y]].to_numpy() for _, group in table.groupby("image", sort=False)]
 
     def correlation(drawn: np.ndarray) -> float:

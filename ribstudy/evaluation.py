@@ -12,7 +12,6 @@ from typing import TypeVar
 
 import numpy as np
 import pandas as pd
-from sklearn.metrics import average_precision_score
 
 from ribstudy.cam import stored_seed_maps
 from ribstudy.config import CrfSettings
@@ -227,6 +226,8 @@ def extremes(values: np.ndarray, count: int) -> list[int]:
 
 def average_precision(labels: np.ndarray, logits: np.ndarray, class_names: Sequence[str]) -> pd.Series:
     """Average precision of each class from labels and logits [N, C]; nan for a class that no image has."""
+    from sklearn.metrics import average_precision_score  # takes a second to import, and only one chapter needs it
+
     values = [average_precision_score(y, s) if y.any() else np.nan for y, s in zip(labels.T, logits.T, strict=True)]
     return pd.Series(values, index=list(class_names), name="average precision")
 

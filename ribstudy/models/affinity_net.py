@@ -7,7 +7,6 @@ is left out here.
 from collections import OrderedDict
 from collections.abc import Iterator
 
-import timm
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import avg_pool2d, interpolate, pad
@@ -79,6 +78,8 @@ def build_affinity_net(backbone: str = "resnet50", weights: Weights = None) -> A
     parts = build_backbone(backbone, weights)
     if backbone == "resnet50":
         return AffinityNet(parts, RESNET_STAGES)
+    import timm  # see `ribstudy.models.backbones`
+
     with torch.device("meta"):  # no weights: asked only where its resolution changes, before an output stride hides that
         stages = timm.create_model(backbone).feature_info
     return AffinityNet(parts, tuple(stage["module"] for stage in stages))

@@ -1,6 +1,7 @@
 """Backbones at stride 16, each cut into a part that stays as it is and a part that is trained.
 
 The cut lies where the resolution is an eighth of the image's, as in the reference code (ResNet-50 stops its gradient there).
+timm and torchvision are imported where a network is built: they take seconds, and most of what imports this builds none.
 """
 
 from collections import OrderedDict
@@ -8,11 +9,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from http.client import HTTPException
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import timm
 import torch
 from torch import Tensor, nn
-from torchvision.models import ResNet50_Weights, WeightsEnum, resnet50
+
+if TYPE_CHECKING:
+    from torchvision.models import WeightsEnum
 
 Weights = str | Path | Mapping[str, Tensor] | None
 IMAGENET_STATISTICS = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
@@ -41,12 +44,21 @@ def build_backbone(name: str, weights: Weights) -> Backbone:
     """
     if name == "resnet50":
         return _resnet50(weights)
-    if name in timm.list_models("*efficientnet_*"):
+    if is_efficientnet(name):
         return _efficientnet(name, weights)
     raise ValueError(f"backbone {name!r} is unknown; known: resnet50 and timm's EfficientNets, such as tf_efficientnet_lite0")
 
 
+def is_efficientnet(name: str) -> bool:
+    """Whether timm has it."""
+    import timm
+
+    return name in timm.list_models("*efficientnet_*")
+
+
 def _resnet50(weights: Weights) -> Backbone:
+    from torchvision.models import resnet50
+
     # Random weights: with batch norm frozen, only blocks that begin as the identity keep the activations bounded.
     network = resnet50(weights=None, zero_init_residual=True)
     for stage_4_module in network.layer4.modules():  # strides (2, 2, 2, 1): the last stage keeps the resolution, no dilation
@@ -63,6 +75,8 @@ def _resnet50(weights: Weights) -> Backbone:
 
 
 def _efficientnet(name: str, weights: Weights) -> Backbone:
+    import timm
+
     network = timm.create_model(name, pretrained=False, output_stride=16)
     state = _state_dict(weights, imagenet=lambda: _packaged_weights(name, network))
     if state is not None:
@@ -97,10 +111,12 @@ def _state_dict(weights: Weights, *, imagenet) -> Mapping[str, Tensor] | None:
 
 
 def _download_resnet50() -> Mapping[str, Tensor]:
+    from torchvision.models import ResNet50_Weights
+
     return _download("resnet50", ResNet50_Weights.IMAGENET1K_V1, setting="classifier.weights")
 
 
-def _download(name: str, weights: WeightsEnum, *, setting: str) -> Mapping[str, Tensor]:
+def _download(name: str, weights: "WeightsEnum", *, setting: str) -> Mapping[str, Tensor]:
     try:
         return weights.get_state_dict(progress=True, check_hash=True)
     except (OSError, HTTPException, RuntimeError) as error:  # the last: another checksum

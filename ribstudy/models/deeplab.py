@@ -7,12 +7,10 @@ import logging
 import re
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
 
-import timm
 import torch
 from torch import Tensor, nn
-from torchvision.models import ResNet101_Weights, resnet50, resnet101
-from torchvision.models.resnet import Bottleneck, ResNet
 
 from ribstudy.datasets.transforms import Normalization
 from ribstudy.models.backbones import (
@@ -24,11 +22,15 @@ from ribstudy.models.backbones import (
     _load,
     _packaged_weights,
     _state_dict,
+    is_efficientnet,
 )
+
+if TYPE_CHECKING:
+    from torchvision.models import ResNet
 
 log = logging.getLogger(__name__)
 
-RESNETS = {"resnet50": resnet50, "resnet101": resnet101}
+RESNETS = ("resnet50", "resnet101")
 CAFFE_STATISTICS = ((122.675 / 255, 116.669 / 255, 104.008 / 255), (1 / 255,) * 3)  # red, green, blue
 ASPP_RATES = (6, 12, 18, 24)  # at stride 8 (deeplab-pytorch)
 
@@ -82,10 +84,9 @@ class DeepLab(nn.Module):
         """Sets mean and deviation of the inputs, and what has a block's stride: Caffe's first convolution, else the 3x3."""
         self.from_caffe = from_caffe
         self.normalization = CAFFE_STATISTICS if from_caffe else self._own_normalization
-        for block in self.modules():
-            if isinstance(block, Bottleneck):
-                stride = max(block.conv1.stride, block.conv2.stride)
-                block.conv1.stride, block.conv2.stride = (stride, (1, 1)) if from_caffe else ((1, 1), stride)
+        for block in _bottlenecks(self):
+            stride = max(block.conv1.stride, block.conv2.stride)
+            block.conv1.stride, block.conv2.stride = (stride, (1, 1)) if from_caffe else ((1, 1), stride)
 
     def get_extra_state(self) -> Tensor:
         return torch.tensor(self.from_caffe)
@@ -115,7 +116,7 @@ def build_deeplab(
     rates = [rate * 8 // output_stride for rate in ASPP_RATES]
     if backbone in RESNETS:
         return _on_resnet(backbone, num_classes, weights, output_stride, rates)
-    if backbone in timm.list_models("*efficientnet_*"):
+    if is_efficientnet(backbone):
         return _on_efficientnet(backbone, num_classes, weights, output_stride, rates)
     raise ValueError(
         f"backbone {backbone!r} is unknown; known: {', '.join(RESNETS)} and timm's EfficientNets, such as tf_efficientnet_lite0"
@@ -123,12 +124,13 @@ def build_deeplab(
 
 
 def _on_resnet(name: str, num_classes: int, weights: Weights, output_stride: int, rates: Sequence[int]) -> DeepLab:
-    network = RESNETS[name](weights=None)
-    for block in network.modules():
-        if isinstance(block, Bottleneck):
-            # Random weights: as batch norm is frozen, branches must be small for the activations to stay bounded; not zero,
-            # or nothing in them would ever learn.
-            nn.init.constant_(block.bn3.weight, 0.1)
+    from torchvision.models import get_model
+
+    network = get_model(name, weights=None)
+    for block in _bottlenecks(network):
+        # Random weights: as batch norm is frozen, branches must be small for the activations to stay bounded; not zero, or
+        # nothing in them would ever learn.
+        nn.init.constant_(block.bn3.weight, 0.1)
     network.maxpool.ceil_mode = True  # as Caffe pools
     _dilate(network, output_stride)
     stem = [("conv1", network.conv1), ("bn1", network.bn1), ("relu", network.relu), ("maxpool", network.maxpool)]
@@ -145,7 +147,13 @@ def _on_resnet(name: str, num_classes: int, weights: Weights, output_stride: int
     return net
 
 
-def _dilate(network: ResNet, output_stride: int) -> None:
+def _bottlenecks(network: nn.Module) -> list[nn.Module]:
+    from torchvision.models.resnet import Bottleneck
+
+    return [module for module in network.modules() if isinstance(module, Bottleneck)]
+
+
+def _dilate(network: "ResNet", output_stride: int) -> None:
     """Stride 1 and dilated 3x3 convolutions in place of the strides beyond `output_stride`: 2 and 4 at 8, or 1 and 2 at 16."""
     for stage, dilation in ((network.layer3, 16 // output_stride), (network.layer4, 32 // output_stride)):
         for block in stage:
@@ -157,6 +165,8 @@ def _dilate(network: ResNet, output_stride: int) -> None:
 
 
 def _on_efficientnet(name: str, num_classes: int, weights: Weights, output_stride: int, rates: Sequence[int]) -> DeepLab:
+    import timm
+
     network = timm.create_model(name, pretrained=False, output_stride=output_stride)
     state = _state_dict(weights, imagenet=lambda: _packaged_weights(name, network))
     if state is not None:
@@ -167,6 +177,8 @@ def _on_efficientnet(name: str, num_classes: int, weights: Weights, output_strid
 
 
 def _download_resnet101() -> Mapping[str, Tensor]:
+    from torchvision.models import ResNet101_Weights
+
     return _download("resnet101", ResNet101_Weights.IMAGENET1K_V1, setting="segmentation.weights")
 
 

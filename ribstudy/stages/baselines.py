@@ -7,7 +7,6 @@ from torch import Tensor
 
 from ribstudy import datasets
 from ribstudy.advcam import advcam_unit
-from ribstudy.baselines import baseline_unit
 from ribstudy.feed import Feed, OwnViews
 from ribstudy.models import CamNet
 from ribstudy.stages.execution import Run, Stage, UnitWorker, after
@@ -37,6 +36,8 @@ def _worker(
 
 
 def _baseline_worker(run: Run, names: Sequence[str]) -> UnitWorker:
+    from ribstudy.baselines import baseline_unit  # here, since torch-cam takes seconds to import
+
     net, settings = trained_net(_without_compiling(run)), run.settings.baseline
     return _worker(run, names, net, lambda views, label, size: baseline_unit(net, views, label, size, settings))
 
