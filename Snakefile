@@ -21,12 +21,12 @@ from ribstudy import batch as batches
 from ribstudy.config import validate
 from ribstudy.paths import RESULTS
 from ribstudy.plan import Plan, outcome, table
+from ribstudy.study import FULL_RUNS
 
 ROOT = Path(workflow.basedir)
 BOOK = ROOT / "book"
 TOC = yaml.safe_load((BOOK / "_toc.yml").read_text())
 PAGES = [TOC["root"], *(page["file"] for part in TOC.get("parts", [TOC]) for page in part["chapters"])]
-FULL_RUNS = {"10_voc12": "voc12", "11_coco14": "coco14"}  # chapters, and the preset whose records each shows
 CHAPTERS = [page for page in PAGES if not (BOOK / f"{page}.md").exists()]
 
 

@@ -100,7 +100,6 @@ GAINS = {
     )
 }
 
-CHAPTERS = {"10_voc12": "voc12", "11_coco14": "coco14"}  # and the preset whose full run each shows
 COLUMNS = {
     "seed": "seeds",
     "crf": "seeds + CRF",
@@ -263,7 +262,7 @@ def runtime_table(full: FullRun) -> pd.DataFrame:
 
 def commands(preset: str) -> dict[str, str]:
     """What is typed for a full run, by what it does; FOLDER is where downloads go, DATA the folder of the data."""
-    (chapter,) = (chapter for chapter, own in CHAPTERS.items() if own == preset)
+    (chapter,) = (chapter for chapter, own in study.FULL_RUNS.items() if own == preset)
     fetch = {"get the data": "python -m ribstudy data fetch voc12 --root FOLDER"} if preset == "voc12" else {}
     return {
         **fetch,

@@ -44,6 +44,9 @@ METHODS = {
 TORCHCAM = {"baseline.method": "cam", "baseline.layers": [_LAST]}  # the CAM once more, by torch-cam
 
 
+# Chapters of published values, and the preset whose full run each holds against them.
+FULL_RUNS = {"10_voc12": "voc12", "11_coco14": "coco14"}
+
 # From maps to masks; the seeds' thresholds are chosen on the tuning images, that of the walk is the preset's.
 _SEEDS = {"masks.walk": False, "masks.threshold": None, "masks.tuning": {"split": "val", "limit": 10, "masked": True}}
 STEPS = {

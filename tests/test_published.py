@@ -310,7 +310,7 @@ def test_classes_of_the_figure_are_those_of_the_data_sets():
     from ribstudy.datasets import voc12
 
     assert set(published.FIGURE_3["voc12"]) <= set(voc12.VOC_CLASSES)
-    assert set(published.FIGURE_3) == set(published.GAINS) == set(published.CHAPTERS.values())
+    assert set(published.FIGURE_3) == set(published.GAINS) == set(study.FULL_RUNS.values())
 
 
 # --- what a full run needs --------------------------------------------------------------------------------------------------
@@ -334,7 +334,7 @@ def test_commands_can_be_typed(preset):
             batch = batches.read(path, **config)
             assert batch.preset == preset
             runs = batches.expand(batch, PROJECT / "book", [chapter.stem for chapter in CHAPTERS])
-            chapter = next(name for name, own in published.CHAPTERS.items() if own == preset)
+            chapter = next(name for name, own in study.FULL_RUNS.items() if own == preset)
             assert {chapter, *{note[0] for table in published.OURS.values() for note in table.values()}} <= {
                 r.notebook for r in runs
             }
@@ -344,10 +344,6 @@ def test_commands_can_be_typed(preset):
             assert words[0] == "papermill"
             known = batches.read_notebook(PROJECT / words[1]).parameters
             assert {words[place + 1] for place, word in enumerate(words) if word == "-p"} <= set(known)
-
-
-def test_chapters_and_their_presets_are_those_that_the_snakefile_knows():
-    assert f"FULL_RUNS = {json.dumps(published.CHAPTERS)}" in (PROJECT / "Snakefile").read_text()
 
 
 def test_units_of_estimates():
