@@ -266,7 +266,8 @@ def bootstrap_over_seeds(
     draws = np.concatenate([np.ones((1, num_groups)), draws])  # the images themselves come first
     seeds = rng.multinomial(num_seeds, np.full(num_seeds, 1 / num_seeds), size=num_samples)
     seeds = np.concatenate([np.ones((1, num_seeds)), seeds]) / num_seeds
-    values = [np.stack([_best_miou(draws, counts) for counts in side], axis=1) for side in (first, second)]  # [B, S] each
+    distinct, which = np.unique(draws, axis=0, return_inverse=True)  # there are few ways to draw from few images
+    values = [np.stack([_best_miou(distinct, counts)[which] for counts in side], axis=1) for side in (first, second)]  # [B, S]
     values = [*values, values[1] - values[0]]
     return Comparison(*(_estimate(_drawn_mean(of_seeds, seeds), num_images or num_groups) for of_seeds in values))
 
