@@ -9,10 +9,11 @@ from pathlib import Path
 import pytest
 import yaml
 from bs4 import BeautifulSoup
+from pybtex.database import parse_string
 
 from ribstudy.config import Settings
 from tools import check_links, print_book
-from tools.book_extension import repository_options, setting_rows
+from tools.book_extension import AuthorYearLabels, repository_options, setting_rows
 from tools.browser import find_browser, open_browser
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -173,6 +174,14 @@ def test_the_repository_is_checked():
     assert buttons["launch_buttons"]["binderhub_url"] == "https://mybinder.org"
     with pytest.raises(ValueError, match="owner/name' is not of the form"):
         repository_options("owner/name", "main")
+
+
+def test_references_are_called_by_authors_and_year():
+    entries = [("a", "Tan, Mingxing and Le, Quoc V.", 2019), ("b", "Lee, A. and Choi, B. and Mok, C.", 2021)]
+    entries += [("c", "Fernandez, F.", 2020), ("d", "Lee, A. and Kim, B. and Yoon, C.", 2021)]
+    text = "".join(f"@misc{{{key}, author={{{authors}}}, year={{{year}}}}}" for key, authors, year in entries)
+    labels = list(AuthorYearLabels().format_labels(list(parse_string(text, "bibtex").entries.values())))
+    assert labels == ["Tan and Le, 2019", "Lee et al., 2021a", "Fernandez, 2020", "Lee et al., 2021b"]
 
 
 def test_the_table_of_settings_says_what_each_takes():

@@ -1,4 +1,5 @@
-"""What the book asks of Sphinx beyond `_config.yml`: buttons for the repository where there is one, no Thebe, the settings.
+"""What the book asks of Sphinx beyond `_config.yml`: buttons for the repository where there is one, no Thebe, the settings,
+labels of references.
 
 The repository is named in one place, the environment variable RIBSTUDY_REPOSITORY (https://github.com/OWNER/NAME), and the
 publishing workflow sets it. Without it a book has no buttons, since they would lead nowhere.
@@ -6,11 +7,17 @@ publishing workflow sets it. Without it a book has no buttons, since they would 
 
 import os
 import re
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+from string import ascii_lowercase
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 from docutils import nodes
 from docutils.statemachine import StringList
+from pybtex.database import Entry
+from pybtex.plugin import register_plugin
+from pybtex.style.formatting.plain import Style as PlainStyle
+from pybtex.style.labels import BaseLabelStyle
 from pydantic import BaseModel
 from sphinx.application import Sphinx
 from sphinx.config import Config
@@ -113,6 +120,28 @@ class SettingsTable(SphinxDirective):
         holder = nodes.container()
         self.state.nested_parse(StringList(lines, source="settings"), 0, holder)
         return holder.children
+
+
+class AuthorYearLabels(BaseLabelStyle):
+    """What the text and the list call a reference: "Tan and Le, 2019"; with a letter where two would be called the same."""
+
+    def format_labels(self, entries: Sequence[Entry]) -> Iterator[str]:
+        labels = [self._label(entry) for entry in entries]
+        for place, label in enumerate(labels):
+            yield label + (ascii_lowercase[labels[:place].count(label)] if labels.count(label) > 1 else "")
+
+    def _label(self, entry: Entry) -> str:
+        names = [" ".join(map(str, person.rich_last_names)) for person in entry.persons["author"]]
+        called = f"{names[0]} et al." if len(names) > 2 else " and ".join(names)
+        return f"{called}, {entry.fields['year']}"
+
+
+class AuthorYearStyle(PlainStyle):
+    default_label_style = "author_year"
+
+
+register_plugin("pybtex.style.labels", "author_year", AuthorYearLabels)
+register_plugin("pybtex.style.formatting", "author_year", AuthorYearStyle)
 
 
 def setup(app: Sphinx) -> dict[str, bool]:
