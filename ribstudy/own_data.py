@@ -17,8 +17,7 @@ MINIVOC = {"num_train": 1, "num_train_aug": 200, "num_val": 1, "image_size": 224
 
 # Pictures of 224 pixels need no crops of 512, and a page should be done in a minute.
 EXAMPLE = {
-    "classifier.epochs": 4,
-    "classifier.learning_rate": 0.005,
+    "classifier.epochs": 2,
     "classifier.long_side": [176, 272],
     "classifier.crop_size": 224,
     "cam.scales": [1.0],
