@@ -247,9 +247,9 @@ class Leak:
 def leak(dataset: Dataset, units: Units, names: Sequence[str], class_index: int, *, cam: float, rib: float) -> Leak:
     """How much of the background of the images `names` is painted as a class; `cam`, `rib`: thresholds in 0..1.
 
-    units: of the stage `rib`; after an early end the last value stays.
+    units: of the stage `rib`; after an early end the last value stays, up to the longest of them.
     """
-    num_maps = max(num_steps(units[name]) for name in names)
+    num_maps = max(map(num_steps, units.values()))
     first, courses = [], []
     for name in names:
         unit, truth = units[name], dataset.mask(name)

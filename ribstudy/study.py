@@ -83,7 +83,8 @@ def deviations_table(settings: Settings) -> Styler:
         for v in chosen
     ]
     table = pd.DataFrame(rows, index=[v.name for v in chosen])
-    return table.style.set_uuid("deviations").set_table_attributes('class="dataframe"')
+    styled = table.style.set_uuid("deviations").set_table_attributes('class="dataframe"')
+    return styled.set_properties(subset=["what it decides"], **{"min-width": "14em"})
 
 
 @dataclass(frozen=True)

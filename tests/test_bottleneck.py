@@ -178,6 +178,8 @@ def test_leak_over_the_maps():
     assert found.rib.tolist() == [[1, 1, 1]] * 2
     assert found.extra.tolist() == [1, 1]
     assert found.growth.tolist() == [0, 0]
+    only_short = bottleneck.leak(OneImage(), {"a": unit, "b": longer}, ["a"], 0, cam=1.0, rib=0.5)
+    assert only_short.rib.tolist() == [[1, 1, 1]]  # as long as the others of its data set
 
 
 def test_object_gains_by_hand():
