@@ -5,6 +5,7 @@ And the choices in which the reference code and the paper differ or are silent, 
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from operator import attrgetter
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
@@ -250,20 +251,22 @@ def job_rows(run_with: Callable[[dict[str, Any]], "Run"]) -> list[dict[str, Any]
     from ribstudy.stages import status, work_key  # here, since they come with torch, and the names above are needed without
 
     rows, seen = [], set()
-    made = [(job, overrides) for job in all_jobs(run_with({}).settings) for overrides in job.results()]
+    own = run_with({}).settings
+    made = [(job, overrides) for job in all_jobs(own) for overrides in job.results()]
     for job, overrides in made:
-        work = work_key(job.stage, run_with(overrides).settings)
+        run = run_with(overrides)
+        work = work_key(job.stage, run.settings)
         if work in seen:  # the same under another name: the preset's own seed
             continue
         seen.add(work)
-        run = run_with(overrides)
+        changed = [name for name in overrides if _differs(name, run.settings, own)]
         found = status(job.stage, run)
         result = run.result(job.stage)
         record = result.record() if result.finished else {}
         rows.append(
             {
                 "stage": job.stage,
-                "changed": ", ".join(f"{name} = {value}" for name, value in overrides.items()),
+                "changed": ", ".join(f"{name} = {overrides[name]}" for name in changed),
                 "state": found["state"],
                 "seconds": round(found["seconds"]),
                 "device": record.get("device", ""),
@@ -273,6 +276,11 @@ def job_rows(run_with: Callable[[dict[str, Any]], "Run"]) -> list[dict[str, Any]
             }
         )
     return rows
+
+
+def _differs(name: str, settings: Settings, others: Settings) -> bool:
+    value_of = attrgetter(name.removesuffix(".mode"))  # rib.mode stands for several settings of its section
+    return value_of(settings) != value_of(others)
 
 
 def commit_name(git: dict[str, Any]) -> str:

@@ -57,6 +57,9 @@ def test_status_of_what_was_not_run_is_said_and_nothing_is_made(tmp_path):
     rows = study.job_rows(lambda overrides: Run(load_settings("mini", overrides), store))
     assert {row["state"] for row in rows} == {"not run"}
     assert not store.root.exists()
+    changed = {row["changed"] for row in rows if row["stage"] == "rib"}
+    assert "infer.masked = True, rib.mode = paper" in changed
+    assert not any("infer.split = train," in text or "None" in text for text in changed)  # what the preset has too
 
 
 @pytest.mark.parametrize(
