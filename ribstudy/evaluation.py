@@ -308,10 +308,10 @@ def both_estimates(comparisons: Mapping[str, Comparison], first: str, second: st
 class Coverage:
     """What predicted masks cover, by method.
 
-    objects: share of the objects' pixels that are found, [len(DISTANCE_EDGES)] by their distance from the peak of their CAM,
-        nan where no object reaches that far.
-
-    background: share of the true background's pixels that are painted as some object.
+    Args:
+        objects: share of the objects' pixels that are found, [len(DISTANCE_EDGES)] by their distance from the peak of their
+            CAM, nan where no object reaches that far.
+        background: share of the true background's pixels that are painted as some object.
     """
 
     objects: dict[str, np.ndarray]

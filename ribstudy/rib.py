@@ -32,12 +32,12 @@ AuxiliaryBatch = tuple[Tensor, Tensor]  # images or their frozen features, and l
 class RibResult:
     """What an adaptation leaves.
 
-    iterates: per scale the maps [C, h, w] of theta_0, theta_1, ..., not negative, mirrored views merged. After a spread stop
-        scale 1 holds one more than the others, as in the reference code (`spread_scales`).
-
-    aggregation: how they become one map (`cam.aggregate`).
-    scores: per step the labelled logits summed over the own views, which the margin is held against.
-    steps: how many maps scale 1 holds; stopped_by: what ended the loop.
+    Args:
+        iterates: per scale the maps [C, h, w] of theta_0, theta_1, ..., not negative, mirrored views merged. After a spread
+            stop scale 1 holds one more than the others, as in the reference code (`spread_scales`).
+        aggregation: how they become one map (`cam.aggregate`).
+        scores: per step the labelled logits summed over the own views, which the margin is held against.
+        stopped_by: what ended the loop.
     """
 
     iterates: list[list[Tensor]]
@@ -47,6 +47,7 @@ class RibResult:
 
     @property
     def steps(self) -> int:
+        """How many maps scale 1 holds."""
         return len(self.iterates[0])
 
     @property
