@@ -84,8 +84,7 @@ def deviations_table(settings: Settings) -> Styler:
         for v in chosen
     ]
     table = pd.DataFrame(rows, index=[v.name for v in chosen])
-    styled = table.style.set_uuid("deviations").set_table_attributes('class="dataframe"')
-    return styled.set_properties(subset=["what it decides"], **{"min-width": "14em"})
+    return table.style.set_uuid("deviations").set_table_attributes('class="dataframe"')
 
 
 @dataclass(frozen=True)
