@@ -131,6 +131,20 @@ def test_depthwise_convolution(monkeypatch, size, dilation, kernel, chunk_values
         assert torch.allclose(ours, theirs)
 
 
+def test_depthwise_convolution_under_autocast():
+    """Types are torch's own: bfloat16 out, float32 gradients, which lie within bfloat16's precision of the exact ones."""
+    torch.manual_seed(0)
+    conv = nn.Conv2d(4, 4, 5, padding=2, groups=4)
+    images = torch.randn(3, 4, 7, 6, requires_grad=True)
+    exact = torch.autograd.grad(conv(images).sum(), (images, conv.weight))
+    with torch.autocast("cpu", torch.bfloat16):
+        found = DepthwiseConv2d(conv)(images)
+    assert found.dtype == torch.bfloat16
+    for ours, true in zip(torch.autograd.grad(found.sum(), (images, conv.weight)), exact, strict=True):
+        assert ours.dtype == torch.float32
+        assert torch.allclose(ours, true, atol=0.02 * true.abs().max().item())
+
+
 @pytest.mark.parametrize(
     "change",
     [

@@ -93,7 +93,7 @@ class DepthwiseConv2d(nn.Conv2d):
         if self.kernel_size[1] <= FAST_COLUMNS:
             return F.conv2d(images, self.weight, self.bias, padding="same", groups=self.groups)
         found = _WideDepthwise.apply(images, self.weight)
-        return found if self.bias is None else found + self.bias[:, None, None]
+        return found if self.bias is None else found + self.bias[:, None, None].to(found.dtype)
 
 
 # With more columns oneDNN takes ten times as long for the gradient of a depthwise kernel, and with more values of images at
