@@ -53,7 +53,7 @@ setup: .venv/.ready
 	! git rev-parse --git-dir > /dev/null 2>&1 || $(BIN)/nbstripout --install
 
 bench: .venv/.ready
-	$(BIN)/python -m bench
+	$(BIN)/python -m ribstudy.bench
 
 clean:
 	rm -rf _build

@@ -17,11 +17,11 @@ from pathlib import Path
 import yaml
 from filelock import FileLock, Timeout
 
-from ribstudy import batch as batches
+from ribstudy.workflow import batch as batches
 from ribstudy.config import validate
-from ribstudy.paths import RESULTS
-from ribstudy.plan import Plan, outcome, table
-from ribstudy.study import FULL_RUNS
+from ribstudy.runtime.paths import RESULTS
+from ribstudy.workflow.plan import Plan, outcome, table
+from ribstudy.workflow.jobs import FULL_RUNS
 
 ROOT = Path(workflow.basedir)
 BOOK = ROOT / "book"

@@ -23,8 +23,8 @@ from pathlib import Path
 import numpy as np
 
 from ribstudy.datasets.base import VOID, read_mask, write_mask
-from ribstudy.files import atomic, write_json
-from ribstudy.paths import PROJECT, RESULTS
+from ribstudy.runtime.files import atomic, write_json
+from ribstudy.runtime.paths import PROJECT, RESULTS
 
 log = logging.getLogger(__name__)
 

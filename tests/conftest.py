@@ -7,8 +7,14 @@ from pathlib import Path
 
 import pytest
 import torch
+from helpers.tiny_study import TINY as TINY_STUDY
+from helpers.tiny_study import settings_of
 
 import ribstudy  # noqa: F401  (before a test imports torchvision, see ribstudy/torchvision_operators.py)
+from ribstudy import datasets
+from ribstudy.config import load_settings
+from ribstudy.stages import Run, execute
+from ribstudy.store import Store
 
 # Tests run on small tensors, where threads cost more than they bring; the shards of a run have one thread each too.
 torch.set_num_threads(1)
@@ -47,3 +53,18 @@ def pytest_itemcollected(item: pytest.Item) -> None:
 @pytest.fixture(scope="session")
 def tiny_book(tmp_path_factory) -> TinyBook:
     return TinyBook(tmp_path_factory.mktemp("book"))
+
+
+@pytest.fixture(scope="session")
+def data_root(tmp_path_factory):
+    root = tmp_path_factory.mktemp("data") / "minivoc"
+    datasets.prepare(load_settings("mini", {**TINY_STUDY, "data.root": str(root)}).data)
+    return root
+
+
+@pytest.fixture(scope="session")
+def trained(data_root, tmp_path_factory):
+    """A store with a finished classifier, to be copied."""
+    store = Store(tmp_path_factory.mktemp("trained"))
+    execute("classifier", Run(settings_of(data_root), store))
+    return store.root

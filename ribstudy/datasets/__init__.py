@@ -2,13 +2,13 @@
 
 from pathlib import Path
 
-from ribstudy import paths
 from ribstudy.config import DataSettings, digest
 from ribstudy.datasets import minivoc, voc12
 from ribstudy.datasets.base import DataError, Dataset, Source
 from ribstudy.datasets.coco14 import CocoSource
 from ribstudy.datasets.folder import FolderSource
 from ribstudy.datasets.voc12 import VocSource
+from ribstudy.runtime import paths
 
 __all__ = [
     "DataError",

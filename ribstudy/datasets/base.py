@@ -15,8 +15,8 @@ import numpy as np
 from PIL import Image, UnidentifiedImageError
 
 from ribstudy.config import DataSettings
-from ribstudy.parallel import run_tasks
-from ribstudy.progress import track
+from ribstudy.runtime.processes import run_tasks
+from ribstudy.runtime.progress import track
 
 Item = TypeVar("Item")
 Outcome = TypeVar("Outcome")

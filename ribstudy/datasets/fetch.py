@@ -31,8 +31,8 @@ from torchvision.datasets.voc import DATASET_YEAR_DICT
 
 from ribstudy.datasets import voc12
 from ribstudy.datasets.base import DataError, write_mask
-from ribstudy.files import atomic, locked
-from ribstudy.progress import track
+from ribstudy.runtime.files import atomic, locked
+from ribstudy.runtime.progress import track
 
 COUNTS = {"train": 1464, "train_aug": 10582, "val": 1449}  # images of each split, as everybody counts them
 MASK_FOLDER = "SegmentationClassAug"

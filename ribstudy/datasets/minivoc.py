@@ -22,7 +22,7 @@ from skimage import data as skimage_data
 from ribstudy.config import MiniVocSettings
 from ribstudy.datasets.base import VOID, DataError, new_folder, write_mask
 from ribstudy.datasets.voc12 import FOLDERS
-from ribstudy.progress import track
+from ribstudy.runtime.progress import track
 
 VERSION = 1  # raised when the code changes what is drawn; part of the identity of the data
 

@@ -6,8 +6,8 @@ import numpy as np
 from torch import Tensor
 
 from ribstudy import datasets
-from ribstudy.advcam import advcam_unit
-from ribstudy.feed import Feed, OwnViews
+from ribstudy.method.inputs import Feed, OwnViews
+from ribstudy.method.other.advcam import advcam_unit
 from ribstudy.models import CamNet
 from ribstudy.stages.execution import Run, Stage, UnitWorker, after
 from ribstudy.stages.maps import classifier_weights, image_names, trained_net
@@ -36,7 +36,7 @@ def _worker(
 
 
 def _baseline_worker(run: Run, names: Sequence[str]) -> UnitWorker:
-    from ribstudy.baselines import baseline_unit  # here, since torch-cam takes seconds to import
+    from ribstudy.method.other.gradcam import baseline_unit  # here, since torch-cam takes seconds to import
 
     net, settings = trained_net(_without_compiling(run)), run.settings.baseline
     return _worker(run, names, net, lambda views, label, size: baseline_unit(net, views, label, size, settings))

@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 
 from ribstudy import datasets
-from ribstudy.bottleneck import bottleneck_unit
 from ribstudy.datasets.transforms import views
+from ribstudy.evaluation.bottleneck import bottleneck_unit
 from ribstudy.stages.execution import Run, Stage, UnitWorker, after
 from ribstudy.stages.maps import classifier_weights, image_names, rib_inputs, trained_net
 from ribstudy.store import Unit

@@ -14,11 +14,12 @@ from pathlib import Path
 
 import torch
 
-from ribstudy import datasets, launch
+from ribstudy import datasets
 from ribstudy.config import DataSettings, Settings, digest
-from ribstudy.files import file_digest, locked
-from ribstudy.parallel import refuse_while_importing, run_tasks
-from ribstudy.progress import track
+from ribstudy.runtime import ranks as launch
+from ribstudy.runtime.files import file_digest, locked
+from ribstudy.runtime.processes import refuse_while_importing, run_tasks
+from ribstudy.runtime.progress import track
 from ribstudy.store import Result, Store, Unit
 
 log = logging.getLogger(__name__)

@@ -6,18 +6,19 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from ribstudy import datasets, launch
-from ribstudy.auxiliary import AuxiliaryDraws, FeatureBank
-from ribstudy.cam import cam_unit
-from ribstudy.classifier import WEIGHTS, image_logits, load_classifier, train_classifier
+from ribstudy import datasets
 from ribstudy.datasets import Dataset
-from ribstudy.feed import Feed, OwnViews, ViewsAndAuxiliaryImages
-from ribstudy.files import atomic
+from ribstudy.method.auxiliary import AuxiliaryDraws, FeatureBank
+from ribstudy.method.cam import cam_unit
+from ribstudy.method.inputs import Feed, OwnViews, ViewsAndAuxiliaryImages
+from ribstudy.method.rib import adapt_features, num_updates, rib_unit
 from ribstudy.models import CamNet
-from ribstudy.rib import adapt_features, num_updates, rib_unit
+from ribstudy.runtime import ranks as launch
+from ribstudy.runtime.files import atomic
 from ribstudy.stages.execution import Run, Stage, UnitWorker, after
 from ribstudy.store import Result
-from ribstudy.training import CHECKPOINT
+from ribstudy.training.classifier import WEIGHTS, image_logits, load_classifier, train_classifier
+from ribstudy.training.loop import CHECKPOINT
 
 
 def _prepare_data(run: Run, result: Result) -> None:

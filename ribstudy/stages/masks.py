@@ -6,21 +6,22 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from ribstudy import datasets, launch
-from ribstudy.cam import stored_seed_maps
+from ribstudy import datasets
 from ribstudy.config import InferSettings, Settings
 from ribstudy.datasets.transforms import normalize
-from ribstudy.evaluation import StoredUnits, predicted_mask, sweep_units
+from ribstudy.evaluation.scores import StoredUnits, predicted_mask, sweep_units
+from ribstudy.masks.affinity import affinity_labels
+from ribstudy.masks.labelling import refined_mask
+from ribstudy.masks.random_walk import walk_maps
+from ribstudy.method.cam import stored_seed_maps
 from ribstudy.models import use_fast_convolutions
 from ribstudy.models.affinity_net import AffinityNet, boundary, build_affinity_net
-from ribstudy.refine.affinity import affinity_labels
-from ribstudy.refine.masks import refined_mask
-from ribstudy.refine.random_walk import walk_maps
-from ribstudy.refine.training import WEIGHTS, train_affinity_net
+from ribstudy.runtime import ranks as launch
 from ribstudy.stages.execution import Need, Run, Stage, UnitWorker
 from ribstudy.stages.maps import image_names
 from ribstudy.store import Result
-from ribstudy.training import CHECKPOINT
+from ribstudy.training.affinity import WEIGHTS, train_affinity_net
+from ribstudy.training.loop import CHECKPOINT
 
 
 def of_images(settings: Settings, images: InferSettings) -> Settings:

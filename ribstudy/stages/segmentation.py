@@ -6,18 +6,19 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from ribstudy import datasets, launch
+from ribstudy import datasets
 from ribstudy.config import Settings
+from ribstudy.masks.crf import refine_probabilities
+from ribstudy.masks.deeplab import predict_logits, predicted, probabilities_at
 from ribstudy.models import use_fast_convolutions
 from ribstudy.models.deeplab import DeepLab, build_deeplab
-from ribstudy.refine.crf import refine_probabilities
-from ribstudy.segmentation import predict_logits, predicted, probabilities_at
-from ribstudy.segmentation_training import WEIGHTS, train_deeplab
+from ribstudy.runtime import ranks as launch
 from ribstudy.stages.execution import Need, Run, Stage, UnitWorker, after
 from ribstudy.stages.maps import image_names
 from ribstudy.stages.masks import of_images, stored
 from ribstudy.store import Result
-from ribstudy.training import CHECKPOINT
+from ribstudy.training.deeplab import WEIGHTS, train_deeplab
+from ribstudy.training.loop import CHECKPOINT
 
 
 def _teacher(settings: Settings) -> list[Need]:

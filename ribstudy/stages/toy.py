@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from ribstudy import toy
-from ribstudy.paths import MNIST
+from ribstudy.runtime.paths import MNIST
 from ribstudy.stages.execution import Run, Stage, UnitWorker
 
 

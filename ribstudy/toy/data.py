@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from ribstudy.config import ToySettings
-from ribstudy.paths import MNIST
+from ribstudy.runtime.paths import MNIST
 
 REGIONS = ("discriminative", "non_discriminative", "irrelevant")
 DIGIT_IN_TWO_OR_EIGHT = np.array([2, 8])  # the digits of labels 0 and 1

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from ribstudy.config import ToySettings
-from ribstudy.losses import rib_objective
+from ribstudy.method.losses import rib_objective
 
 
 class ToyNet(nn.Module):

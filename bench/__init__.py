@@ -1,1 +1,0 @@
-"""What the study's code costs: `python -m bench` writes results/bench/<device>.json, which the page on costs shows."""

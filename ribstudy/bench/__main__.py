@@ -1,0 +1,84 @@
+"""Measures what the study's code costs on this machine's accelerator, or on its CPU where it has none.
+
+    python -m ribstudy.bench                          # some minutes; make bench
+    python -m ribstudy.bench --only adaptation        # the others stay in the record as they are
+    python -m ribstudy.bench --quick                  # tiny sizes, to see that everything runs; writes nothing
+    python -m ribstudy.bench --device cpu             # the CPU, although there is an accelerator
+
+Whatever else runs meanwhile is part of the result.
+"""
+
+import argparse
+import logging
+import os
+import sys
+import time
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from ribstudy.bench import adaptation, deviations, loading, matmul, pooling, sweep
+from ribstudy.bench.costs import Bench, Record, read_records, write_record
+from ribstudy.bench.measure import BenchError, Plan, describe_device
+from ribstudy.runtime import ranks as launch
+from ribstudy.runtime.paths import RESULTS
+from ribstudy.store import provenance
+
+log = logging.getLogger("bench")
+
+BENCHES: dict[str, ModuleType] = {
+    "matmul": matmul,
+    "adaptation": adaptation,
+    "pooling": pooling,
+    "sweep": sweep,
+    "loading": loading,
+    "deviations": deviations,
+}
+
+
+def main(arguments: list[str]) -> int:
+    options = _parse(arguments)
+    logging.basicConfig(level=logging.INFO, format="%(message)s")
+    plan = Plan(options.device or launch.device(), options.quick)
+    folder = options.folder or (None if options.quick else RESULTS / "bench")
+    device = describe_device(plan.device)
+    failed = False
+    for name in options.only or BENCHES:
+        start = time.perf_counter()
+        try:
+            bench = _run(BENCHES[name], plan)
+        except BenchError as error:
+            log.error("%s: %s", name, error)
+            failed = True
+            continue
+        log.info("%s (%.0f s)", name, time.perf_counter() - start)
+        for what, measurement in bench.measurements.items():
+            log.info("  %s: %s %s", what, measurement, measurement.unit)
+        if folder:
+            write_record(folder, Record(device, {**_measured_before(folder, device), name: bench}))
+    return 1 if failed else 0
+
+
+def _measured_before(folder: Path, device: dict[str, Any]) -> dict[str, Bench]:
+    return next((record.benches for record in read_records(folder) if record.device["slug"] == device["slug"]), {})
+
+
+def _run(bench: ModuleType, plan: Plan) -> Bench:
+    load, made = os.getloadavg()[0], provenance()
+    settings = bench.settings(plan) if hasattr(bench, "settings") else {}
+    return Bench(bench.run(plan), settings, made["git"], made["finished"], round(load, 2))
+
+
+def _parse(arguments: list[str]) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        prog="python -m ribstudy.bench", description=__doc__, formatter_class=argparse.RawTextHelpFormatter
+    )
+    parser.add_argument("--quick", action="store_true", help="tiny sizes; nothing is written unless --folder is given")
+    parser.add_argument("--only", nargs="+", choices=BENCHES, metavar="NAME", help=f"of {', '.join(BENCHES)}")
+    parser.add_argument("--device", help='as torch names it: "cpu", "cuda:1"; default: an accelerator where there is one')
+    parser.add_argument("--folder", type=Path, help="of the record; default: results/bench")
+    return parser.parse_args(arguments)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

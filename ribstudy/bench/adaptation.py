@@ -1,0 +1,140 @@
+"""The adaptation of one image: the reference code's schedule, the study's, and what the study's options trade digits for."""
+
+import logging
+from collections.abc import Sequence
+from contextlib import ExitStack
+from dataclasses import asdict
+from typing import Any
+
+from ribstudy.bench.costs import Measurement, count_step, reference_flop, study_flop
+from ribstudy.bench.measure import BenchError, Plan, ratios
+from ribstudy.bench.variants import Job, Outcome, Variant, Worker, deviation
+
+log = logging.getLogger(__name__)
+
+TOLERANCE = 1e-4  # of the maps' maximum: what the two schedules may differ by in float32
+WARM_UP = 2  # steps, also those in which FLOP are counted
+REFERENCE = Variant("reference", "reference")
+STUDY = Variant("study")
+OPTIONS = (
+    Variant("study, bank", bank=True),
+    Variant("study, bf16", precision="bf16"),
+    Variant("study, compiled", compile=True),
+)
+# What torch does with float32 convolutions unless it is told otherwise, and all options together.
+ACCELERATOR_OPTIONS = (
+    Variant("reference, tf32", "reference", precision="tf32"),
+    Variant("study, tf32", precision="tf32"),
+    *OPTIONS,
+    Variant("study, bf16 and bank", precision="bf16", bank=True),
+    Variant("study, bf16 and compiled", precision="bf16", compile=True),
+    Variant("study, bf16, compiled and bank", precision="bf16", compile=True, bank=True),
+)
+
+
+def settings(plan: Plan) -> dict[str, Any]:
+    return asdict(plan.workload)
+
+
+def run(plan: Plan) -> dict[str, Measurement]:
+    """Of each variant "<variant>: seconds" for an image, ": FLOP" and ": memory" (bytes), and what is compared.
+
+    On a CPU each has one thread; "all cores, ..." is what the whole machine does: the reference's schedule in one process on
+    all cores, the study's in as many processes of one thread as there are cores.
+    """
+    with ExitStack() as stack:
+        reference, study = (stack.enter_context(Worker(v, plan.workload, plan.device)) for v in (REFERENCE, STUDY))
+        found, exact = _schedules(plan, reference, study)
+        if plan.on_cpu:
+            others = [stack.enter_context(Worker(STUDY, plan.workload, plan.device)) for _ in range(plan.cores - 1)]
+            found |= _all_cores(plan, reference, [study, *others], exact)
+    if not plan.quick:
+        for variant in OPTIONS if plan.on_cpu else ACCELERATOR_OPTIONS:
+            found |= _option(plan, variant, exact)
+    return found
+
+
+def _job(plan: Plan) -> Job:
+    return Job(plan.workload.iterations, threads=1 if plan.on_cpu else 0)
+
+
+def _warm_up(plan: Plan, worker: Worker, *, count: bool = True) -> Outcome:
+    return worker.run(Job(WARM_UP, threads=1 if plan.on_cpu else 0, count=count))
+
+
+def _flop(plan: Plan, variant: Variant, iterations: int) -> float:
+    if variant.schedule == "reference":
+        return reference_flop(count_step(plan.workload), iterations)
+    return study_flop(count_step(plan.workload, on_cpu=plan.on_cpu), iterations, bank=variant.bank)
+
+
+def _schedules(plan: Plan, reference: Worker, study: Worker) -> tuple[dict[str, Measurement], Outcome]:
+    """Both schedules in turn, checked against each other and against the formulas of their FLOP; and the study's outcome."""
+    for worker in (reference, study):
+        counted, expected = _warm_up(plan, worker).flop, _flop(plan, worker.variant, WARM_UP)
+        if abs(counted - expected) > 1e-3 * expected:
+            raise BenchError(f"{worker.variant.name}: counted {counted:.6g} FLOP in {WARM_UP} steps, expected {expected:.6g}")
+    outcomes = [(reference.run(_job(plan)), study.run(_job(plan))) for _ in range(plan.repeats(3))]
+    theirs, ours = zip(*outcomes, strict=True)
+    largest, mean = deviation(ours[0].maps, theirs[0].maps)
+    if not largest <= TOLERANCE:
+        raise BenchError(f"the two schedules differ by {largest:.2e} of the maps' maximum; allowed are {TOLERANCE:.0e}")
+    return {
+        **_describe(plan, REFERENCE, theirs),
+        **_describe(plan, STUDY, ours),
+        "study and reference: largest deviation": Measurement(largest, "share of the map's maximum", n=1),
+        "study and reference: mean deviation": Measurement(mean, "share of the map's maximum", n=1),
+        "speed-up": Measurement.of(ratios([o.seconds for o in theirs], [o.seconds for o in ours]), "times"),
+    }, ours[0]
+
+
+def _describe(plan: Plan, variant: Variant, outcomes: Sequence[Outcome]) -> dict[str, Measurement]:
+    log.info("%s: %s s", variant.name, ", ".join(f"{outcome.seconds:.2f}" for outcome in outcomes))
+    return {
+        f"{variant.name}: seconds": Measurement.of([outcome.seconds for outcome in outcomes], "s"),
+        f"{variant.name}: FLOP": Measurement(_flop(plan, variant, plan.workload.iterations), "FLOP", n=1),
+        f"{variant.name}: memory": Measurement(outcomes[-1].peak, "bytes", n=1),
+    }
+
+
+def _all_cores(plan: Plan, reference: Worker, study: Sequence[Worker], exact: Outcome) -> dict[str, Measurement]:
+    """Seconds per image of the whole machine. The results of the processes side by side must be those of one alone."""
+    for worker in study[1:]:
+        _warm_up(plan, worker, count=False)
+    theirs, ours = [], []
+    for _ in range(plan.repeats(2)):
+        alone = reference.run(Job(plan.workload.iterations, threads=plan.cores))
+        theirs.append(alone.seconds)
+        for worker in study:
+            worker.start(_job(plan))
+        outcomes = [worker.outcome() for worker in study]
+        ours.append(max(outcome.seconds for outcome in outcomes) / len(study))
+    if any(deviation(outcome.maps, exact.maps)[0] > 0 for outcome in outcomes):
+        raise BenchError("an image's maps depend on the process that computes them")
+    log.info("all cores: reference %s s, study %s s", theirs, ours)
+    return {
+        "all cores, reference: seconds": Measurement.of(theirs, "s"),
+        "all cores, study: seconds": Measurement.of(ours, "s"),
+        "all cores, reference: memory": Measurement(alone.peak, "bytes", n=1),
+        "all cores, study: memory": Measurement(sum(outcome.peak for outcome in outcomes), "bytes", n=1),
+        "all cores, speed-up": Measurement.of(ratios(theirs, ours), "times"),
+    }
+
+
+def _option(plan: Plan, variant: Variant, exact: Outcome) -> dict[str, Measurement]:
+    """Speed of a variant, and how far its maps are from the study's in float32; what cannot run here says why."""
+    quantities = ("seconds", "FLOP", "memory", "largest deviation", "mean deviation", "first run")
+    try:
+        with Worker(variant, plan.workload, plan.device) as worker:
+            first = _warm_up(plan, worker, count=False)
+            outcomes = [worker.run(_job(plan)) for _ in range(plan.repeats(1 if plan.on_cpu else 3))]
+    except BenchError as error:
+        log.warning("not run: %s", error)
+        return {f"{variant.name}: {quantity}": Measurement.not_run(str(error)) for quantity in quantities}
+    largest, mean = deviation(outcomes[0].maps, exact.maps)
+    return {
+        **_describe(plan, variant, outcomes),
+        f"{variant.name}: largest deviation": Measurement(largest, "share of the map's maximum", n=1),
+        f"{variant.name}: mean deviation": Measurement(mean, "share of the map's maximum", n=1),
+        f"{variant.name}: first run": Measurement(first.seconds, "s", n=1, note=f"{WARM_UP} steps, with what is prepared once"),
+    }

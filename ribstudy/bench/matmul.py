@@ -1,0 +1,40 @@
+"""How fast this device multiplies matrices, which is what convolutions are held against."""
+
+import statistics
+
+import torch
+
+from ribstudy.bench.costs import Measurement
+from ribstudy.bench.measure import Plan, threads, time_in_turn
+from ribstudy.models import use_exact_kernels
+
+IMAGES = 32  # that the rows of the convolution are spread over
+TYPES = {"fp32": torch.float32, "tf32": torch.float32, "bf16": torch.bfloat16}
+
+
+def run(plan: Plan) -> dict[str, Measurement]:
+    """FLOP/s of one square product in fp32 and bf16: on a CPU with one thread and with all, on an accelerator with tf32 too.
+
+    The product is asked for as such and as the 1x1 convolution that it is, and the faster counts: on a CPU the two come from
+    different libraries, of which one knows the processor better.
+    """
+    side = 256 if plan.quick else 2048 if plan.on_cpu else 8192
+    rates = {}
+    for number in sorted({1, plan.cores}) if plan.on_cpu else [torch.get_num_threads()]:
+        where = (f", {number} thread" + "s" * (number > 1)) if plan.on_cpu else ""
+        with threads(number):
+            for precision in ("fp32", "bf16") if plan.on_cpu else TYPES:
+                rates[precision + where] = _rate(side, precision, plan)
+    return rates
+
+
+def _rate(side: int, precision: str, plan: Plan) -> Measurement:
+    generator = torch.Generator().manual_seed(0)
+    first, second = (torch.randn(side, side, generator=generator).to(plan.device, TYPES[precision]) for _ in range(2))
+    use_exact_kernels(tf32=precision == "tf32")
+    image = first.view(IMAGES, side // IMAGES, 1, side).permute(0, 3, 1, 2)
+    kernel = second.t()[:, :, None, None].contiguous(memory_format=torch.channels_last)
+    products = {"product": lambda: first @ second, "convolution": lambda: torch.conv2d(image, kernel)}
+    seconds = time_in_turn(products, repeats=plan.repeats(9), device=plan.device)
+    fastest = min(products, key=lambda name: statistics.median(seconds[name]))
+    return Measurement.of([2 * side**3 / s for s in seconds[fastest]], "FLOP/s", note=f"{side} x {side}, as a {fastest}")

@@ -1,0 +1,86 @@
+"""The command `python -m ribstudy data`: the stage of that name, and what gets data sets into a state in which it can run."""
+
+import argparse
+import sys
+
+SIZES = {"voc12": ("train", "train_aug", "val"), "coco14": ("train", "val")}  # what `synthesize` asks for
+
+
+def add_arguments(command: argparse.ArgumentParser) -> None:
+    command.add_argument(
+        "action",
+        nargs="?",
+        choices=["check", "fetch", "synthesize"],
+        help="check: list all problems and make nothing; fetch: download; synthesize: write a stand-in of any size, for trials",
+    )
+    command.add_argument(
+        "data_set", nargs="?", metavar="DATASET", help="fetch: voc12; synthesize: voc12 or coco14; check: a preset, as --preset"
+    )
+    command.add_argument("--decode", action="store_true", help="check: decode every image in full")
+    command.add_argument("--processes", type=int, help="check and synthesize: processes side by side (default: all cores)")
+    command.add_argument("--mirror-voc", metavar="URL", help="fetch: another address, or a file, of VOC's archive")
+    command.add_argument("--mirror-sbd", metavar="URL", help="fetch: another address, or a file, of SBD's archive")
+    command.add_argument("--seed", type=int, default=0, help="synthesize: of what is drawn (default: 0)")
+    for split in SIZES["voc12"]:
+        option = f"--{split.replace('_', '-')}"
+        command.add_argument(option, dest=split, type=int, metavar="N", help=f"synthesize: images of {split}")
+    command.add_argument("--test", type=int, metavar="N", default=0, help="synthesize voc12: images of test (default: 0)")
+
+
+def check(options: argparse.Namespace, data_settings) -> int:
+    """Prints all problems of the data; 1 where there is one."""
+    from ribstudy import datasets
+
+    folder = datasets.data_folder(data_settings)
+    problems = datasets.check(data_settings, decode=options.decode, processes=_processes(options))
+    for problem in problems:
+        print(problem)
+    print(f"{folder}: {len(problems)} problems" if problems else f"{folder}: no problems", file=sys.stderr)
+    return 1 if problems else 0
+
+
+def fetch(options: argparse.Namespace) -> int:
+    """Downloads a data set and prints its folder."""
+    from ribstudy.datasets.fetch import fetch_voc12
+
+    if options.data_set != "voc12":
+        raise ValueError(
+            "data fetch: only voc12 can be fetched (data fetch voc12 --root DIR); for COCO 2014 see data/README.md"
+        )
+    folder = fetch_voc12(_root(options), mirror_voc=options.mirror_voc, mirror_sbd=options.mirror_sbd)
+    print(folder)
+    return 0
+
+
+def synthesize(options: argparse.Namespace) -> int:
+    """Writes a synthetic data set and prints its folder."""
+    from ribstudy.datasets import synthetic
+
+    if options.data_set not in SIZES:
+        raise ValueError(f"data synthesize {options.data_set or ''}: name a format: {' or '.join(SIZES)}")
+    numbers = {f"num_{split}": getattr(options, split) for split in SIZES[options.data_set]}
+    for name, number in numbers.items():
+        if number is None:
+            raise ValueError(f"data synthesize {options.data_set}: pass --{name.removeprefix('num_').replace('_', '-')} N")
+    if options.data_set == "voc12":
+        numbers["num_test"] = options.test
+    elif options.test:
+        raise ValueError(f"data synthesize {options.data_set} --test {options.test}: only voc12 has a split test, leave it out")
+    write = synthetic.write_voc if options.data_set == "voc12" else synthetic.write_coco
+    write(_root(options), **numbers, seed=options.seed, processes=_processes(options))
+    print(_root(options))
+    return 0
+
+
+def _root(options: argparse.Namespace):
+    if options.data_root is None:
+        raise ValueError(f"data {options.action} {options.data_set}: pass the folder to write to: --root DIR")
+    return options.data_root.expanduser()
+
+
+def _processes(options: argparse.Namespace) -> int:
+    from ribstudy.runtime import ranks as launch
+
+    if options.processes is not None and options.processes < 1:
+        raise ValueError(f"--processes {options.processes}: at least 1 is needed")
+    return options.processes or launch.cores()

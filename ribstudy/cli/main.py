@@ -1,0 +1,231 @@
+"""The command line: `python -m ribstudy <stage> --preset mini --set rib.tau=0.5`."""
+
+import argparse
+import logging
+import sys
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from ribstudy.cli import data as data_command
+from ribstudy.config import load_settings, preset_names
+
+# Stages whose inputs can be decoded ahead of time.
+WITH_WORKERS = ("classifier", "cam", "rib", "baseline", "advcam", "bottleneck", "affinity", "segmentation")
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Runs one command and returns the exit code: 0, or 1 after an error that the user can mend (said in one line)."""
+    logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
+    options = _parser().parse_args(arguments)
+    try:
+        return options.command(options) or 0
+    except (ValueError, OSError, ArithmeticError) as error:
+        lines = [f"error: {error}", *getattr(error, "__notes__", [])]
+        print("\n".join(lines), file=sys.stderr)
+        return 1
+
+
+def _parser() -> argparse.ArgumentParser:
+    from ribstudy.stages import STAGES
+
+    parser = argparse.ArgumentParser(prog="python -m ribstudy", description="Runs the stages of the study, each at most once.")
+    commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
+    for name, stage in STAGES.items():
+        command = commands.add_parser(name, help=f"stage: {stage.help}", description=stage.help)
+        _add_settings(command)
+        command.add_argument(
+            "--each",
+            action="append",
+            default=[],
+            metavar="SETTINGS",
+            help="run under these too, one after the other: '{\"rib.tau\": 0.2}' --each '{\"rib.tau\": 0.6}'",
+        )
+        if stage.units:
+            command.add_argument("--shard", metavar="I/N", help="only the part I (from 0) of N equal parts of the units")
+            command.add_argument("--processes", type=int, help="shards to run side by side here (default: cores)")
+        if name in WITH_WORKERS:
+            command.add_argument(
+                "--workers", type=int, help="processes that decode ahead, in shared memory (default: 0 on a CPU, else up to 12)"
+            )
+        if name == "data":
+            data_command.add_arguments(command)
+        command.set_defaults(command=_run_data if name == "data" else _run_stage, stage=name)
+    status = commands.add_parser("status", help="show which stages are finished, and where their results lie")
+    _add_settings(status)
+    status.set_defaults(command=_show_status)
+    _add_submit(commands)
+    _add_look(commands)
+    return parser
+
+
+def _add_settings(command: argparse.ArgumentParser) -> None:
+    command.add_argument("--preset", default="mini", help=f"one of {', '.join(preset_names())} (default: mini)")
+    command.add_argument(
+        "--data-root", "--root", type=Path, help="folder of the data (of a VOC devkit the one with JPEGImages in it)"
+    )
+    command.add_argument("--set", action="append", default=[], metavar="NAME=VALUE", help="a setting, such as rib.tau=0.5")
+    command.add_argument("--results", type=Path, help="where results lie (default: results/ of the project)")
+
+
+def _add_submit(commands: argparse._SubParsersAction) -> None:
+    submit = commands.add_parser("submit", help="write the archive of predictions that VOC's evaluation server takes")
+    submit.add_argument("data_set", choices=["voc12"], metavar="voc12")
+    _add_settings(submit)
+    submit.add_argument("--split", choices=["test", "val"], default="test", help="images to predict (default: test)")
+    submit.add_argument("--out", type=Path, help="the archive (default: voc12-<split>.tar.gz in the folder of results)")
+    submit.set_defaults(command=_submit, preset="voc12")
+
+
+def _add_look(commands: argparse._SubParsersAction) -> None:
+    look = commands.add_parser("look", help="CAM and RIB of a photograph, side by side over the iterations")
+    look.add_argument("photo", type=Path, nargs="?", help="an image file, or the name of an installed photograph, such as cat")
+    look.add_argument("--class", dest="class_name", help='an ImageNet class, such as "Egyptian cat" (default: the top class)')
+    look.add_argument("--search", metavar="TEXT", help="list the ImageNet classes whose name holds TEXT, and stop")
+    look.add_argument("--out", type=Path, help="the picture to write (default: beside the photograph, *_rib.png)")
+    look.set_defaults(command=_look)
+
+
+def _run(options: argparse.Namespace, overrides: dict[str, Any] | None = None):
+    from ribstudy.stages import Run, default_workers
+    from ribstudy.store import Store
+
+    settings = load_settings(options.preset, {**_overrides(options), **(overrides or {})})
+    run = Run(settings, Store(options.results))
+    workers = getattr(options, "workers", None)
+    if workers is not None and workers < 0:
+        raise ValueError(f"--workers {workers}: 0 or more is needed")
+    return replace(run, num_workers=default_workers(run.device) if workers is None else workers)
+
+
+def _overrides(options: argparse.Namespace) -> dict[str, Any]:
+    overrides: dict[str, Any] = {}
+    for text in options.set:
+        name, equals, value = text.partition("=")
+        if not (equals and name):
+            raise ValueError(f"--set {text}: expected NAME=VALUE, such as rib.tau=0.5")
+        overrides[name] = _read_value(value)
+    if options.data_root is not None:
+        overrides["data.root"] = str(options.data_root)
+    return overrides
+
+
+def _read_value(text: str) -> Any:
+    """A YAML value; 3e-4, which YAML takes for text, is read as the number it is, also as the value of a setting in braces."""
+    try:
+        value = yaml.safe_load(text)
+    except yaml.YAMLError:
+        raise ValueError(f"{text}: this value is not YAML (a number, a word, true, null, [1.0, 0.5])") from None
+    return _as_number(value)
+
+
+def _as_number(value: Any) -> Any:
+    """The number that a text is, also within lists and settings by name, else the value as it is."""
+    if isinstance(value, dict):
+        return {name: _as_number(part) for name, part in value.items()}
+    if isinstance(value, list):
+        return [_as_number(part) for part in value]
+    try:
+        return float(value) if isinstance(value, str) else value
+    except ValueError:
+        return value
+
+
+def _run_stage(options: argparse.Namespace) -> int:
+    from ribstudy.stages import UnitsFailed, execute
+
+    # All settings are read before the first work, and images that fail in one run do not keep the others from being run.
+    runs = [_run(options, overrides) for overrides in _each(options)]
+    failed = []
+    for run in runs:
+        try:
+            print(execute(options.stage, run, shard=_shard(options), processes=_processes(options)).folder)
+        except UnitsFailed as error:
+            failed.append(str(error))
+    if failed:
+        raise ValueError("\n".join(failed))
+    return 0
+
+
+def _each(options: argparse.Namespace) -> list[dict[str, Any]]:
+    """The settings of every run: one for each `--each`, or a single one with none besides."""
+    found = [_read_value(text) for text in options.each] or [{}]
+    for text, overrides in zip(options.each, found, strict=False):
+        if not isinstance(overrides, dict) or not all(isinstance(name, str) for name in overrides):
+            raise ValueError(f"--each {text}: expected settings by name, such as {{rib.tau: 0.5}}")
+    return found
+
+
+def _shard(options: argparse.Namespace):
+    """The part of the units that this process is asked for; None: all, or where there are several ranks this one's."""
+    from ribstudy.stages import STAGES, Shard
+
+    if not STAGES[options.stage].units:
+        return None
+    given = [options.shard is not None, options.processes is not None, Shard.of_launch() is not None]
+    if sum(given) > 1:
+        raise ValueError("--shard, --processes and several ranks (torchrun, accelerate launch) exclude each other")
+    return Shard.parse(options.shard) if options.shard is not None else None
+
+
+def _processes(options: argparse.Namespace) -> int | None:
+    processes = getattr(options, "processes", None)
+    if processes is not None and processes < 1:
+        raise ValueError(f"--processes {processes}: at least 1 is needed")
+    return processes
+
+
+def _run_data(options: argparse.Namespace) -> int:
+    if options.action == "fetch":
+        return data_command.fetch(options)
+    if options.action == "synthesize":
+        return data_command.synthesize(options)
+    if options.action == "check":
+        return data_command.check(options, load_settings(options.data_set or options.preset, _overrides(options)).data)
+    if options.decode:
+        raise ValueError("--decode belongs to the check: python -m ribstudy data check --decode")
+    return _run_stage(options)
+
+
+def _submit(options: argparse.Namespace) -> int:
+    from ribstudy import datasets
+    from ribstudy.datasets.submission import submit_voc12
+    from ribstudy.evaluation.scores import StoredUnits
+    from ribstudy.stages import execute
+
+    run = _run(options, {"infer.split": options.split, "infer.skip": 0, "infer.limit": None, "infer.masked": False})
+    if run.settings.data.name != "voc12":
+        raise ValueError(f"submit: the server takes predictions for VOC 2012, not for {run.settings.data.name}")
+    dataset = datasets.open_dataset(run.settings.data, options.split)
+    masks = StoredUnits(execute("predictions", run, processes=None), run.units("predictions"))
+    print(submit_voc12(dataset, masks, options.out or run.store.root / f"voc12-{options.split}.tar.gz"))
+    return 0
+
+
+def _show_status(options: argparse.Namespace) -> int:
+    from ribstudy.stages import STAGES, status
+
+    if options.results and not options.results.is_dir():
+        raise ValueError(f"--results {options.results}: no such folder")
+    run = _run(options)
+    for row in (status(stage, run) for stage in STAGES):
+        print(f"{row['stage']:<12}{row['state']:<24}{row['seconds']:>8.0f} s  {row['folder']}")
+    return 0
+
+
+def _look(options: argparse.Namespace) -> int:
+    from ribstudy.report import look
+
+    if options.search is not None:
+        print("\n".join(look.search_classes(options.search)))
+        return 0
+    if options.photo is None:
+        raise ValueError("look needs an image file: python -m ribstudy look photo.jpg")
+    print(look.look(options.photo, class_name=options.class_name, out=options.out))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,1 @@
+"""Scores, and the statistics that compare them. Nothing here draws or knows of chapters."""

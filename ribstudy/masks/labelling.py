@@ -1,0 +1,24 @@
+"""From the maps of an image to its mask."""
+
+import numpy as np
+
+from ribstudy.config import CrfSettings
+from ribstudy.masks.crf import refine_labels
+
+
+def mask_of(scores: np.ndarray, keys: np.ndarray, threshold: float) -> np.ndarray:
+    """uint8 [H, W]: k + 1 where class k has the largest score and that is above the threshold, else 0 (a tie too).
+
+    scores [n, H, W] in 0..1 of the classes `keys` [n]; without a class everything is background.
+    """
+    if not len(keys):
+        return np.zeros(scores.shape[1:], dtype=np.uint8)
+    classes = np.asarray(keys)[scores.argmax(axis=0)] + 1
+    return np.where(scores.max(axis=0) > threshold, classes, 0).astype(np.uint8)
+
+
+def refined_mask(image: np.ndarray, mask: np.ndarray, settings: CrfSettings) -> np.ndarray:
+    """The mask uint8 [H, W] after the seed CRF over the background and the classes that it shows."""
+    values = np.union1d([0], mask)
+    labels = np.searchsorted(values, mask)
+    return values[refine_labels(image, labels, len(values), **settings.model_dump())].astype(np.uint8)

@@ -1,0 +1,119 @@
+"""The inputs of `cam` and `rib`, decoded and augmented ahead of time by worker processes, in the order of their use.
+
+An adaptation can end before its last step. Then the feed asks for no more of that image's batches and drops the few that
+were on their way.
+"""
+
+from collections.abc import Iterator, Sequence
+
+import torch
+from torch import Tensor
+from torch.utils.data import DataLoader
+
+from ribstudy.config import AuxiliarySettings
+from ribstudy.datasets.base import DataError, Dataset
+from ribstudy.datasets.transforms import Normalization, views
+from ribstudy.method.auxiliary import AuxiliaryDraws, auxiliary_batch
+
+OWN_VIEWS = -1  # in the place of a step: the views of the image itself
+Request = tuple[int, int]  # image (its place among the names), step
+AHEAD = 2  # items that each worker holds ready; a batch of 20 crops of 512 pixels takes 63 MB of shared memory
+
+
+class OwnViews(torch.utils.data.Dataset):
+    """For each image its size (H, W) and its views at all scales."""
+
+    def __init__(self, dataset: Dataset, names: Sequence[str], scales: Sequence[float], normalization: Normalization):
+        self.dataset = dataset
+        self.names = list(names)
+        self.scales = scales
+        self.normalization = normalization
+
+    def num_batches(self, index: int) -> int:
+        """How many auxiliary batches may be asked for of an image."""
+        return 0
+
+    def __getitem__(self, request: Request) -> tuple[Request, object]:
+        """What was asked for; in its place the error where an image is not readable, so that the worker lives on."""
+        try:
+            return request, self._load(*request)
+        except (ValueError, OSError) as error:
+            own = request[1] == OWN_VIEWS
+            return request, error if own else DataError(f"an auxiliary image: {error}")
+
+    def _load(self, index: int, step: int) -> object:
+        image = self.dataset.image(self.names[index])
+        return image.shape[:2], views(image, self.scales, self.normalization)
+
+
+class ViewsAndAuxiliaryImages(OwnViews):
+    """Besides, for each image and step a batch of auxiliary images, drawn from `auxiliary`."""
+
+    def __init__(self, *own, auxiliary: Dataset, draws: AuxiliaryDraws, settings: AuxiliarySettings, seed: int):
+        super().__init__(*own)
+        self.auxiliary, self.draws, self.settings, self.seed = auxiliary, draws, settings, seed
+
+    def num_batches(self, index: int) -> int:
+        return self.draws.num_steps(self.names[index])
+
+    def _load(self, index: int, step: int) -> object:
+        if step == OWN_VIEWS:
+            return super()._load(index, step)
+        name = self.names[index]
+        chosen = self.draws.of(name, step)
+        return auxiliary_batch(self.auxiliary, chosen, name, step, self.settings, self.normalization, seed=self.seed)
+
+
+class Feed:
+    """Hands out the inputs of the images one after the other; `num_workers` processes prepare them (0: none, when asked)."""
+
+    def __init__(self, inputs: OwnViews, *, num_workers: int = 0, device: str = "cpu"):
+        self._inputs = inputs
+        self._place = {name: place for place, name in enumerate(inputs.names)}
+        self._current = 0
+        self._device = device
+        loader = DataLoader(
+            inputs,
+            batch_size=None,
+            sampler=self._requests(),
+            collate_fn=as_it_is,
+            num_workers=num_workers,
+            prefetch_factor=AHEAD if num_workers else None,
+            pin_memory=torch.device(device).type == "cuda",
+        )
+        self._items = iter(loader)
+
+    def views(self, name: str) -> tuple[tuple[int, int], list[Tensor]]:
+        """Size (H, W) and views of an image. Images come in the order of the names, each once."""
+        self._current = self._place[name]
+        size, own_views = self._take(OWN_VIEWS)
+        return size, [self._move(view) for view in own_views]
+
+    def batches(self) -> Iterator[tuple[Tensor, Tensor]]:
+        """The auxiliary batches of the image that `views` was last asked for, step by step."""
+        for step in range(self._inputs.num_batches(self._current)):
+            images, labels = self._take(step)
+            yield self._move(images), self._move(labels)
+
+    def _requests(self) -> Iterator[Request]:
+        """What the workers are to prepare; read as they have room for more."""
+        for index in range(len(self._inputs.names)):
+            for step in (OWN_VIEWS, *range(self._inputs.num_batches(index))):
+                if index < self._current:
+                    break
+                yield index, step
+
+    def _take(self, step: int) -> object:
+        for request, loaded in self._items:
+            if tuple(request) == (self._current, step):
+                if isinstance(loaded, Exception):
+                    raise loaded
+                return loaded
+        raise AssertionError(f"nothing was prepared for {self._inputs.names[self._current]}, step {step}")
+
+    def _move(self, tensor: Tensor) -> Tensor:
+        return tensor.to(self._device, non_blocking=True)
+
+
+def as_it_is(item: object) -> object:
+    return item

@@ -1,0 +1,1 @@
+"""Other ways to class activation maps, which RIB is compared with: the Grad-CAM family and AdvCAM."""

@@ -1,0 +1,103 @@
+"""Class activation maps by gradients: Grad-CAM, Grad-CAM++ and LayerCAM, and the CAM itself, by the library torch-cam.
+
+The classifier is a mean over positions behind a bias-free linear layer. At the features that this layer reads, the gradient of
+a logit is the class's weight vector, the same at each of the h x w positions and divided by their number: there Grad-CAM is the
+CAM, up to the factor 1/(h*w). At an earlier layer it is not.
+
+Shapes: C classes, n of them in the image, h_l x w_l positions of layer l.
+"""
+
+import difflib
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torchcam.methods import CAM, GradCAM, GradCAMpp, LayerCAM
+
+from ribstudy.config import BaselineSettings
+from ribstudy.method.cam import merge_mirrored
+from ribstudy.method.pooling import gap
+from ribstudy.models import CamNet
+
+
+class PooledClassifier(nn.Module):
+    """A `CamNet` and the mean over positions: images [N, 3, H, W] -> logits [N, C], with a graph through all layers."""
+
+    def __init__(self, net: CamNet):
+        super().__init__()
+        self.net = net
+
+    def forward(self, images: Tensor) -> Tensor:
+        return gap(self.net.forward_with_graph(images))
+
+
+class WeightedGradCAMpp(GradCAMpp):
+    """torch-cam's Grad-CAM++ with the coefficients alpha of the paper (Eq. 19), which torch-cam 0.5.0 computes and then loses.
+
+    There the division by the denominator acts on a copy of the selected values, so that g^2 stands in the place of
+    alpha = g^2 / (2 g^2 + g^3 sum(A)), and a channel's weight grows with the third power of its gradient.
+    """
+
+    def _get_weights(self, class_idx: int | list[int], scores: Tensor, **kwargs) -> list[Tensor]:
+        self._backprop(scores, class_idx, **kwargs)
+        return [
+            gradient_weights(gradients, activations) for gradients, activations in zip(self.hook_g, self.hook_a, strict=True)
+        ]
+
+
+METHODS = {"cam": CAM, "gradcam": GradCAM, "gradcam++": WeightedGradCAMpp, "layercam": LayerCAM}
+
+
+def gradient_weights(gradients: Tensor, activations: Tensor) -> Tensor:
+    """Grad-CAM++'s weights of the channels (its Eqs. 5 and 19): [N, K, h, w] twice -> [N, K]; 0 where the gradient is 0."""
+    squares = gradients.square()
+    sums = activations.sum(dim=(2, 3), keepdim=True)
+    denominators = 2 * squares + squares * gradients * sums
+    alphas = torch.where(denominators == 0, 0, squares / torch.where(denominators == 0, 1, denominators))
+    return (alphas * gradients.relu()).sum(dim=(2, 3))
+
+
+def class_maps(net: CamNet, views: Tensor, keys: Sequence[int], settings: BaselineSettings) -> Tensor:
+    """The maps [n, h, w] of the classes `keys` from a view [2, 3, H, W] and its mirror, not negative, merged.
+
+    One backward pass for each class. Of several layers each map is normalised, sharpened by tanh and resized to the finest, and
+    the largest counts (LayerCAM, its Eq. 9). The weights of `net` and their gradients stay as they are.
+
+    Raises ValueError for a layer that the network does not have, with the names that are near.
+    """
+    _check_layers(net, settings.layers)
+    classifier = PooledClassifier(net)
+    layers = [f"net.{name}" for name in settings.layers]
+    head = {"fc_layer": "net.classifier"} if settings.method == "cam" else {}
+    several = len(layers) > 1
+    with torch.enable_grad(), METHODS[settings.method](classifier, layers, **head) as extractor:
+        scores = classifier(views.detach().requires_grad_())
+        maps = []
+        for place, key in enumerate(keys):
+            keep = {} if settings.method == "cam" else {"retain_graph": place < len(keys) - 1}
+            found = extractor(int(key), scores, normalized=several, **keep)
+            maps.append(extractor.fuse_cams(found) if several else found[0])
+    return merge_mirrored(torch.stack(maps, dim=1).detach().float())
+
+
+def _check_layers(net: CamNet, layers: Sequence[str]) -> None:
+    known = [name for name, _ in net.named_modules() if name]
+    for name in layers:
+        if name not in known:
+            near = difflib.get_close_matches(name, known, n=3)
+            hint = f"; did you mean {' or '.join(near)}?" if near else "; known: frozen, trained, and what these hold"
+            raise ValueError(f"baseline.layers: the network has no module {name!r}{hint}")
+
+
+def baseline_unit(
+    net: CamNet, views: Sequence[Tensor], label: np.ndarray, size: tuple[int, int], settings: BaselineSettings
+) -> dict[str, np.ndarray]:
+    """What the stage `baseline` stores of an image of `size` (H, W): `keys`, `size` and `maps_<i>`, as `cam.cam_unit`."""
+    keys = np.flatnonzero(label)
+    arrays = {"keys": keys, "size": np.array(size)}
+    if len(keys):
+        device = net.classifier.weight.device
+        for index, view in enumerate(views):
+            arrays[f"maps_{index}"] = class_maps(net, view.to(device), keys, settings).cpu().numpy()
+    return arrays

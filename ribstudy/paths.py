@@ -1,9 +1,0 @@
-"""Where the project's folders are, so that notebooks and commands work from any working directory."""
-
-import os
-from pathlib import Path
-
-PROJECT = Path(__file__).resolve().parent.parent
-DATA = Path(os.environ.get("RIBSTUDY_DATA", PROJECT / "data"))
-RESULTS = Path(os.environ.get("RIBSTUDY_RESULTS", PROJECT / "results"))
-MNIST = PROJECT / "data" / "mnist_2_8.npz"

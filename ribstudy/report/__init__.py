@@ -1,0 +1,1 @@
+"""What the chapters of the book share: their start and end, tables, figures, published values."""

@@ -1,0 +1,1 @@
+"""The figures and tables of the chapters, a module for each subject."""

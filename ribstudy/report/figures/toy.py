@@ -1,0 +1,165 @@
+"""The figures of chapter 1. `runs` is a list with what `ribstudy.toy.run_seed` returned for each seed."""
+
+import matplotlib.pyplot as plt
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from ribstudy.report import paper
+from ribstudy.report import toy as summary
+from ribstudy.report.figures.common import WIDTH
+from ribstudy.toy.data import REGIONS
+from ribstudy.toy.experiment import LABELS, THRESHOLDS, reading_names
+from ribstudy.toy.gradients import normalize
+from ribstudy.toy.information import PROBES
+
+# Colours of Okabe and Ito, told apart with every kind of colour vision.
+COLORS = {"discriminative": "#0072B2", "non_discriminative": "#D55E00", "irrelevant": "#666666"}
+NAMES = {"discriminative": "digit (discriminative)", "non_discriminative": "marker (non-discriminative)", "irrelevant": "rest"}
+MAP_COLORS = "inferno"
+PROBE_STYLES = dict(zip(PROBES, (("#0072B2", "linear probe"), ("#D55E00", "small network")), strict=True))
+NORMALIZATION_STYLES = {
+    "per_map": ("#D55E00", "o", "each map by its own maximum"),
+    "common": ("#0072B2", "s", "one maximum for all images"),
+}
+
+
+def examples(run: dict[str, np.ndarray]) -> Figure:
+    """Some held-out images with their markers."""
+    images = run["example_images"]
+    figure, axes = plt.subplots(1, len(images), figsize=(WIDTH, 2.2), layout="constrained")
+    for axis, image in zip(axes, images, strict=True):
+        axis.imshow(image, cmap="gray", vmin=0, vmax=1)
+        axis.set_axis_off()
+    figure.suptitle("A 2 comes with a diamond, an 8 with a square")
+    return figure
+
+
+def gradient_maps(run: dict[str, np.ndarray]) -> Figure:
+    """The maps G_k of the first example of each class, each normalised by its own maximum."""
+    shown = (0, len(run["example_images"]) // 2)
+    num_layers = run["example_maps"].shape[1]
+    titles = ["image", *(f"$G_{k}$" for k in range(1, num_layers - 1))]
+    titles += [f"$G_{num_layers - 1}$ {side}\nsigmoid" for side in ("before", "after")]
+    rows = -(-len(titles) // 4)  # of each example
+    figure, axes = plt.subplots(2 * rows, 4, figsize=(WIDTH, 3.9 * rows), layout="constrained")
+    for block, example in zip(np.split(axes, 2), shown, strict=True):
+        image = run["example_images"][example]
+        maps = normalize(run["example_maps"][example], normalization="per_map")
+        for axis in block.flat[len(titles) :]:
+            axis.set_axis_off()
+        for axis, values, title in zip(block.flat, [image, *maps], titles, strict=False):
+            axis.imshow(values, cmap=MAP_COLORS if title != "image" else "gray", vmin=0, vmax=1)
+            axis.set_title(title, fontsize=10)
+            axis.set(xticks=[], yticks=[])
+    figure.suptitle("Gradient of each layer with respect to the image\n(brightest: the map's maximum)", fontsize=12)
+    return figure
+
+
+def hgr_curves(runs: list[dict]) -> Figure:
+    """HGR of each region over the layers, for both normalisations, and beside the first the paper's own curve."""
+    figure, axes = plt.subplots(len(REGIONS), 2, figsize=(WIDTH, 7.5), sharex=True, sharey=True, layout="constrained")
+    for column, (normalization, title) in enumerate(
+        (("per_map", "each map by\nits own maximum"), ("common", "one maximum\nfor all images"))
+    ):
+        curves = summary.hgr_curves(runs, normalization=normalization)  # [S, layers, regions]
+        mean, low, high = summary.t_interval(curves)
+        layers = np.arange(1, len(mean) + 1)
+        for index, region in enumerate(REGIONS):
+            axis = axes[index, column]
+            axis.plot(layers, curves[:, :, index].T, color=COLORS[region], alpha=0.35, linewidth=0.8)
+            _band(axis, layers, mean[:, index], low[:, index], high[:, index], color=COLORS[region])
+            axis.set_title(f"{NAMES[region]}\n{title}" if index == 0 else NAMES[region], fontsize=10)
+    if len(layers) == len(summary.paper_curve().columns):
+        for axis, region in zip(axes[:, 0], REGIONS, strict=True):
+            _paper_curve(axis, region)
+    axes[0, 0].set(ylim=(-0.04, 1.06), xticks=layers, xticklabels=[f"$G_{k}$" for k in layers])
+    figure.supylabel("High Gradient Ratio")
+    figure.suptitle(f"High Gradient Ratio of held-out images, {len(runs)} seeds", fontsize=12)
+    return figure
+
+
+def _band(axis: Axes, x: np.ndarray, mean: np.ndarray, low: np.ndarray, high: np.ndarray, **style) -> None:
+    """A line with its interval, cut at 0 and 1 where the quantity ends."""
+    axis.plot(x, mean, marker="o", markersize=4, **style)
+    axis.fill_between(x, np.clip(low, 0, 1), np.clip(high, 0, 1), color=style["color"], alpha=0.18, linewidth=0)
+
+
+def _paper_curve(axis: Axes, region: str) -> None:
+    rows = paper.values("toy_hgr").query("row == @region")
+    layers = rows["column"].str.removeprefix("G").astype(int)
+    style = {"color": "black", "linestyle": ":", "marker": "x", "markersize": 5, "capsize": 2, "linewidth": 1}
+    axis.errorbar(layers, rows["value"], rows["error"], **style)
+    axis.annotate("paper", (layers.iloc[-2], rows["value"].iloc[-2]), (0, 6), textcoords="offset points", fontsize=9)
+
+
+def slopes(runs: list[dict]) -> Figure:
+    """How much the sigmoid scales the gradient of each image, as a histogram of the logarithm."""
+    values = np.log10(np.maximum(summary.stack(runs, "slopes"), 1e-16))
+    figure, axis = plt.subplots(figsize=(WIDTH, 3.2), layout="constrained")
+    axis.hist(values.ravel(), bins=40, color="#0072B2")
+    axis.axvline(np.log10(0.25), color="black", linestyle="--", linewidth=1)
+    axis.annotate("at most 1/4 ", (np.log10(0.25), 0.95 * axis.get_ylim()[1]), ha="right", fontsize=9)
+    axis.set(
+        xlabel="$\\log_{10}$ of the sigmoid's slope at an image",
+        ylabel="images",
+        title="The sigmoid scales each map by one number",
+    )
+    return figure
+
+
+def thresholds(runs: list[dict]) -> Figure:
+    """By how much more the marker falls, for several thresholds of HGR."""
+    mean, low, high = summary.t_interval(summary.extra_fall_by_threshold(runs))
+    figure, axis = plt.subplots(figsize=(WIDTH, 3.2), layout="constrained")
+    axis.errorbar(THRESHOLDS, mean, _whiskers(mean, low, high), fmt="o", color="#D55E00", capsize=3)
+    axis.axhline(0, color="black", linewidth=0.8)
+    axis.set(
+        xlabel="threshold of the High Gradient Ratio",
+        ylabel="marker falls more by",
+        title="The effect at other thresholds (95 % intervals)",
+    )
+    return figure
+
+
+def comparison(runs: list[dict]) -> Figure:
+    """For each reading of the last map by how much more the marker's HGR falls than the digit's, for both normalisations."""
+    names = list(summary.READINGS)
+    figure, axis = plt.subplots(figsize=(WIDTH, 5.6), layout="constrained")
+    for shift, (normalization, (color, marker, label)) in zip((-0.15, 0.15), NORMALIZATION_STYLES.items(), strict=True):
+        values = [summary.extra_fall(runs, reading=name, normalization=normalization) for name in names]
+        mean, low, high = summary.t_interval(np.stack(values, axis=1))
+        y = np.arange(len(names)) + shift
+        axis.errorbar(mean, y, xerr=_whiskers(mean, low, high), fmt=marker, color=color, capsize=2, markersize=5, label=label)
+    axis.axvline(0, color="black", linewidth=0.8)
+    axis.set_yticks(range(len(names)), names)
+    axis.invert_yaxis()
+    axis.set(
+        xlabel="fall of HGR in the last step: marker minus digit",
+        title="Last activations compared (95 % intervals)",
+    )
+    figure.legend(fontsize=9, loc="outside lower center", ncols=2)
+    return figure
+
+
+def _whiskers(mean: np.ndarray, low: np.ndarray, high: np.ndarray) -> np.ndarray | None:
+    return None if np.isnan(low).any() else np.stack([mean - low, high - mean])
+
+
+def information(runs: list[dict], *, depth: int) -> Figure:
+    """Bits about the marker and the digit that the probes find in each layer, in the logit and behind the sigmoid."""
+    panels = {"marker": "is a marker there?", "digit": "is it a 2 or an 8?"}
+    ticks = [f"$T_{k}$" for k in range(1, depth + 1)] + ["logit", "sigmoid"]
+    mean, low, high = summary.t_interval(summary.stack(runs, "bits"))
+    shown = slice(0, reading_names(depth).index("sigmoid") + 1)
+    figure, axes = plt.subplots(2, 1, figsize=(WIDTH, 6.4), sharex=True, layout="constrained")
+    for axis, label in zip(axes, LABELS, strict=True):
+        for probe, (color, name) in enumerate(PROBE_STYLES.values()):
+            part = [array[shown, LABELS.index(label), probe] for array in (mean, low, high)]
+            _band(axis, np.arange(len(ticks)), *part, color=color, label=name)
+        axis.axhline(1, color="black", linestyle="--", linewidth=1)
+        axis.set(title=panels[label], ylabel="bits (at most 1)", ylim=(-0.03, 1.05))
+    axes[0].legend()
+    axes[1].set_xticks(range(len(ticks)), ticks)
+    figure.suptitle("Information that a probe finds in each layer")
+    return figure

@@ -1,0 +1,29 @@
+"""Values of the paper and of other sources that the chapters compare with: rows of data/paper_values.csv.
+
+Columns: table, row, column, value, error (of the reading, where a value was read off a figure), status (confirmed, measured,
+unconfirmed), source, note.
+"""
+
+from pathlib import Path
+
+import pandas as pd
+
+from ribstudy.runtime.paths import PROJECT
+
+PAPER_VALUES = PROJECT / "data" / "paper_values.csv"
+NOT_RUN = "not run"  # what a table has in the place of a value of ours
+NOT_KNOWN = "not known"  # and of a published one
+
+Place = tuple[str, str]  # row, column of a table of published values
+
+
+def values(table: str, *, path: Path = PAPER_VALUES) -> pd.DataFrame:
+    """The rows of one table, in the order of the file; an empty field is nan, an empty note an empty string.
+
+    Raises ValueError for an unknown table, with the names of the known ones.
+    """
+    rows = pd.read_csv(path, dtype={"note": str})
+    known = list(dict.fromkeys(rows["table"]))
+    if table not in known:
+        raise ValueError(f"table {table!r} is not in {path.name}; known: {', '.join(known)}")
+    return rows[rows["table"] == table].fillna({"note": ""}).drop(columns="table").reset_index(drop=True)

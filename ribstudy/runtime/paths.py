@@ -1,0 +1,9 @@
+"""Where the project's folders are, so that notebooks and commands work from any working directory."""
+
+import os
+from pathlib import Path
+
+PROJECT = Path(__file__).resolve().parents[2]
+DATA = Path(os.environ.get("RIBSTUDY_DATA", PROJECT / "data"))
+RESULTS = Path(os.environ.get("RIBSTUDY_RESULTS", PROJECT / "results"))
+MNIST = PROJECT / "data" / "mnist_2_8.npz"

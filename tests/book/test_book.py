@@ -1,0 +1,68 @@
+"""The rendered book, from the chapters that were executed with tiny parameters (fixture `tiny_book`)."""
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+from ribstudy.config import load_settings
+from ribstudy.stages import work_key
+from ribstudy.workflow import jobs as study
+from tools import check_links
+
+ROOT = Path(__file__).resolve().parents[2]
+LOADED = re.compile(
+    r"""<(?:img|script)\b[^>]*?\bsrc="(https?:[^"]+)|<link\b[^>]*?\brel="stylesheet"[^>]*?\bhref="(https?:[^"]+)"""
+)
+
+pytestmark = pytest.mark.timeout(900)
+
+
+@pytest.fixture(scope="module")
+def pages(tiny_book) -> dict[str, str]:
+    contents = yaml.safe_load((ROOT / "book" / "_toc.yml").read_text())
+    names = [contents["root"], *(page["file"] for part in contents["parts"] for page in part["chapters"])]
+    assert tiny_book.returncode == 0, tiny_book.output[-5000:]
+    return {name: (tiny_book.html / f"{name}.html").read_text() for name in names}
+
+
+def test_pages_are_whole(pages):
+    for name, text in pages.items():
+        assert 'class="system-message"' not in text, name
+        assert "Traceback (most recent call last)" not in text, name
+        assert "{glue" not in text, name
+
+
+def test_links_and_anchors_within_the_book_lead_somewhere(pages, tiny_book):
+    assert check_links.broken_within(tiny_book.html) == []
+
+
+def test_pages_load_nothing_from_the_network(pages):
+    for name, text in pages.items():
+        assert [a or b for a, b in LOADED.findall(text)] == [], name
+
+
+def test_a_second_run_does_nothing(tiny_book, pages):
+    before = (tiny_book.html / "index.html").stat().st_mtime_ns
+    again = tiny_book.run("book")
+    assert "Nothing to be done" in again.stdout + again.stderr
+    assert (tiny_book.html / "index.html").stat().st_mtime_ns == before
+
+
+def test_images_can_be_scattered_over_jobs(tmp_path):
+    """A dry run: every result that goes image by image comes from its shards, which come from what they need."""
+    command = [Path(sys.executable).with_name("snakemake"), "--snakefile", ROOT / "Snakefile", "--cores", "2", "--dry-run"]
+    command += ["results", "--config", f"preset={ROOT / 'tests' / 'tiny.yml'}", "shards=3"]
+    places = {"RIBSTUDY_RESULTS": str(tmp_path / "results"), "RIBSTUDY_DATA": str(tmp_path / "data")}
+    run = subprocess.run(command, cwd=tmp_path, env={**os.environ, **places}, capture_output=True, text=True)
+    planned = [line for line in (run.stdout + run.stderr).splitlines() if " --shard " in line]
+    assert {line[-3:] for line in planned} == {"0/3", "1/3", "2/3"}
+    tiny = str(ROOT / "tests" / "tiny.yml")
+    jobs = [job for job in study.all_jobs(load_settings(tiny)) if job.stage not in (*study.WHOLE_STAGES, "toy")]
+    # Chapters ask for some results in other words, and more than once; each is made once, some side by side in one job.
+    wanted = {work_key(job.stage, load_settings(tiny, made)) for job in jobs for made in job.results()}
+    assert sum(max(1, line.count(" --each ")) for line in planned) == 3 * len(wanted)

@@ -1,0 +1,86 @@
+"""Every chapter, executed with tiny parameters (fixture `tiny_book`), and what stops a chapter."""
+
+import importlib.util
+import json
+from pathlib import Path
+
+import nbformat
+import papermill
+import pytest
+from papermill.exceptions import PapermillExecutionError
+
+ROOT = Path(__file__).resolve().parents[2]
+NOTEBOOKS = sorted((ROOT / "book").glob("*.ipynb"))
+
+spec = importlib.util.spec_from_file_location("lint_notebooks", ROOT / "tools" / "lint_notebooks.py")
+lint = importlib.util.module_from_spec(spec)
+spec.loader.exec_module(lint)
+
+
+@pytest.mark.timeout(900)
+@pytest.mark.parametrize("name", [path.stem for path in NOTEBOOKS])
+def test_chapter_runs_with_tiny_parameters(tiny_book, name):
+    path = tiny_book.results / "notebooks" / "mini-tiny" / f"{name}.ipynb"
+    assert path.is_file(), f"{name} failed:\n{tiny_book.output[-5000:]}"
+    executed = nbformat.read(path, as_version=4)
+    assert executed.metadata.papermill.exception is None
+    (path,) = (tiny_book.results / "records").glob(f"{name}.*.json")
+    assert path.name.split(".")[1] == ("custom" if name == "own_data" else "tiny")
+    record = json.loads(path.read_text())
+    assert all(set(number) == {"value", "low", "high", "n"} for number in record.values())
+
+
+@pytest.mark.parametrize(
+    ("name", "parameters", "message"),
+    [
+        ("01_toy", {"seeds": "two"}, "seeds = 'two'"),
+        ("04_rib", {"taau": 0.5}, "no parameter taau, did you mean tau"),
+        ("status", {"preset": "minni"}, "preset 'minni' is unknown; known: .*mini"),
+    ],
+)
+def test_bad_parameter_stops_before_work(name, parameters, message, tmp_path, monkeypatch):
+    for variable in ("RIBSTUDY_RESULTS", "RIBSTUDY_DATA"):
+        monkeypatch.setenv(variable, str(tmp_path / variable))
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(PapermillExecutionError, match=message):
+        papermill.execute_notebook(
+            ROOT / "book" / f"{name}.ipynb", tmp_path / "out.ipynb", parameters, kernel_name="python3", progress_bar=False
+        )
+    assert [path.name for path in tmp_path.iterdir()] == ["out.ipynb"]
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+def test_chapter_keeps_the_house_style(path):
+    assert lint.problems_of(path) == []
+
+
+def test_style_check_finds_each_problem(tmp_path):
+    cell = nbformat.v4.new_code_cell
+    long_function = "def f():\n" + "    x = 1\n" * 12
+    bad = nbformat.v4.new_notebook(
+        cells=[
+            cell("preset = 'mini'", metadata={"tags": ["parameters"]}),
+            cell("class Net: ..."),
+            cell("loss.backward()\noptimizer.step()", execution_count=1),
+            cell(long_function),
+            cell("figures.gains(rows);"),
+            cell("figures.coverage(rows);", metadata={"mystnb": {"image": {"alt": "lines"}}}),
+        ]
+    )
+    nbformat.write(bad, tmp_path / "bad.ipynb")
+    assert "as Jupyter writes it" not in "\n".join(lint.problems_of(tmp_path / "bad.ipynb"))
+    (tmp_path / "bad.ipynb").write_text(json.dumps(bad, indent=1))
+    problems = "\n".join(lint.problems_of(tmp_path / "bad.ipynb"))
+    for words in (
+        "as Jupyter writes it",
+        "title",
+        "# Parameters",
+        "has outputs",
+        "class Net",
+        ".backward()",
+        "optimizer.step()",
+        "def f has more",
+    ):
+        assert words in problems
+    assert "alternative text (mystnb: image: alt): figures.gains(rows);" in problems
+    assert "figures.coverage" not in problems

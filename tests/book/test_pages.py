@@ -1,0 +1,204 @@
+"""Every page of the book as a reader's browser shows it, the buttons of a published book, and the printed book."""
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+from bs4 import BeautifulSoup
+from pybtex.database import parse_string
+
+from ribstudy.config import Settings
+from tools import check_links, print_book
+from tools.book_extension import AuthorYearLabels, repository_options, setting_rows
+from tools.browser import find_browser, open_browser
+
+ROOT = Path(__file__).resolve().parents[2]
+WIDTHS = (1280, 390)  # of a laptop's window and of a telephone, in pixels
+REPOSITORY = "https://github.com/owner/name"
+# What is too wide for the window, and neither scrolls in a box of its own nor lies in one that does.
+TOO_WIDE = """() => [...document.querySelectorAll('main *')].filter(element => {
+  if (element.getBoundingClientRect().right <= innerWidth + 1) return false;
+  for (let box = element; box; box = box.parentElement)
+    if (['auto', 'scroll', 'hidden', 'clip'].includes(getComputedStyle(box).overflowX)) return false;
+  return true;
+}).slice(0, 3).map(element => element.outerHTML.slice(0, 120))"""
+BROKEN = "() => [...document.images].filter(i => i.complete && !i.naturalWidth).map(i => i.src.slice(0, 200))"
+
+pytestmark = pytest.mark.timeout(900)
+# In continuous integration the browser is installed, and a test that is left out would go unnoticed.
+needs_browser = pytest.mark.skipif(
+    find_browser() is None and not os.environ.get("CI"), reason="no browser is installed: sudo apt install chromium"
+)
+
+
+def problems_of(browser, address: str, width: int) -> list[str]:
+    """What is wrong with a page in a window of a width: errors, failed requests, broken images, sideways scrolling."""
+    problems = []
+    page = browser.new_page(viewport={"width": width, "height": 900})
+    page.on("console", lambda message: problems.append(f"console: {message.text}") if message.type == "error" else None)
+    page.on("pageerror", lambda error: problems.append(f"error: {error}"))
+    page.on("requestfailed", lambda request: problems.append(f"failed: {request.url}"))
+    page.on(
+        "response", lambda response: problems.append(f"{response.status}: {response.url}") if response.status >= 400 else None
+    )
+    page.goto(address, wait_until="load")
+    page.evaluate("() => window.MathJax?.startup?.promise")
+    problems += [f"broken image: {source}" for source in page.evaluate(BROKEN)]
+    shown, whole = page.evaluate("() => [document.documentElement.clientWidth, document.documentElement.scrollWidth]")
+    if whole > shown:
+        problems.append(f"scrolls sideways: {whole} of {shown} pixels: {page.evaluate(TOO_WIDE)}")
+    page.close()
+    return problems
+
+
+@needs_browser
+def test_every_page_is_sound_in_a_browser(tiny_book):
+    paths = sorted(check_links.read_pages(tiny_book.html))
+    assert len(paths) > 15
+    with open_browser() as browser:
+        found = {
+            f"{path.name} at {width}": problems
+            for path in paths
+            for width in WIDTHS
+            if (problems := problems_of(browser, path.as_uri(), width))
+        }
+    assert found == {}
+
+
+@needs_browser
+@pytest.mark.parametrize(
+    ("body", "message"),
+    [
+        ("<script>missing()</script>", "missing is not defined"),
+        ("<script>console.error('told')</script>", "told"),
+        ("<img src='gone.png'>", "broken image"),
+        ("<link rel=stylesheet href=gone.css>", "failed: .*gone.css"),
+        ("<main><div style='width:2000px'>x</div></main>", "scrolls sideways: 20"),
+    ],
+)
+def test_each_problem_of_a_page_is_found(body, message, tmp_path):
+    page = tmp_path / "page.html"
+    page.write_text(f"<!doctype html><body>{body}</body>")
+    with open_browser() as browser:
+        assert re.search(message, "\n".join(problems_of(browser, page.as_uri(), 390)))
+
+
+@needs_browser
+def test_the_book_is_printed_and_linked(tiny_book, tmp_path):
+    html = tmp_path / "html"
+    html.symlink_to(tiny_book.html)  # the pages are read where they are; what is written goes to copies
+    joined = BeautifulSoup(print_book.joined(html), "html.parser")
+    assert [section["id"] for section in joined.select("section.printed-page")] == print_book.page_names()
+    anchors = {tag["id"] for tag in joined.find_all(id=True)}
+    links = [tag["href"] for tag in joined.find_all("a", href=True)]
+    assert [link for link in links if link.startswith("#") and link[1:] not in anchors] == []
+    assert [
+        src for tag in joined.find_all("img") if not (src := tag["src"]).startswith("data:") and not (html / src).exists()
+    ] == []
+
+
+@needs_browser
+def test_a_small_book_becomes_a_pdf(tmp_path, monkeypatch):
+    monkeypatch.setattr(print_book, "page_names", lambda: ["index", "api/a"])
+    article = '<!doctype html><html><head></head><body><article class="bd-article">{}</article></body></html>'
+    (tmp_path / "api").mkdir()
+    (tmp_path / "index.html").write_text(article.format('<div id="print-version"></div><a href="api/a.html#b">to b</a>'))
+    (tmp_path / "api" / "a.html").write_text(article.format('<h1 id="b">B</h1><a href="../index.html">home</a>'))
+    assert 'href="#api/a--b"' in print_book.joined(tmp_path)
+    assert 'href="#index"' in print_book.joined(tmp_path)
+    for _ in range(2):
+        pdf = print_book.print_book(tmp_path)
+        assert pdf.read_bytes().startswith(b"%PDF-")
+        assert (tmp_path / "index.html").read_text().count('href="ribstudy.pdf"') == 1
+    assert not (tmp_path / "_printed.html").exists()
+    with pytest.raises(ValueError, match="make book first"):
+        print_book.print_book(tmp_path / "none")
+
+
+def test_broken_links_and_anchors_are_found(tmp_path):
+    (tmp_path / "a.html").write_text(
+        '<a href="b.html#there">x</a><a href="b.html#gone">x</a><a href="c.html">x</a><a href="#no">x</a>'
+    )
+    (tmp_path / "b.html").write_text('<h1 id="there">B</h1><a href="https://example.org/page#part">x</a>')
+    assert check_links.broken_within(tmp_path) == ["a.html: #no", "a.html: b.html#gone", "a.html: c.html"]
+    assert check_links.external(tmp_path) == {"https://example.org/page": ["b.html"]}
+    with pytest.raises(ValueError, match="make book first"):
+        check_links.read_pages(tmp_path / "none")
+
+
+def small_book(folder: Path, monkeypatch, repository: str | None) -> str:
+    """The HTML of a book of one page, rendered with the study's configuration."""
+    source = folder / "src"
+    source.mkdir()
+    (source / "_toc.yml").write_text("format: jb-book\nroot: index\n")
+    (source / "index.md").write_text("# Small\n\n```{settings-table}\n```\n\n```{bibliography}\n```\n")
+    (source / "references.bib").write_text("")
+    monkeypatch.delenv("RIBSTUDY_REPOSITORY", raising=False)
+    if repository:
+        monkeypatch.setenv("RIBSTUDY_REPOSITORY", repository)
+    command = [
+        Path(sys.executable).with_name("jupyter-book"),
+        "build",
+        source,
+        "--config",
+        ROOT / "_config.yml",
+        "--path-output",
+        folder,
+    ]
+    run = subprocess.run(command, capture_output=True, text=True)
+    assert run.returncode == 0, run.stdout + run.stderr
+    return (folder / "_build" / "html" / "index.html").read_text()
+
+
+def test_a_local_book_has_no_button_to_a_repository(tmp_path, monkeypatch):
+    html = small_book(tmp_path, monkeypatch, None)
+    assert [word for word in ("github.com", "mybinder.org", "colab.research", "THEBE_JS_URL") if word in html] == []
+    assert "<code" in html
+    assert "rib.tau" in html
+
+
+def test_a_published_book_has_buttons_to_its_repository(tmp_path, monkeypatch):
+    html = small_book(tmp_path, monkeypatch, REPOSITORY)
+    assert f'href="{REPOSITORY}"' in html
+    assert f'href="{REPOSITORY}/edit/main/book/index.md"' in html
+
+
+def test_the_repository_is_checked():
+    assert repository_options(None, "main") == {} == repository_options("", "main")
+    buttons = repository_options(REPOSITORY, "v1")
+    assert (buttons["repository_url"], buttons["repository_branch"]) == (REPOSITORY, "v1")
+    assert buttons["launch_buttons"]["binderhub_url"] == "https://mybinder.org"
+    with pytest.raises(ValueError, match="owner/name' is not of the form"):
+        repository_options("owner/name", "main")
+
+
+def test_references_are_called_by_authors_and_year():
+    entries = [("a", "Tan, Mingxing and Le, Quoc V.", 2019), ("b", "Lee, A. and Choi, B. and Mok, C.", 2021)]
+    entries += [("c", "Fernandez, F.", 2020), ("d", "Lee, A. and Kim, B. and Yoon, C.", 2021)]
+    text = "".join(f"@misc{{{key}, author={{{authors}}}, year={{{year}}}}}" for key, authors, year in entries)
+    labels = list(AuthorYearLabels().format_labels(list(parse_string(text, "bibtex").entries.values())))
+    assert labels == ["Tan and Le, 2019", "Lee et al., 2021a", "Fernandez, 2020", "Lee et al., 2021b"]
+
+
+def test_the_table_of_settings_says_what_each_takes():
+    rows = {name: (values, about) for name, values, about in setting_rows(Settings)}
+    assert [name for name, (_, about) in rows.items() if not about] == []
+    assert rows["rib.tau"][0].startswith("number")
+    assert rows["maps"][0] == "cam or rib"
+
+
+def test_the_workflow_publishes_on_a_tag_only():
+    workflow = yaml.safe_load((ROOT / ".github" / "workflows" / "book.yml").read_text())
+    jobs = workflow["jobs"]
+    assert jobs["publish"]["if"] == "github.ref_type == 'tag'"
+    assert set(jobs["publish"]["needs"]) == {"test", "build"}
+    commands = [step.get("run", "") for job in jobs.values() for step in job["steps"]]
+    targets = {word for command in commands for word in command.split("#")[0].split()[1:2]}
+    makefile = (ROOT / "Makefile").read_text()
+    assert {"lint", "test", "book", "pdf"} == targets
+    assert all(f"\n{target}:" in makefile for target in targets)
+    assert "github.repository" in jobs["build"]["env"]["RIBSTUDY_REPOSITORY"]

@@ -1,0 +1,52 @@
+"""`python -m ribstudy data`: check, fetch, synthesize."""
+
+import pytest
+
+from ribstudy.cli import data as data_command
+from ribstudy.cli.main import main
+
+
+@pytest.mark.parametrize(("data_set", "numbers"), [("voc12", "2 3 1"), ("coco14", "3 2")])
+def test_a_synthetic_data_set_passes_the_check_of_its_preset(tmp_path, capsys, monkeypatch, data_set, numbers):
+    monkeypatch.setattr("ribstudy.runtime.paths.DATA", tmp_path / "cache")
+    root = tmp_path / "kit"
+    sizes = zip(data_command.SIZES[data_set], numbers.split(), strict=True)
+    options = [text for split, number in sizes for text in (f"--{split.replace('_', '-')}", number)]
+    assert main(["data", "synthesize", data_set, "--root", str(root), "--processes", "1", *options]) == 0
+    assert capsys.readouterr().out == f"{root}\n"
+    check = ["data", "check", "--preset", data_set, "--root", str(root), "--processes", "1", "--decode"]
+    assert main(check) == 0
+    assert "no problems" in capsys.readouterr().err
+    picture = next(root.rglob("*.jpg"))
+    picture.write_bytes(b"")
+    assert main(check) == 1
+    assert f"{picture}: is empty" in capsys.readouterr().out
+
+
+def test_a_split_test_is_written_where_one_is_asked_for(tmp_path):
+    numbers = ["--train", "1", "--train-aug", "1", "--val", "1", "--test", "2"]
+    assert main(["data", "synthesize", "voc12", "--root", str(tmp_path / "kit"), "--processes", "1", *numbers]) == 0
+    assert len((tmp_path / "kit/ImageSets/Segmentation/test.txt").read_text().split()) == 2
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["fetch"], "only voc12 can be fetched"),
+        (["fetch", "coco14", "--root", "x"], "only voc12 can be fetched"),
+        (["fetch", "voc12"], "pass the folder to write to: --root DIR"),
+        (["synthesize"], "name a format: voc12 or coco14"),
+        (["synthesize", "voc12", "--train", "1"], "pass --train-aug N"),
+        (["synthesize", "coco14", "--train", "1", "--val", "1"], "pass the folder"),
+        (["synthesize", "coco14", "--train", "1", "--val", "1", "--test", "1"], "--test 1: only voc12 has a split test"),
+        (["check", "--processes", "0"], "--processes 0: at least 1"),
+        (["check", "--preset", "custom"], "data.root"),
+        (["--decode"], "--decode belongs to the check"),
+    ],
+)
+def test_what_is_missing_is_named_in_one_line(arguments, message, capsys):
+    assert main(["data", *arguments]) == 1
+    error = capsys.readouterr().err
+    assert error.startswith("error: ")
+    assert message in error
+    assert len(error.splitlines()) == 1

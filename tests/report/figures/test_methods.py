@@ -1,0 +1,47 @@
+import matplotlib.pyplot as plt
+import numpy as np
+import pytest
+
+from ribstudy.evaluation.metrics import Comparison, Estimate, Sweep
+from ribstudy.report.figures.methods import STYLES, detail_table, method_curves, method_gallery, method_table
+from ribstudy.workflow import jobs as study
+
+
+@pytest.fixture(autouse=True)
+def _close():
+    yield
+    plt.close("all")
+
+
+def test_every_method_has_a_look_of_its_own():
+    assert set(STYLES) == set(study.METHODS)
+    assert len(set(STYLES.values())) == len(STYLES)
+
+
+def test_gallery_fills_its_last_row():
+    image, unit = (
+        np.zeros((32, 32, 3), np.uint8),
+        {"keys": np.array([1]), "size": np.array([32, 32]), "maps_0": np.ones((1, 2, 2))},
+    )
+    figure = method_gallery(image, np.zeros((32, 32), np.uint8), {"CAM": unit, "LayerCAM, two layers": unit}, class_name="cat")
+    titles = [axis.get_title() for axis in figure.axes]
+    assert titles == ["image", "truth", "CAM", "LayerCAM\ntwo layers", ""]
+    assert "cat" in figure.get_suptitle()
+
+
+def test_curves_have_a_line_and_a_dot_for_each_method():
+    thresholds = np.array([0.0, 0.5])
+    counts = np.array([[[[1, 1], [2, 2], [2, 2]], [[2, 2], [2, 2], [2, 2]]]])
+    sweep = Sweep(("a",), counts, np.zeros_like(counts[:, 0]), np.zeros((1, 2)), np.array([True]), thresholds)
+    (axis,) = method_curves({"CAM": sweep, "RIB": sweep}, {"CAM": 1, "RIB": 0}).axes
+    dots = [(line.get_xdata().item(), line.get_ydata().item()) for line in axis.lines if line.get_marker() == "o"]
+    assert dots == [(0.5, 1.0), (0.0, pytest.approx(1 / 3))]
+
+
+def test_tables_by_hand():
+    found = Comparison(Estimate(0.5, 0.4, 0.6, 3), Estimate(0.6, 0.5, 0.7, 3), Estimate(0.1, -0.05, 0.2, 3))
+    assert method_table({"RIB": found}).loc["RIB"].tolist() == ["0.600 (0.500 to 0.700)", "+0.100 (-0.050 to +0.200)"]
+    scores = {"miou": 0.6, "over": 0.3, "under": 0.1, "precision": 0.7, "recall": 0.8}
+    row = detail_table({"RIB": scores}, {"RIB": 0.05}, {"RIB": 1.5}).loc["RIB"]
+    assert row.tolist() == [0.7, 0.8, 0.3, 0.1, 0.05, 1.5]
+    assert list(row.index)[2:4] == ["over-activation", "under-activation"]

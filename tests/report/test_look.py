@@ -1,0 +1,266 @@
+"""CAM and RIB on photographs: which class, which file, what is drawn; with two steps instead of ten."""
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from ribstudy.cli.main import main
+from ribstudy.models.cam_net import build_imagenet_cam_net
+from ribstudy.report import look
+
+TWO_STEPS = look.LOOK_SETTINGS.model_copy(update={"iterations": 2})
+EGYPTIAN_CAT = 285
+
+
+@pytest.fixture(scope="module")
+def net():
+    return build_imagenet_cam_net()
+
+
+@pytest.fixture(scope="module")
+def cat():
+    return look.photographs()["cat"]
+
+
+@pytest.fixture(scope="module")
+def explanation(net, cat):
+    return look.explain(net, cat, settings=TWO_STEPS)
+
+
+@pytest.fixture
+def quick(monkeypatch):
+    """The command line with two steps on small photographs."""
+    explain = look.explain
+    monkeypatch.setattr(look, "LONG_SIDE", 128)
+    monkeypatch.setattr(look, "AUXILIARY_SIDE", 64)
+    monkeypatch.setattr(look, "explain", lambda net, image, index: explain(net, image, index, settings=TWO_STEPS))
+
+
+def test_the_cat_is_an_egyptian_cat(explanation):
+    assert explanation.class_name == "Egyptian cat"
+    assert 0.2 < explanation.probability < 0.6
+    assert explanation.stopped_by == "iterations"
+
+
+def test_maps_lie_on_the_photograph_and_grow_from_the_cam(explanation):
+    assert explanation.image.shape == (213, 320, 3)
+    assert explanation.maps.shape == (2, 213, 320)
+    assert explanation.maps.min() >= 0
+    assert 0.9 < explanation.maps.max() <= 1
+    np.testing.assert_array_equal(explanation.cam, explanation.maps[0])
+    assert not np.array_equal(explanation.rib, explanation.cam)
+
+
+def test_a_second_time_gives_the_same_maps_and_leaves_the_weights(net, cat, explanation):
+    before = {name: value.clone() for name, value in net.state_dict().items()}
+    again = look.explain(net, cat, EGYPTIAN_CAT, settings=TWO_STEPS)
+    np.testing.assert_array_equal(again.maps, explanation.maps)
+    np.testing.assert_array_equal(again.scores, explanation.scores)
+    assert all(torch.equal(value, before[name]) for name, value in net.state_dict().items())
+
+
+def test_auxiliary_photographs_are_of_other_classes(net, explanation):
+    images, labels = look.auxiliary_batch(net, explanation.image, EGYPTIAN_CAT)
+    assert images.shape == (3, 3, 224, 224)
+    assert labels.sum(dim=1).tolist() == [1, 1, 1]
+    assert labels[:, EGYPTIAN_CAT].sum() == 0
+
+
+def test_a_cat_is_an_auxiliary_photograph_for_a_cup_but_not_for_another_cat(net, explanation):
+    other_image = np.zeros_like(explanation.image)
+    labels = {name: look.auxiliary_batch(net, other_image, look.class_index(name))[1] for name in ("espresso", "tabby")}
+    assert labels["espresso"][:, EGYPTIAN_CAT].sum() == 1
+    assert labels["tabby"][:, EGYPTIAN_CAT].sum() == 0
+
+
+def test_a_photograph_is_not_its_own_auxiliary_photograph(net, explanation):
+    labels = look.auxiliary_batch(net, explanation.image, look.class_index("espresso"))[1]
+    assert labels[:, EGYPTIAN_CAT].sum() == 0
+
+
+def test_photographs_are_colour_images():
+    for name, photo in look.photographs().items():
+        assert photo.dtype == np.uint8, name
+        assert photo.ndim == 3, name
+        assert photo.shape[2] == 3, name
+
+
+def test_class_names_are_unique():
+    assert len(set(look.class_names())) == len(look.class_names()) == 1000
+
+
+@pytest.mark.parametrize("name", ["Egyptian cat", "egyptian CAT", " Egyptian cat "])
+def test_a_class_is_found_in_any_case(name):
+    assert look.class_index(name) == EGYPTIAN_CAT
+
+
+def test_a_class_is_found_by_each_name_that_it_lists():
+    for index, name in enumerate(look.class_names()):
+        assert look.class_index(name) == index
+    assert look.class_index("Tinca tinca") == look.class_index("tench") == 0
+
+
+def test_the_full_name_wins_over_a_synonym():
+    assert look.class_names()[look.class_index("cardigan")] == "cardigan"
+
+
+def test_an_ambiguous_synonym_is_an_error_that_names_the_classes():
+    with pytest.raises(ValueError, match=r"'crane' may mean 'crane \(.*bird.*\)' or 'crane \(.*\)'"):
+        look.class_index("crane")
+
+
+@pytest.mark.parametrize("name", ["Egiptian cat", "egyptian"])
+def test_an_unknown_class_is_an_error_with_a_suggestion(name):
+    with pytest.raises(ValueError, match=f"class '{name}' is unknown.*Egyptian cat"):
+        look.class_index(name)
+
+
+@pytest.mark.parametrize("name", ["", "qqqq"])
+def test_an_unknown_class_like_no_other_points_to_the_search(name):
+    with pytest.raises(ValueError, match=r"is unknown to ImageNet; see .*--search"):
+        look.class_index(name)
+
+
+def test_search_finds_by_a_part_else_by_similarity():
+    assert "Egyptian cat" in look.search_classes("CAT")
+    assert look.search_classes("egiptian cat")[0] == "Egyptian cat"
+    with pytest.raises(ValueError, match="qqqq"):
+        look.search_classes("qqqq")
+
+
+def saved(path, image: Image.Image, **options):
+    image.save(path, **options)
+    return look.read_photo(path)
+
+
+def test_grey_and_palette_photographs_become_rgb(tmp_path):
+    grey = np.arange(200, dtype=np.uint8).reshape(10, 20)
+    np.testing.assert_array_equal(saved(tmp_path / "grey.png", Image.fromarray(grey)), np.stack([grey] * 3, axis=2))
+    red = Image.new("RGB", (8, 6), (255, 0, 0)).convert("P")
+    np.testing.assert_array_equal(saved(tmp_path / "palette.png", red), np.full((6, 8, 3), (255, 0, 0)))
+
+
+def test_transparent_parts_become_white(tmp_path):
+    rgba = np.zeros((4, 6, 4), np.uint8)
+    rgba[:, 3:] = (200, 100, 50, 255)
+    photo = saved(tmp_path / "rgba.png", Image.fromarray(rgba))
+    assert photo[0, 0].tolist() == [255, 255, 255]
+    assert photo[0, 5].tolist() == [200, 100, 50]
+
+
+@pytest.mark.parametrize(("suffix", "dtype"), [("png", np.uint16), ("tif", np.uint16), ("tif", np.int32), ("tif", np.float32)])
+def test_more_than_8_bits_are_stretched_and_not_clipped(tmp_path, suffix, dtype):
+    values = np.linspace(0, 4095, 256).reshape(16, 16)  # 12 bits, as cameras give them
+    photo = saved(tmp_path / f"deep.{suffix}", Image.fromarray(values.astype(dtype)))
+    assert photo.shape == (16, 16, 3)
+    np.testing.assert_allclose(photo[:, :, 0].ravel(), np.arange(256), atol=1)
+
+
+def test_a_deep_photograph_of_one_value_is_black(tmp_path):
+    assert not saved(tmp_path / "flat.png", Image.fromarray(np.full((4, 4), 700, np.uint16))).any()
+
+
+def test_the_exif_orientation_is_respected(tmp_path):
+    upright = np.zeros((40, 20, 3), np.uint8)
+    upright[:20] = 255
+    exif = Image.Exif()
+    exif[0x0112] = 6  # the camera was turned: to be rotated by 90 degrees clockwise
+    photo = saved(tmp_path / "turned.jpg", Image.fromarray(np.rot90(upright)), exif=exif, quality=95)
+    assert photo.shape == upright.shape
+    assert np.abs(photo.astype(int) - upright).mean() < 5
+
+
+def test_a_photograph_of_any_size_is_brought_to_the_working_size(net):
+    strip = look.explain(net, np.full((3, 900, 3), 127, np.uint8), 0, settings=TWO_STEPS)
+    assert strip.image.shape == (1, 320, 3)
+    assert look.draw(strip).axes
+
+
+def make_missing(path):
+    return "no such file"
+
+
+def make_text(path):
+    path.write_text("this is no picture")
+    return "is not an image"
+
+
+def make_empty(path):
+    path.write_bytes(b"")
+    return "is not an image"
+
+
+def make_folder(path):
+    path.mkdir()
+    return "not readable"
+
+
+def make_truncated(path):
+    image = Image.fromarray(np.random.default_rng(0).integers(0, 256, (64, 64, 3), dtype=np.uint8))
+    image.save(path, format="JPEG" if path.suffix == ".jpg" else "PNG")
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+    return "truncated"
+
+
+@pytest.mark.parametrize("suffix", ["jpg", "png"])
+@pytest.mark.parametrize("make", [make_missing, make_text, make_empty, make_folder, make_truncated])
+def test_an_unreadable_file_is_an_error_of_one_line_that_names_it(tmp_path, capsys, make, suffix):
+    path = tmp_path / f"photo.{suffix}"
+    reason = make(path)
+    assert main(["look", str(path)]) == 1
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith(f"error: {path}: ")
+    assert reason in line
+    assert list(tmp_path.glob("*_rib.png")) == []
+
+
+def test_drawing_has_the_photograph_the_cam_and_the_last_step(explanation):
+    figure = look.draw(explanation)
+    titles = [panel.get_title() for panel in figure.axes if panel.get_title()]
+    assert titles == ["photograph", "CAM", "RIB, 2 steps"]
+    assert "Egyptian cat" in figure.get_suptitle()
+
+
+def test_drawing_ten_steps_fills_the_panels(explanation):
+    heat = np.linspace(0, 1, 320, dtype=np.float32) * np.ones((10, 213, 1), np.float32)
+    many = look.Explanation(explanation.image, "tench", 0.5, heat, np.ones(10), "iterations")
+    titles = [panel.get_title() for panel in look.draw(many).axes]
+    assert titles == ["photograph", "CAM", "RIB, 3 steps", "RIB, 6 steps", "RIB, 8 steps", "RIB, 10 steps"]
+
+
+def test_the_command_draws_beside_the_photograph(tmp_path, capsys, quick, cat):
+    photo = tmp_path / "my photo.jpg"
+    Image.fromarray(cat).save(photo)
+    assert main(["look", str(photo), "--class", "tabby"]) == 0
+    picture = tmp_path / "my photo_rib.png"
+    assert capsys.readouterr().out == f"{picture}\n"
+    with Image.open(picture) as image:
+        assert image.width > 600
+
+
+def test_the_command_takes_the_name_of_an_installed_photograph(tmp_path, quick):
+    assert main(["look", "coffee", "--out", str(tmp_path / "coffee.png")]) == 0
+    assert (tmp_path / "coffee.png").stat().st_size > 10_000
+
+
+def test_the_command_lists_classes(capsys):
+    assert main(["look", "--search", "egyptian"]) == 0
+    assert capsys.readouterr().out == "Egyptian cat\n"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["cat", "--class", "Egiptian cat"], "class 'Egiptian cat' is unknown to ImageNet; did you mean 'Egyptian cat'"),
+        (["dog"], "dog: no such file, and no installed photograph of that name"),
+        (["cat", "--out", "nowhere/cat.png"], "the folder nowhere does not exist"),
+        (["cat", "--out", "cat.doc"], "cat.doc: the suffix '.doc' is not that of a picture"),
+    ],
+)
+def test_a_mistake_ends_with_exit_code_1_and_one_line(tmp_path, monkeypatch, capsys, arguments, message):
+    monkeypatch.chdir(tmp_path)
+    assert main(["look", *arguments]) == 1
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("error: ")
+    assert message in line

@@ -1,0 +1,67 @@
+import json
+
+import pytest
+
+from ribstudy.config import load_settings
+from ribstudy.evaluation.metrics import Estimate
+from ribstudy.report import paper_and_code
+from ribstudy.report.paper_and_code import KINDS, ablations, measured, read, table
+from ribstudy.runtime.paths import PROJECT
+from ribstudy.workflow.variants import every_variant
+
+ROWS = read()
+
+
+def test_every_difference_is_there_once():
+    assert list(ROWS.index) == list(range(1, 46))
+    assert all(set(row["kind"].split("/")) <= set(KINDS) for _, row in ROWS.iterrows())
+    assert (ROWS[["paper", "code", "ours"]] != "").all(axis=None)
+
+
+def test_every_row_is_measured_or_says_why_not():
+    for number, row in ROWS.iterrows():
+        assert bool(ablations(row)) != bool(row["reason"]), number
+
+
+def test_every_setting_ablation_and_test_exists():
+    settings = load_settings("voc12")
+    known = {variant.name for variant in every_variant(settings)}
+    for number, row in ROWS.iterrows():
+        assert set(ablations(row)) <= known, number
+        value = settings
+        for part in filter(None, row["setting"].split(".")):
+            assert part in type(value).model_fields, f"{number}: {row['setting']}"
+            value = getattr(value, part)
+        if row["test"]:
+            file, _, name = row["test"].partition("::")
+            assert f"def {name}(" in (PROJECT / file).read_text(), f"{number}: {row['test']}"
+
+
+def test_an_ablation_of_a_row_varies_its_setting():
+    """Or another one of the same choice, where several variants stand for it."""
+    settings = {variant.name: variant.overrides for variant in every_variant(load_settings("voc12"))}
+    for number, row in ROWS.iterrows():
+        if ablations(row):
+            varied = {name for variant in ablations(row) for name in settings[variant]}
+            assert row["setting"] in varied | {"rib.loss_scales"}, number
+
+
+def test_differences_come_from_the_record_of_the_chapter(tmp_path):
+    assert measured(tmp_path, "mini") == {}
+    note = {"value": -0.02, "low": -0.03, "high": -0.01, "n": 4}
+    record = tmp_path / f"{paper_and_code.CHAPTER}.mini.json"
+    record.write_text(json.dumps({"difference_region": note, "num_images": {**note, "low": None, "high": None}}))
+    assert measured(tmp_path, "mini") == {"region": Estimate(-0.02, -0.03, -0.01, 4)}
+
+
+def test_the_table_shows_differences_and_what_was_not_run():
+    shown = table(ROWS, {"region": Estimate(-0.02, -0.03, -0.01, 4)})["measured, or why not"]
+    assert shown[2] == "region: -0.020 (-0.030 to -0.010)"
+    assert shown[1] == "first_20: not run"
+    assert shown[40] == ("not an ablation: the same walk in a ten-thousandth of the work (test: equals the dense form)")
+    assert len(shown) == 45
+
+
+def test_a_missing_file_is_named(tmp_path):
+    with pytest.raises(FileNotFoundError, match="nowhere"):
+        read(tmp_path / "nowhere.csv")

@@ -1,0 +1,266 @@
+"""Batches: what a file may say, the plan that it gives, and real runs that are killed, fail, and run side by side."""
+
+import json
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import nbformat
+import pytest
+import yaml
+
+from ribstudy.config import validate
+from ribstudy.workflow import batch, plan
+
+ROOT = Path(__file__).resolve().parents[2]
+TINY = ROOT / "tests" / "tiny.yml"
+BOOK = ROOT / "book"
+PROFILE = str(ROOT / "profiles" / "slurm")
+NOTEBOOKS = sorted(path.stem for path in BOOK.glob("*.ipynb"))
+SNAKEMAKE = [str(Path(sys.executable).with_name("snakemake")), "--cores", "2", "--rerun-triggers", "mtime", "input", "--nolock"]
+
+pytestmark = pytest.mark.timeout(600)
+
+
+def written(folder: Path, **values) -> Path:
+    path = folder / "own.yml"
+    path.write_text(yaml.safe_dump({"about": "a test", "preset": "mini", **values}))
+    return path
+
+
+def runs_of(folder: Path, **values) -> list[batch.BatchRun]:
+    return batch.expand(batch.read(written(folder, **values)), BOOK, NOTEBOOKS)
+
+
+def test_grid_and_seeds_make_their_product(tmp_path):
+    runs = runs_of(tmp_path, notebooks=["04_rib"], seeds=[0, 1], grids={"tau": [0.2, 0.6]}, settings={"rib.iterations": 3})
+    assert [run.name for run in runs] == [f"04_rib-seed={seed}-tau={tau}" for seed in (0, 1) for tau in (0.2, 0.6)]
+    assert runs[1].overrides == {"rib.iterations": 3, "seed": 0, "rib.tau": 0.6}
+    assert runs[1].parameters == {"preset": "mini", "overrides": runs[1].overrides}
+
+
+def test_grids_in_a_list_are_added_and_short_names_are_the_notebooks_own(tmp_path):
+    grids = [{"iterations": [5]}, {"rib.tau": [0.1, 0.2]}]
+    assert [run.overrides for run in runs_of(tmp_path, notebooks=["04_rib"], grids=grids)] == [
+        {"rib.iterations": 5},
+        {"rib.tau": 0.1},
+        {"rib.tau": 0.2},
+    ]
+    (run,) = runs_of(tmp_path, notebooks=["06_segmentation"], grids={"iterations": [5]})
+    assert run.overrides == {"segmentation.iterations": 5}
+
+
+def test_a_notebook_can_have_a_grid_of_its_own(tmp_path):
+    notebooks = {"04_rib": {"tau": [0.2, 0.6]}, "05_masks": {}}
+    runs = runs_of(tmp_path, notebooks=notebooks, grids={"maps": ["cam"]})
+    assert [run.name for run in runs] == ["04_rib-maps=cam-tau=0.2", "04_rib-maps=cam-tau=0.6", "05_masks-maps=cam"]
+    with pytest.raises(ValueError, match="tau is varied twice"):
+        runs_of(tmp_path, notebooks=notebooks, grids={"tau": [0.1]})
+
+
+def test_a_notebook_that_takes_parameters_alone_gets_them(tmp_path):
+    (run,) = runs_of(tmp_path, notebooks=["01_toy"], grids={"toy.depth": [3]})
+    assert run.overrides == {"toy.depth": 3}
+    assert run.parameters == {"preset": "mini", "depth": 3}
+
+
+def test_a_value_that_makes_no_file_name_gets_a_digest(tmp_path):
+    (run,) = runs_of(tmp_path, notebooks=["03_cam"], grids={"cam.scales": [[1.0, 0.5]]})
+    assert re.fullmatch(r"03_cam-[0-9a-f]{12}", run.name)
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"preset": "minni"}, "preset 'minni' is unknown"),
+        ({"notebooks": ["04_ribb"]}, "no notebook '04_ribb'"),
+        ({"notebooks": ["04_rib"], "grids": {"taau": [0.1]}}, "'taau' is neither .* did you mean tau"),
+        ({"notebooks": ["04_rib"], "grids": {"rib.taau": [0.1]}}, "rib.taau is unknown, did you mean tau"),
+        ({"notebooks": ["04_rib"], "grids": {"tau": ["high"]}}, "rib.tau = 'high'"),
+        ({"notebooks": ["04_rib"], "grids": {"tau": 0.4}}, "grids.*tau"),
+        ({"notebooks": ["04_rib"], "seeds": [-1]}, "seeds.*-1"),
+        ({"notebooks": ["04_rib"], "seeds": [1, 1]}, "are the same run"),
+        ({"notebooks": ["04_rib"], "grids": [{"tau": [0.1]}, {"rib.tau": [0.1]}]}, "04_rib-tau=0.1 and 04_rib-rib.tau=0.1 are"),
+        ({"notebooks": ["04_rib"], "grids": {"infer.limit": [1]}}, "infer.limit is no setting of a batch"),
+        ({"notebooks": ["04_rib"], "seeds": [1], "grids": {"seed": [2]}}, "seed is varied twice"),
+        ({"notebooks": ["01_toy"], "seeds": [1]}, "01_toy does not take all of seed"),
+        ({"notebook": ["04_rib"]}, "notebook is unknown, did you mean notebooks"),
+        ({"shards": 0}, "shards = 0"),
+        ({"notebooks": ["04_rib"], "grids": []}, "has no runs"),
+        ({"notebooks": {}}, "has no runs"),
+        ({"notebooks": {"04_rib": {"rib.tau": [0.2]}}, "grids": {"tau": [0.3]}}, "rib.tau is varied twice"),
+    ],
+)
+def test_what_is_wrong_is_said(tmp_path, values, message):
+    with pytest.raises(ValueError, match=message):
+        runs_of(tmp_path, **values)
+
+
+@pytest.mark.parametrize("name", ["none", "none.yml", "elsewhere/none.yml"])
+def test_an_unknown_file_is_refused_with_the_known_ones(name):
+    with pytest.raises(ValueError, match=r"no such file; there are: .*ablations.*mini"):
+        batch.read(batch.named(name, ROOT / "batches"))
+
+
+@pytest.mark.parametrize(
+    ("config", "message"),
+    [
+        ({"batch": 5}, "--config: batch = 5"),
+        ({"preset": 5}, "preset = 5"),
+        ({"data_root": ""}, "data_root = ''"),
+        ({"threads": "abc"}, "threads = 'abc'"),
+        ({"shard": 8}, "shard is unknown, did you mean shards"),
+    ],
+)
+def test_what_is_wrong_on_the_command_line_is_said(config, message):
+    with pytest.raises(ValueError, match=message):
+        validate(batch.CommandLine, config, what="--config")
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "batches").glob("*.yml")), ids=lambda path: path.stem)
+def test_every_batch_of_the_project_can_be_expanded(path, tmp_path):
+    read = batch.read(path, data_root=tmp_path)
+    assert len(batch.expand(read, BOOK, NOTEBOOKS)) >= 1
+    assert len(read.about.split()) > 10
+
+
+def test_a_bad_batch_stops_before_the_first_job(tmp_path):
+    path = written(tmp_path, notebooks=["04_rib"], grids={"taau": [0.1]})
+    run = snakemake(tmp_path, ROOT / "Snakefile", "batch", "--config", f"batch={path}")
+    assert run.returncode != 0
+    assert "error: 'taau' is neither a parameter" in run.stderr
+    assert "Traceback" not in run.stderr
+    assert not (tmp_path / "results").exists()
+
+
+def test_the_plan_for_slurm_counts_shared_work_once(tmp_path):
+    """Two values of tau, one seed: the classifier and CAM once, RIB of every kind twice."""
+    path = written(tmp_path, preset=str(TINY), notebooks=["04_rib"], settings={"seeds": 1}, grids={"tau": [0.2, 0.6]})
+    run = snakemake(tmp_path, ROOT / "Snakefile", "batch", "--dry-run", "--profile", PROFILE, "--config", f"batch={path}")
+    assert run.returncode == 0, run.stderr
+    planned = re.findall(r"stage (\w+) --preset", run.stdout + run.stderr)
+    # cam: reported and tuning images in one job. rib for each tau: three learning rates on the tuning images, the preset's
+    # among them; then in another job the preset's on the reported images, and the paper's reading on both.
+    assert {stage: planned.count(stage) for stage in set(planned)} == {"data": 1, "classifier": 1, "cam": 1, "rib": 4}
+    assert re.search(r"^chapter +2$", run.stdout + run.stderr, re.MULTILINE)
+
+
+def environment(folder: Path) -> dict[str, str]:
+    return {
+        **os.environ,
+        "RIBSTUDY_RESULTS": str(folder / "results"),
+        "RIBSTUDY_DATA": str(folder / "data"),
+        "OMP_NUM_THREADS": "1",
+    }
+
+
+def snakemake(folder: Path, file: Path, *arguments: str) -> subprocess.CompletedProcess:
+    command = [*SNAKEMAKE, "--snakefile", str(file), *arguments]
+    return subprocess.run(command, cwd=folder, env=environment(folder), capture_output=True, text=True)
+
+
+@pytest.fixture
+def project(tmp_path) -> Path:
+    """A Snakefile with a book of two short notebooks, one of which (costs) fails, and a preset without pretrained weights."""
+    (tmp_path / "book" / "_static").mkdir(parents=True)
+    shutil.copy(ROOT / "Snakefile", tmp_path)
+    shutil.copytree(ROOT / "batches", tmp_path / "batches")
+    shutil.copytree(ROOT / "ribstudy", tmp_path / "ribstudy", ignore=shutil.ignore_patterns("__pycache__"))
+    (tmp_path / "book" / "_toc.yml").write_text("root: index\nchapters: [{file: 03_cam}, {file: costs}]\n")
+    (tmp_path / "book" / "index.md").write_text("# Index\n")
+    for name, code in {"03_cam": "preset", "costs": "raise SystemError('this one' + ' is broken')"}.items():
+        parameters = nbformat.v4.new_code_cell(
+            '# Parameters\npreset = "mini"  # p\noverrides = {}  # o', metadata={"tags": ["parameters"]}
+        )
+        cells = [parameters, nbformat.v4.new_code_cell(code)]
+        kernel = {"name": "python3", "display_name": "Python 3", "language": "python"}
+        nbformat.write(
+            nbformat.v4.new_notebook(cells=cells, metadata={"kernelspec": kernel}), tmp_path / "book" / f"{name}.ipynb"
+        )
+    preset = yaml.safe_load(TINY.read_text())
+    preset["classifier"]["weights"] = None
+    (tmp_path / "preset.yml").write_text(yaml.safe_dump(preset))
+    return tmp_path
+
+
+def records(project: Path, stage: str) -> dict[str, dict]:
+    found = (project / "results" / "runs").glob(f"{stage}-*/record.json")
+    return {path.parent.name: json.loads(path.read_text()) for path in found}
+
+
+def test_a_batch_that_is_killed_and_has_broken_parts_does_what_can_be_done(project):
+    """Of two grid points one cannot be trained, and one of the notebooks is broken; in the middle of it all comes a kill -9."""
+    grids = {"classifier.batch_size": [8, 1000]}
+    path = written(project, preset=str(project / "preset.yml"), notebooks=["03_cam", "costs"], grids=grids)
+    command = [*SNAKEMAKE, "--keep-going", "--rerun-incomplete", "batch", "--config", f"batch={path}"]
+    first = subprocess.Popen(
+        command,
+        cwd=project,
+        env=environment(project),
+        start_new_session=True,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    while not records(project, "classifier") and first.poll() is None:
+        time.sleep(0.2)
+    assert first.poll() is None, "the first classifier came after the end"
+    os.killpg(first.pid, signal.SIGKILL)
+    first.wait()
+    before = records(project, "classifier")
+
+    second = snakemake(project, project / "Snakefile", *command[len(SNAKEMAKE) :])
+    assert second.returncode != 0
+    assert records(project, "classifier") == before  # the finished training was not repeated, and the other cannot be
+    table = second.stderr[second.stderr.rindex("\nown:") :]
+    states = dict(re.findall(r"^  (\S+) +(done|failed|not run)", table, re.MULTILINE))
+    assert states["03_cam-classifier.batch_size=8"] == "done"
+    assert states["03_cam-classifier.batch_size=1000"] == "not run"
+    assert states["costs-classifier.batch_size=8"] == states["costs-classifier.batch_size=1000"] == "failed"
+    (failed,) = [name for name in states if name.startswith("classifier-")]
+    assert "fewer than a batch of 1000" in (project / "results" / "notebooks" / "own" / "logs" / f"{failed}.log").read_text()
+    unfinished = project / "results" / "notebooks" / "own" / "unfinished" / "costs-classifier.batch_size=8.ipynb"
+    assert "this one is broken" in unfinished.read_text()
+
+    rest = snakemake(project, project / "Snakefile", *command[len(SNAKEMAKE) :], "--dry-run")
+    planned = re.findall(r"(?:stage|notebook) (\S+)", rest.stdout + rest.stderr)
+    assert "03_cam-classifier.batch_size=8" not in planned
+    assert {"classifier", "costs-classifier.batch_size=8", "03_cam-classifier.batch_size=1000"} <= set(planned)
+
+
+def test_batches_at_once_share_what_they_need(project, monkeypatch):
+    """Two that draw the same data, and one of them a second time, which is refused."""
+    for name, scale in (("one", 1.0), ("two", 0.5)):
+        written(project, preset=str(project / "preset.yml"), notebooks=["03_cam"], grids={"cam.scales": [[scale]]})
+        (project / "own.yml").rename(project / f"{name}.yml")
+    monkeypatch.setattr("ribstudy.runtime.paths.DATA", project / "data")
+    found = batch.read(project / "one.yml")
+    works = plan.Plan(found, batch.expand(found, project / "book", ["03_cam"])).works.values()
+    (data,) = [work.name for work in works if work.stage == "data"]
+    started = [
+        subprocess.Popen(
+            [
+                *SNAKEMAKE,
+                "--rerun-incomplete",
+                f"{project}/results/notebooks/{name}/.done/{data}",
+                "--config",
+                f"batch={name}.yml",
+            ],
+            cwd=project,
+            env=environment(project),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+        for name in ("one", "one", "two")
+    ]
+    outputs = [process.communicate()[0] for process in started]
+    codes = [process.returncode for process in started]
+    assert (sorted(codes[:2]), codes[2]) == ([0, 1], 0), outputs
+    assert "error: batch one is at work in another process" in outputs[codes.index(1)]
+    (record,) = records(project, "data").values()
+    assert len(record["sessions"]) == 1
