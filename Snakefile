@@ -18,7 +18,7 @@ import yaml
 from filelock import FileLock, Timeout
 
 from ribstudy.workflow import batch as batches
-from ribstudy.config import validate
+from ribstudy.settings import validate
 from ribstudy.runtime.paths import RESULTS
 from ribstudy.workflow.plan import Plan, outcome, table
 from ribstudy.workflow.jobs import FULL_RUNS

@@ -4,8 +4,10 @@ from pathlib import Path
 import pytest
 import yaml
 
-from ribstudy.config import RibSettings, digest, load_settings, preset_names
+from ribstudy.config import load_settings, preset_names
+from ribstudy.method.settings import RibSettings
 from ribstudy.presets import __file__ as presets_file
+from ribstudy.runtime.files import digest
 
 PRESETS = Path(presets_file).parent
 

@@ -111,7 +111,7 @@ class SettingsTable(SphinxDirective):
     """All settings of the study as one table: `{settings-table}`."""
 
     def run(self) -> list[nodes.Node]:
-        from ribstudy.config import Settings  # here, so that the buttons can be tested without the library
+        from ribstudy.config import Settings
 
         lines = ["| setting | values | what it is |", "|---|---|---|"]
         for name, values, about in setting_rows(Settings):

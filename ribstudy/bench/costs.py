@@ -19,7 +19,8 @@ import torch
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from ribstudy.config import RibSettings, Settings
+from ribstudy.config import Settings
+from ribstudy.method.settings import RibSettings
 from ribstudy.models import CamNet, build_cam_net, use_fast_convolutions
 from ribstudy.models.affinity_net import build_affinity_net
 from ribstudy.models.deeplab import build_deeplab

@@ -8,7 +8,7 @@ import numpy as np
 from ribstudy.bench.costs import Measurement
 from ribstudy.bench.measure import Plan, time_once
 from ribstudy.bench.variants import catching, deviation
-from ribstudy.config import ComputeSettings, RibSettings
+from ribstudy.method.settings import ComputeSettings, RibSettings
 from ribstudy.models.cam_net import build_imagenet_cam_net
 from ribstudy.report import look
 
@@ -47,7 +47,7 @@ def _explain_all(
     compute: ComputeSettings, photos: list[np.ndarray], classes: list[int], settings: RibSettings, plan: Plan
 ) -> tuple[list[np.ndarray], list[float]]:
     """The summed maps [H, W] of the photographs, in 0..1, and the seconds of each; a first run is not counted."""
-    net = build_imagenet_cam_net().to(plan.device).compute_with(compute)
+    net = build_imagenet_cam_net().to(plan.device).compute_with(**compute.model_dump())
     look.explain(net, photos[0], classes[0], settings=settings)
     maps: list[np.ndarray] = []
     seconds = [

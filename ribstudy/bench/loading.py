@@ -12,13 +12,13 @@ from PIL import Image
 
 from ribstudy.bench.costs import COCO, STRIDE, VOC, DataSetSize, Measurement, Workload
 from ribstudy.bench.measure import BenchError, Plan, time_in_turn, time_once
-from ribstudy.config import AuxiliarySettings, RibSettings
 from ribstudy.datasets.base import Dataset, open_jpeg
 from ribstudy.datasets.transforms import resize
 from ribstudy.evaluation.metrics import threshold_sweep
 from ribstudy.method.auxiliary import AuxiliaryDraws, DisjointPools
 from ribstudy.method.cam import stored_seed_maps
 from ribstudy.method.inputs import Feed, ViewsAndAuxiliaryImages
+from ribstudy.method.settings import AuxiliarySettings, RibSettings
 from ribstudy.models.backbones import IMAGENET_STATISTICS
 from ribstudy.report.look import photographs
 

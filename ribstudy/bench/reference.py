@@ -11,7 +11,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from ribstudy.config import RibSettings
+from ribstudy.method.settings import RibSettings
 from ribstudy.models import CamNet
 
 

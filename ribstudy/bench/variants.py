@@ -18,8 +18,8 @@ from torch import Tensor
 from ribstudy.bench.costs import Workload, count_flop
 from ribstudy.bench.measure import BenchError, peak_memory, synchronize
 from ribstudy.bench.reference import adapt_as_reference, release_frozen_weights
-from ribstudy.config import ComputeSettings, RibSettings
 from ribstudy.method.rib import adapt, adapt_features
+from ribstudy.method.settings import RibSettings
 from ribstudy.models import CamNet, build_cam_net, use_exact_kernels
 
 CLASSES = (0, 1)  # of the image; the auxiliary images have others
@@ -103,7 +103,7 @@ def _net(variant: Variant, workload: Workload, device: str) -> CamNet:
         use_exact_kernels(tf32=variant.precision == "tf32")
         return net.to(device)
     net = net.to(device, memory_format=torch.channels_last)  # as `classifier.load_classifier` lays the weights out
-    return net.compute_with(ComputeSettings(precision=variant.precision, compile=variant.compile))
+    return net.compute_with(precision=variant.precision, compile=variant.compile)
 
 
 def _inputs(workload: Workload, device: str) -> tuple[list[Tensor], list[tuple[Tensor, Tensor]]]:

@@ -2,13 +2,14 @@
 
 from pathlib import Path
 
-from ribstudy.config import DataSettings, digest
 from ribstudy.datasets import minivoc, voc12
 from ribstudy.datasets.base import DataError, Dataset, Source
 from ribstudy.datasets.coco14 import CocoSource
 from ribstudy.datasets.folder import FolderSource
+from ribstudy.datasets.settings import DataSettings
 from ribstudy.datasets.voc12 import VocSource
 from ribstudy.runtime import paths
+from ribstudy.runtime.files import digest
 
 __all__ = [
     "DataError",

@@ -14,7 +14,7 @@ from typing import NamedTuple, TypeVar
 import numpy as np
 from PIL import Image, UnidentifiedImageError
 
-from ribstudy.config import DataSettings
+from ribstudy.datasets.settings import DataSettings
 from ribstudy.runtime.processes import run_tasks
 from ribstudy.runtime.progress import track
 

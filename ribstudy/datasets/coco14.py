@@ -27,7 +27,6 @@ from typing import Any
 import numpy as np
 from pycocotools import mask as coco_mask
 
-from ribstudy.config import digest
 from ribstudy.datasets.base import (
     DataError,
     Dataset,
@@ -41,7 +40,7 @@ from ribstudy.datasets.base import (
     write_mask,
 )
 from ribstudy.runtime import paths
-from ribstudy.runtime.files import atomic, file_digest, locked
+from ribstudy.runtime.files import atomic, digest, file_digest, locked
 
 VERSION = 1  # raised when the code changes what is drawn or which labels there are; part of the identity of the data
 SPLITS = ("train", "val")

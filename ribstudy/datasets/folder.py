@@ -27,7 +27,6 @@ from pathlib import Path
 import numpy as np
 from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
 
-from ribstudy.config import digest
 from ribstudy.datasets.base import (
     VOID,
     DataError,
@@ -40,6 +39,7 @@ from ribstudy.datasets.base import (
     size_problem,
     stamp,
 )
+from ribstudy.runtime.files import digest
 
 log = logging.getLogger(__name__)
 

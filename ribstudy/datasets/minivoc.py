@@ -19,8 +19,8 @@ from PIL import Image, ImageDraw, ImageFont, ImageOps
 from scipy import ndimage
 from skimage import data as skimage_data
 
-from ribstudy.config import MiniVocSettings
 from ribstudy.datasets.base import VOID, DataError, new_folder, write_mask
+from ribstudy.datasets.settings import MiniVocSettings
 from ribstudy.datasets.voc12 import FOLDERS
 from ribstudy.runtime.progress import track
 

@@ -23,7 +23,6 @@ from xml.etree import ElementTree
 
 import numpy as np
 
-from ribstudy.config import digest
 from ribstudy.datasets.base import (
     DataError,
     Dataset,
@@ -36,6 +35,7 @@ from ribstudy.datasets.base import (
     size_problem,
     stamp,
 )
+from ribstudy.runtime.files import digest
 
 VOC_CLASSES: tuple[str, ...] = (
     "aeroplane", "bicycle", "bird", "boat", "bottle", "bus", "car", "cat", "chair", "cow",

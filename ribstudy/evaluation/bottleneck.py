@@ -13,13 +13,13 @@ import pandas as pd
 import torch
 from torch import Tensor, nn
 
-from ribstudy.config import RibSettings
 from ribstudy.datasets import Dataset
 from ribstudy.evaluation.metrics import Estimate
 from ribstudy.evaluation.scores import Units, num_steps, predicted_mask
 from ribstudy.method.cam import merge_mirrored, seed_maps
 from ribstudy.method.pooling import gap, gndrp
 from ribstudy.method.rib import AuxiliaryBatch, adapt_features, adapted
+from ribstudy.method.settings import RibSettings
 from ribstudy.models import CamNet
 from ribstudy.models.affinity_net import backbone_steps
 

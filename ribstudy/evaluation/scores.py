@@ -13,7 +13,6 @@ from typing import TypeVar
 import numpy as np
 import pandas as pd
 
-from ribstudy.config import CrfSettings
 from ribstudy.datasets import Dataset
 from ribstudy.evaluation.metrics import (
     DEFAULT_THRESHOLDS,
@@ -30,6 +29,7 @@ from ribstudy.evaluation.metrics import (
 )
 from ribstudy.masks.labelling import mask_of
 from ribstudy.masks.random_walk import walked_scores
+from ribstudy.masks.settings import CrfSettings
 from ribstudy.masks.threshold import AGREEMENT_THRESHOLDS, RULES, crf_agreement, histogram_of, most_agreed
 from ribstudy.method.cam import stored_seed_maps
 from ribstudy.runtime.processes import run_tasks

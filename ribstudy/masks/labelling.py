@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from ribstudy.config import CrfSettings
 from ribstudy.masks.crf import refine_labels
+from ribstudy.masks.settings import CrfSettings
 
 
 def mask_of(scores: np.ndarray, keys: np.ndarray, threshold: float) -> np.ndarray:

@@ -10,9 +10,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ribstudy.config import AuxiliarySettings
 from ribstudy.datasets.base import DataError, Dataset
 from ribstudy.datasets.transforms import Normalization, crop_batch
+from ribstudy.method.settings import AuxiliarySettings
 from ribstudy.models import CamNet
 
 ROWS_AT_ONCE = 1024  # of the product below, whose float32 rows are then packed into bits

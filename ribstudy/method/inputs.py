@@ -10,10 +10,10 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader
 
-from ribstudy.config import AuxiliarySettings
 from ribstudy.datasets.base import DataError, Dataset
 from ribstudy.datasets.transforms import Normalization, views
 from ribstudy.method.auxiliary import AuxiliaryDraws, auxiliary_batch
+from ribstudy.method.settings import AuxiliarySettings
 
 OWN_VIEWS = -1  # in the place of a step: the views of the image itself
 Request = tuple[int, int]  # image (its place among the names), step

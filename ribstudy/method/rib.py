@@ -16,10 +16,10 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from ribstudy.config import RibSettings
 from ribstudy.method.cam import aggregate, merge_mirrored, normalize_by_maximum
 from ribstudy.method.losses import cross_entropy_objective, rib_objective, target_logits
 from ribstudy.method.pooling import gap, gndrp
+from ribstudy.method.settings import RibSettings
 from ribstudy.models import CamNet
 
 __all__ = ["RibResult", "RibSettings", "adapt", "adapt_features"]

@@ -3,7 +3,6 @@
 import torch
 from torch import Tensor, nn
 
-from ribstudy.config import ComputeSettings
 from ribstudy.models.backbones import Backbone, Weights, build_backbone
 from ribstudy.models.kernels import use_exact_kernels, use_fast_convolutions
 
@@ -25,12 +24,12 @@ class CamNet(nn.Module):
         self.last_stage = backbone.last_stage  # in a tuple, so that its modules are not registered twice
         self.precision = "fp32"
 
-    def compute_with(self, settings: ComputeSettings) -> "CamNet":
-        """Sets how the numbers are computed from here on; maps are float32 in any case."""
-        use_exact_kernels(tf32=settings.precision == "tf32")
-        self.precision = settings.precision
+    def compute_with(self, *, precision: str = "fp32", compile: bool = False) -> "CamNet":
+        """Sets how the numbers are computed from here on (see `ComputeSettings`); maps are float32 in any case."""
+        use_exact_kernels(tf32=precision == "tf32")
+        self.precision = precision
         use_fast_convolutions(self, str(self.classifier.weight.device))
-        if settings.compile:
+        if compile:
             self._above_the_cut = torch.compile(self._above_the_cut, dynamic=True)  # views differ in size
         return self
 

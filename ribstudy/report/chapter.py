@@ -18,14 +18,16 @@ from myst_nb import glue
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 
 from ribstudy import datasets
-from ribstudy.config import Count, DataSettings, digest, load_settings
+from ribstudy.config import load_settings
 from ribstudy.datasets import Dataset
+from ribstudy.datasets.settings import DataSettings
 from ribstudy.evaluation.metrics import Estimate
 from ribstudy.evaluation.scores import StoredUnits, Unit
 from ribstudy.report import paper
 from ribstudy.report.figures import common as figures
 from ribstudy.runtime import ranks as launch
-from ribstudy.runtime.files import write_json
+from ribstudy.runtime.files import digest, write_json
+from ribstudy.settings import Count
 from ribstudy.stages import Run, default_workers, execute
 from ribstudy.store import Result
 

@@ -30,10 +30,10 @@ from sklearn.datasets import load_sample_image
 from timm.data import ImageNetInfo
 from torch import Tensor
 
-from ribstudy.config import RibSettings
 from ribstudy.datasets.transforms import normalize, resize, views
 from ribstudy.method.cam import seed_maps
 from ribstudy.method.rib import StoppedBy, adapt
+from ribstudy.method.settings import RibSettings
 from ribstudy.models import CamNet
 from ribstudy.models.cam_net import build_imagenet_cam_net
 

@@ -15,9 +15,10 @@ from pathlib import Path
 import torch
 
 from ribstudy import datasets
-from ribstudy.config import DataSettings, Settings, digest
+from ribstudy.config import Settings
+from ribstudy.datasets.settings import DataSettings
 from ribstudy.runtime import ranks as launch
-from ribstudy.runtime.files import file_digest, locked
+from ribstudy.runtime.files import digest, file_digest, locked
 from ribstudy.runtime.processes import refuse_while_importing, run_tasks
 from ribstudy.runtime.progress import track
 from ribstudy.store import Result, Store, Unit

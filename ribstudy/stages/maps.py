@@ -80,7 +80,7 @@ def trained_net(run: Run) -> CamNet:
     settings = run.settings
     num_classes = len(datasets.class_names(settings.data))
     net = load_classifier(run.result("classifier").folder, settings.classifier, num_classes, run.device)
-    return net.compute_with(settings.compute)
+    return net.compute_with(**settings.compute.model_dump())
 
 
 def classifier_weights(run: Run) -> list[Path]:

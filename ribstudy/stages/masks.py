@@ -7,7 +7,8 @@ import numpy as np
 import torch
 
 from ribstudy import datasets
-from ribstudy.config import InferSettings, Settings
+from ribstudy.config import Settings
+from ribstudy.datasets.settings import ImageSelection
 from ribstudy.datasets.transforms import normalize
 from ribstudy.evaluation.scores import StoredUnits, predicted_mask, sweep_units
 from ribstudy.masks.affinity import affinity_labels
@@ -24,12 +25,12 @@ from ribstudy.training.affinity import WEIGHTS, train_affinity_net
 from ribstudy.training.loop import CHECKPOINT
 
 
-def of_images(settings: Settings, images: InferSettings) -> Settings:
+def of_images(settings: Settings, images: ImageSelection) -> Settings:
     """The same settings, for other images."""
     return settings.model_copy(update={"infer": images})
 
 
-def stored(run: Run, stage: str, images: InferSettings | None = None) -> StoredUnits:
+def stored(run: Run, stage: str, images: ImageSelection | None = None) -> StoredUnits:
     """What a stage stored, of the images of the settings or of others."""
     run = run.under(of_images(run.settings, images or run.settings.infer))
     return StoredUnits(run.result(stage), run.units(stage))

@@ -2,9 +2,9 @@
 
 from collections.abc import Sequence
 
-from ribstudy import toy
 from ribstudy.runtime.paths import MNIST
 from ribstudy.stages.execution import Run, Stage, UnitWorker
+from ribstudy.toy.experiment import run_seed
 
 
 def _toy_seeds(run: Run) -> list[str]:
@@ -12,7 +12,7 @@ def _toy_seeds(run: Run) -> list[str]:
 
 
 def _toy_worker(run: Run, names: Sequence[str]) -> UnitWorker:
-    return lambda name: toy.run_seed(run.settings.toy, int(name.removeprefix("seed-")))
+    return lambda name: run_seed(run.settings.toy, int(name.removeprefix("seed-")))
 
 
 STAGES = {

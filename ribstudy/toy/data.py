@@ -13,8 +13,8 @@ from pathlib import Path
 
 import numpy as np
 
-from ribstudy.config import ToySettings
 from ribstudy.runtime.paths import MNIST
+from ribstudy.toy.settings import ToySettings
 
 REGIONS = ("discriminative", "non_discriminative", "irrelevant")
 DIGIT_IN_TWO_OR_EIGHT = np.array([2, 8])  # the digits of labels 0 and 1

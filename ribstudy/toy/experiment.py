@@ -12,11 +12,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ribstudy.config import ToySettings
 from ribstudy.toy.data import Scenes, choose_marked, compose, load_digits
 from ribstudy.toy.gradients import gradient_maps, mean_ratios
 from ribstudy.toy.information import Split, information_bits, pooled
 from ribstudy.toy.network import ACTIVATIONS, LastActivation, ToyNet, accuracy, build_net, rib_loss, train
+from ribstudy.toy.settings import ToySettings
 
 # Networks: one trained with each last activation; the one of the sigmoid before training, and after fine-tuning with the RIB
 # objective or, as the control, with the cross-entropy that it was trained with.

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from ribstudy.config import ProbeSettings
+from ribstudy.toy.settings import ProbeSettings
 
 PROBES = ("linear", "mlp")
 

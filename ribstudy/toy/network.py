@@ -11,8 +11,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from ribstudy.config import ToySettings
 from ribstudy.method.losses import rib_objective
+from ribstudy.toy.settings import ToySettings
 
 
 class ToyNet(nn.Module):

@@ -9,7 +9,6 @@ import torch
 from accelerate import Accelerator
 from torch import Tensor
 
-from ribstudy.config import AffinitySettings
 from ribstudy.datasets import Dataset
 from ribstudy.datasets.transforms import Normalization, masked_crop
 from ribstudy.masks.affinity import EPSILON, TERMS, affinity_sums, total_affinity_loss
@@ -17,6 +16,7 @@ from ribstudy.models import use_exact_kernels, use_fast_convolutions
 from ribstudy.models.affinity_net import AffinityNet, build_affinity_net
 from ribstudy.runtime import ranks as launch
 from ribstudy.training.loop import check_batch, save_weights, train, training_batches
+from ribstudy.training.settings import AffinitySettings
 
 WEIGHTS = "affinity.pt"
 

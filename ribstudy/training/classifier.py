@@ -7,7 +7,6 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ribstudy.config import ClassifierSettings
 from ribstudy.datasets import Dataset
 from ribstudy.datasets.transforms import crop_batch
 from ribstudy.method.inputs import Feed, OwnViews
@@ -17,6 +16,7 @@ from ribstudy.models import CamNet, build_cam_net, use_exact_kernels, use_fast_c
 from ribstudy.runtime import ranks as launch
 from ribstudy.runtime.progress import track
 from ribstudy.training.loop import check_batch, save_weights, train, training_batches
+from ribstudy.training.settings import ClassifierSettings
 
 WEIGHTS = "classifier.pt"
 

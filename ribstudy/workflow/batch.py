@@ -25,7 +25,9 @@ from typing import Annotated, Any, Literal
 import yaml
 from pydantic import BeforeValidator, Field, Strict
 
-from ribstudy.config import Count, Section, Seed, Settings, digest, load_settings, validate
+from ribstudy.config import Settings, load_settings
+from ribstudy.runtime.files import digest
+from ribstudy.settings import Count, Section, Seed, validate
 
 Grid = dict[str, Annotated[list[Any], Field(min_length=1)]]
 READABLE = re.compile(r"[\w.=+-]{1,100}")

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 from pandas.io.formats.style import Styler
 
-from ribstudy.config import InferSettings, Settings
+from ribstudy.config import Settings
+from ribstudy.datasets.settings import ImageSelection
 from ribstudy.workflow.variants import every_variant, in_words, variants
 
 if TYPE_CHECKING:
@@ -58,7 +59,7 @@ STEPS = {
 }
 
 
-def images(chosen: InferSettings) -> dict[str, Any]:
+def images(chosen: ImageSelection) -> dict[str, Any]:
     """The overrides that choose some images."""
     return {f"infer.{name}": value for name, value in chosen.model_dump().items()}
 

@@ -8,7 +8,8 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from ribstudy.config import Settings, digest, load_settings
+from ribstudy.config import Settings, load_settings
+from ribstudy.runtime.files import digest
 from ribstudy.stages import STAGES, work_key
 from ribstudy.workflow import jobs as study
 from ribstudy.workflow.batch import Batch, BatchRun

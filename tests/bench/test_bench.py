@@ -19,10 +19,10 @@ from ribstudy.bench.pooling import METHODS
 from ribstudy.bench.reference import adapt_as_reference
 from ribstudy.bench.sweep import sweep_by_thresholds
 from ribstudy.bench.variants import Outcome, deviation
-from ribstudy.config import RibSettings
 from ribstudy.evaluation.metrics import threshold_sweep
 from ribstudy.method.auxiliary import DisjointPools
 from ribstudy.method.rib import adapt
+from ribstudy.method.settings import RibSettings
 
 ROOT = Path(__file__).resolve().parents[2]
 

@@ -5,13 +5,14 @@ import pandas as pd
 import pytest
 import torch
 from helpers.networks import tiny_net
-from ribstudy.bench.reference import adapt_as_reference
 
 from ribstudy.bench import costs
 from ribstudy.bench.costs import COCO, VOC, Bench, DataSetSize, Measurement, Record, StepFlop, Workload
-from ribstudy.config import RibSettings, load_settings
+from ribstudy.bench.reference import adapt_as_reference
+from ribstudy.config import load_settings
 from ribstudy.datasets import fetch
 from ribstudy.method.rib import adapt
+from ribstudy.method.settings import RibSettings
 from ribstudy.report import paper
 from ribstudy.report.figures import costs as cost_figures
 

@@ -12,10 +12,11 @@ from filelock import FileLock
 from PIL import Image
 
 from ribstudy import datasets
-from ribstudy.config import DataSettings, load_settings
+from ribstudy.config import load_settings
 from ribstudy.datasets import coco14
 from ribstudy.datasets.base import DataError
 from ribstudy.datasets.coco14 import COCO_CLASSES
+from ribstudy.datasets.settings import DataSettings
 from ribstudy.report.figures import data as data_figures
 
 WIDTH, HEIGHT = 8, 6

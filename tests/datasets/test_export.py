@@ -4,9 +4,10 @@ import numpy as np
 import pytest
 
 from ribstudy import datasets
-from ribstudy.config import DataSettings, load_settings
+from ribstudy.config import load_settings
 from ribstudy.datasets.base import DataError
 from ribstudy.datasets.export import write_folder
+from ribstudy.datasets.settings import DataSettings
 from ribstudy.report import own_data
 
 SMALL = {"num_train": 4, "num_train_aug": 8, "num_val": 1, "image_size": 64, "seed": 0}

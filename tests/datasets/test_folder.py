@@ -11,10 +11,11 @@ import pytest
 from PIL import Image
 
 from ribstudy import datasets
-from ribstudy.config import DataSettings, load_settings
+from ribstudy.config import load_settings
 from ribstudy.datasets import folder as folder_module
 from ribstudy.datasets.base import DataError
 from ribstudy.datasets.folder import draw_val, read_listing, read_picture
+from ribstudy.datasets.settings import DataSettings
 from ribstudy.report.figures import data as data_figures
 
 WIDTH, HEIGHT = 12, 8

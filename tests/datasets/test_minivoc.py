@@ -8,9 +8,9 @@ import pytest
 from PIL import Image
 
 from ribstudy import datasets
-from ribstudy.config import DataSettings, MiniVocSettings
 from ribstudy.datasets import minivoc, voc12
 from ribstudy.datasets.base import PALETTE, VOID, DataError
+from ribstudy.datasets.settings import DataSettings, MiniVocSettings
 
 SMALL = MiniVocSettings(num_train=12, num_train_aug=24, num_val=12, image_size=128, seed=5)
 

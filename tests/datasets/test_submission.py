@@ -10,9 +10,9 @@ import pytest
 from PIL import Image
 
 from ribstudy import datasets
-from ribstudy.config import DataSettings
 from ribstudy.datasets import synthetic
 from ribstudy.datasets.base import PALETTE
+from ribstudy.datasets.settings import DataSettings
 from ribstudy.datasets.submission import submit_voc12, write_voc_archive
 
 NAMES = ["2009_000002", "2009_000001", "2009_000003"]

@@ -13,10 +13,10 @@ from scipy import ndimage
 from torchvision.models.detection import FasterRCNN_ResNet50_FPN_Weights
 
 from ribstudy import datasets
-from ribstudy.config import DataSettings
 from ribstudy.datasets import base, synthetic, voc12
 from ribstudy.datasets.base import VOID, DataError
 from ribstudy.datasets.coco14 import COCO_CLASSES
+from ribstudy.datasets.settings import DataSettings
 from ribstudy.datasets.voc12 import VOC_CLASSES
 
 SMALL = {(96, 72): 1, (72, 96): 1}

@@ -9,10 +9,11 @@ import torch
 from helpers.networks import tiny_net
 
 from ribstudy import datasets
-from ribstudy.config import RibSettings, load_settings
+from ribstudy.config import load_settings
 from ribstudy.evaluation import bottleneck
 from ribstudy.evaluation.bottleneck import HGR_THRESHOLDS, OUTPUTS
 from ribstudy.method.rib import adapt_features, rib_unit
+from ribstudy.method.settings import RibSettings
 from ribstudy.models import build_cam_net
 from ribstudy.stages import Run, execute
 from ribstudy.store import Store

@@ -4,7 +4,6 @@ import numpy as np
 import pytest
 from helpers.scored_maps import Masks, unit
 
-from ribstudy.config import CrfSettings
 from ribstudy.evaluation import scores as evaluation
 from ribstudy.evaluation.metrics import DEFAULT_THRESHOLDS, bootstrap_comparison, miou
 from ribstudy.evaluation.scores import (
@@ -22,6 +21,7 @@ from ribstudy.evaluation.scores import (
     summary,
     sweep_units,
 )
+from ribstudy.masks.settings import CrfSettings
 from ribstudy.store import Result
 
 UNITS = {"first": unit(1.0, 0.0)}

@@ -2,9 +2,9 @@
 
 import numpy as np
 
-from ribstudy.config import AuxiliarySettings
 from ribstudy.datasets.base import Dataset
 from ribstudy.method.auxiliary import AuxiliaryDraws
+from ribstudy.method.settings import AuxiliarySettings
 
 SETTINGS = AuxiliarySettings(batch_size=3, long_side=(20, 24), crop_size=16)
 RNG = np.random.default_rng(0)

@@ -7,7 +7,6 @@ import torch
 from helpers.adaptation import LABELS, QUIET, inputs
 from helpers.networks import negative_net, tiny_net
 
-from ribstudy.config import ComputeSettings
 from ribstudy.method.rib import RibSettings, adapt, adapt_features
 from ribstudy.models import CamNet
 from ribstudy.models.backbones import build_backbone
@@ -174,7 +173,7 @@ def test_bf16_is_near_and_uses_the_weights_of_its_step():
     settings = RibSettings(**{**QUIET, "iterations": 3, "learning_rate": 0.02})
     views, aux = inputs(settings)
     exact = adapt(tiny_net(), views, LABELS, aux, settings)
-    near = adapt(tiny_net().compute_with(ComputeSettings(precision="bf16")), views, LABELS, aux, settings)
+    near = adapt(tiny_net().compute_with(precision="bf16"), views, LABELS, aux, settings)
     for a, b in zip(exact.maps, near.maps, strict=True):
         assert b.dtype == torch.float32
         assert (a - b).abs().max() < 0.03 * a.max()
@@ -187,7 +186,7 @@ def test_a_compiled_network_gives_the_same_maps_at_all_sizes():
     settings = RibSettings(**{**QUIET, "iterations": 3})
     views, aux = inputs(settings)
     exact = adapt(tiny_net(), views, LABELS, aux, settings)
-    compiled = adapt(tiny_net().compute_with(ComputeSettings(compile=True)), views, LABELS, aux, settings)
+    compiled = adapt(tiny_net().compute_with(compile=True), views, LABELS, aux, settings)
     for ours, theirs in zip(compiled.maps, exact.maps, strict=True):
         torch.testing.assert_close(ours, theirs, rtol=1e-4, atol=1e-6)
 

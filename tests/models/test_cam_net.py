@@ -3,7 +3,6 @@ import torch
 from torch import nn
 from torchvision.models import resnet50
 
-from ribstudy.config import ComputeSettings
 from ribstudy.models import build_cam_net, kernels
 from ribstudy.models.cam_net import build_imagenet_cam_net
 from ribstudy.models.kernels import DepthwiseConv2d
@@ -96,7 +95,7 @@ def test_fast_convolutions_compute_the_same_under_the_same_names():
     images = torch.randn(2, 3, 80, 112)  # maps of 5 x 7 positions: neither side is even
     plain, names = net(images), list(net.state_dict())
     for _ in range(2):  # a second time there is nothing left to do
-        net.compute_with(ComputeSettings())
+        net.compute_with()
     convolutions = [module for module in net.modules() if isinstance(module, nn.Conv2d)]
     pointwise = [module for module in convolutions if module.kernel_size == (1, 1)]
     assert pointwise

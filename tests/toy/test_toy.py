@@ -5,12 +5,12 @@ import pytest
 import torch
 from scipy.ndimage import binary_dilation
 
-from ribstudy import toy
-from ribstudy.config import ProbeSettings, load_settings
+from ribstudy.config import load_settings
 from ribstudy.report import paper
 from ribstudy.report import toy as summary
 from ribstudy.toy import experiment, gradients, information, network
-from ribstudy.toy.data import choose_marked, compose, load_digits, marker_shape
+from ribstudy.toy.data import REGIONS, choose_marked, compose, load_digits, marker_shape
+from ribstudy.toy.settings import ProbeSettings
 
 
 @pytest.fixture(scope="module")
@@ -66,7 +66,7 @@ def test_no_part_of_a_digit_is_cut_off(digits, scenes):
 
 
 def test_regions_are_disjoint_and_complete(scenes):
-    assert tuple(scenes.regions) == toy.REGIONS
+    assert tuple(scenes.regions) == REGIONS
     np.testing.assert_array_equal(np.sum([mask.astype(int) for mask in scenes.regions.values()], axis=0), 1)
 
 
@@ -149,7 +149,7 @@ def test_mean_ratios_are_ordered_by_normalisation_layer_and_region():
     maps[1] = 1.0
     digit = np.array([[[True, False], [False, False]]])
     marker = np.array([[[False, True], [False, False]]])
-    regions = dict(zip(toy.REGIONS, (digit, marker, ~(digit | marker)), strict=True))
+    regions = dict(zip(REGIONS, (digit, marker, ~(digit | marker)), strict=True))
     ratios = gradients.mean_ratios(maps, regions, threshold=0.3)
     assert ratios.tolist() == [[[1, 0, 0], [1, 1, 1]]] * 2
 
@@ -195,13 +195,13 @@ TINY = {
 
 @pytest.fixture(scope="module")
 def tiny_run():
-    return toy.run_seed(load_settings("mini", TINY).toy, 0)
+    return experiment.run_seed(load_settings("mini", TINY).toy, 0)
 
 
 def test_a_seed_gives_the_same_numbers_again_and_leaves_the_random_state_alone(tiny_run):
     torch.manual_seed(5)
     state = torch.get_rng_state()
-    again = toy.run_seed(load_settings("mini", TINY).toy, 0)
+    again = experiment.run_seed(load_settings("mini", TINY).toy, 0)
     assert torch.equal(state, torch.get_rng_state())
     assert again.keys() == tiny_run.keys()
     for name, values in tiny_run.items():
@@ -209,11 +209,16 @@ def test_a_seed_gives_the_same_numbers_again_and_leaves_the_random_state_alone(t
 
 
 def test_a_seeds_arrays_have_the_shapes_that_are_promised(tiny_run):
-    layers = len(toy.layer_names(3))
-    assert tiny_run["hgr"].shape == (len(toy.NETWORKS), len(toy.NORMALIZATIONS), layers, len(toy.REGIONS))
-    assert tiny_run["hgr_by_threshold"].shape == (len(toy.THRESHOLDS), len(toy.NORMALIZATIONS), layers, len(toy.REGIONS))
-    assert tiny_run["bits"].shape == (len(toy.reading_names(3)), len(toy.LABELS), len(toy.PROBES))
-    assert tiny_run["accuracy"].shape == tiny_run["blind"].shape == (len(toy.NETWORKS),)
+    layers = len(gradients.layer_names(3))
+    assert tiny_run["hgr"].shape == (len(experiment.NETWORKS), len(gradients.NORMALIZATIONS), layers, len(REGIONS))
+    assert tiny_run["hgr_by_threshold"].shape == (
+        len(experiment.THRESHOLDS),
+        len(gradients.NORMALIZATIONS),
+        layers,
+        len(REGIONS),
+    )
+    assert tiny_run["bits"].shape == (len(experiment.reading_names(3)), len(experiment.LABELS), len(information.PROBES))
+    assert tiny_run["accuracy"].shape == tiny_run["blind"].shape == (len(experiment.NETWORKS),)
     assert all(np.isfinite(values).all() for values in tiny_run.values())
 
 
@@ -226,7 +231,7 @@ def test_intervals_over_seeds_by_hand():
 
 
 def test_extra_fall_is_the_markers_fall_less_the_digits():
-    hgr = np.zeros((len(toy.NETWORKS), len(toy.NORMALIZATIONS), 4, len(toy.REGIONS)))
+    hgr = np.zeros((len(experiment.NETWORKS), len(gradients.NORMALIZATIONS), 4, len(REGIONS)))
     hgr[0, 0, -3] = [0.6, 0.9, 0.1]  # the last convolution
     hgr[0, 0, -2] = [0.5, 0.7, 0.1]  # before the activation
     hgr[0, 0, -1] = [0.4, 0.1, 0.1]  # after it

@@ -14,7 +14,7 @@ import nbformat
 import pytest
 import yaml
 
-from ribstudy.config import validate
+from ribstudy.settings import validate
 from ribstudy.workflow import batch, plan
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -5,9 +5,10 @@ from helpers.adaptation import LABELS, QUIET, inputs
 from helpers.networks import negative_net, tiny_net
 
 from ribstudy.cli.main import _read_value
-from ribstudy.config import RibSettings, load_settings, preset_names
+from ribstudy.config import load_settings, preset_names
 from ribstudy.method.cam import stored_seed_maps
 from ribstudy.method.rib import adapt, rib_unit
+from ribstudy.method.settings import RibSettings
 from ribstudy.workflow import jobs as study
 from ribstudy.workflow.variants import FIXED, GROUPS, every_variant, in_words, variants
 

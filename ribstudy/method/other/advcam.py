@@ -12,9 +12,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ribstudy.config import AdvCamSettings
 from ribstudy.method.cam import merge_mirrored
 from ribstudy.method.pooling import gap
+from ribstudy.method.settings import AdvCamSettings
 from ribstudy.models import CamNet
 
 EPSILON = 1e-12  # in the normalisation of the step (reference code)

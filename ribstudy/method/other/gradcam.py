@@ -15,9 +15,9 @@ import torch
 from torch import Tensor, nn
 from torchcam.methods import CAM, GradCAM, GradCAMpp, LayerCAM
 
-from ribstudy.config import BaselineSettings
 from ribstudy.method.cam import merge_mirrored
 from ribstudy.method.pooling import gap
+from ribstudy.method.settings import BaselineSettings
 from ribstudy.models import CamNet
 
 

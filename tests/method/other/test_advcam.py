@@ -4,10 +4,11 @@ import torch
 from helpers.networks import tiny_net
 from helpers.tiny_study import files, run_in
 
-from ribstudy.config import AdvCamSettings, load_settings
+from ribstudy.config import load_settings
 from ribstudy.datasets.transforms import views
 from ribstudy.method.cam import cam_unit, stored_maps, stored_seed_maps
 from ribstudy.method.other.advcam import advcam_unit, climb, objective
+from ribstudy.method.settings import AdvCamSettings
 from ribstudy.stages import Shard, execute
 
 IMAGE = np.random.default_rng(0).integers(0, 256, (33, 46, 3), dtype=np.uint8)

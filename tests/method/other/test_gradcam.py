@@ -5,10 +5,11 @@ from helpers.networks import tiny_net
 from helpers.tiny_study import TINY, files, run_in
 from torchcam.methods import GradCAMpp
 
-from ribstudy.config import BaselineSettings, load_settings
+from ribstudy.config import load_settings
 from ribstudy.datasets.transforms import views
 from ribstudy.method.cam import cam_unit, stored_seed_maps
 from ribstudy.method.other.gradcam import PooledClassifier, baseline_unit, class_maps, gradient_weights
+from ribstudy.method.settings import BaselineSettings
 from ribstudy.models import build_cam_net
 from ribstudy.stages import Run, Shard, execute, key
 from ribstudy.store import Store
