@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from ribstudy.datasets import Dataset
 from ribstudy.evaluation.metrics import Estimate
 from ribstudy.evaluation.scores import Units, num_steps, predicted_mask
-from ribstudy.method.cam import merge_mirrored, seed_maps
+from ribstudy.method.maps import merge_mirrored, seed_maps
 from ribstudy.method.pooling import gap, gndrp
 from ribstudy.method.rib import AuxiliaryBatch, adapt_features, adapted
 from ribstudy.method.settings import RibSettings

@@ -16,10 +16,11 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from ribstudy.method.cam import aggregate, merge_mirrored, normalize_by_maximum
 from ribstudy.method.losses import cross_entropy_objective, rib_objective, target_logits
+from ribstudy.method.maps import aggregate, merge_mirrored, normalize_by_maximum
 from ribstudy.method.pooling import gap, gndrp
 from ribstudy.method.settings import RibSettings
+from ribstudy.method.stored_maps import StoredMaps
 from ribstudy.models import CamNet
 
 __all__ = ["RibResult", "RibSettings", "adapt", "adapt_features"]
@@ -35,7 +36,7 @@ class RibResult:
     Args:
         iterates: per scale the maps [C, h, w] of theta_0, theta_1, ..., not negative, mirrored views merged. After a spread
             stop scale 1 holds one more than the others, as in the reference code (`spread_scales`).
-        aggregation: how they become one map (`cam.aggregate`).
+        aggregation: how they become one map (`maps.aggregate`).
         scores: per step the labelled logits summed over the own views, which the margin is held against.
         stopped_by: what ended the loop.
     """
@@ -111,23 +112,21 @@ def num_updates(settings: RibSettings) -> int:
     return settings.iterations if settings.include_last else settings.iterations - 1
 
 
-def rib_unit(
-    result: RibResult | None, label: np.ndarray, size: tuple[int, int], *, normalization: str = "maximum"
-) -> dict[str, np.ndarray]:
-    """What the stage `rib` stores of an image of `size` (H, W) with label [C].
+def stored_adaptation(result: RibResult, label: np.ndarray, size: tuple[int, int], normalization: str) -> StoredMaps:
+    """The maps of all steps of an adaptation, as they are stored, for the classes of the image's `label` [C].
 
-    `keys` (classes in the image), `size`, per scale the raw maps of every step `iterates_<i>` [steps, n, h, w], the `scores`
-    [steps] and `stopped_by`. An image without a class is not adapted: its result is None. `aggregation` and `normalization`
-    say how these maps become a seed (`cam.stored_seed_maps`), so that another choice needs no other adaptation.
+    The raw map of every step is kept, so that another aggregation or normalization needs no other adaptation.
     """
-    keys = np.flatnonzero(label)
-    arrays = {"keys": keys, "size": np.array(size)}
-    if result is None:
-        return arrays
-    for index, iterates in enumerate(result.iterates):
-        arrays[f"iterates_{index}"] = torch.stack(iterates)[:, keys].cpu().numpy()
-    reading = {"aggregation": np.array(result.aggregation), "normalization": np.array(normalization)}
-    return {**arrays, **reading, "scores": np.array(result.scores), "stopped_by": np.array(result.stopped_by)}
+    classes = np.flatnonzero(label)
+    return StoredMaps(
+        classes,
+        size,
+        steps=tuple(torch.stack(iterates)[:, classes].cpu().numpy() for iterates in result.iterates),
+        aggregation=result.aggregation,
+        normalization=normalization,
+        logits=np.array(result.scores),
+        stopped_by=result.stopped_by,
+    )
 
 
 @contextlib.contextmanager

@@ -31,7 +31,7 @@ from timm.data import ImageNetInfo
 from torch import Tensor
 
 from ribstudy.datasets.transforms import normalize, resize, views
-from ribstudy.method.cam import seed_maps
+from ribstudy.method.maps import seed_maps
 from ribstudy.method.rib import StoppedBy, adapt
 from ribstudy.method.settings import RibSettings
 from ribstudy.models import CamNet

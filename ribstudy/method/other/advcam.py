@@ -12,9 +12,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ribstudy.method.cam import merge_mirrored
+from ribstudy.method.maps import merge_mirrored
 from ribstudy.method.pooling import gap
 from ribstudy.method.settings import AdvCamSettings
+from ribstudy.method.stored_maps import StoredMaps
 from ribstudy.models import CamNet
 
 EPSILON = 1e-12  # in the normalisation of the step (reference code)
@@ -70,18 +71,16 @@ def objective(signed: Tensor, key: int, class_map: Tensor, first_map: Tensor, se
     return 2 * logits[key] - logits.sum() - settings.regularization * drift
 
 
-def advcam_unit(
+def compute_advcam(
     net: CamNet, views: Sequence[Tensor], label: np.ndarray, size: tuple[int, int], settings: AdvCamSettings
-) -> dict[str, np.ndarray]:
-    """What the stage `advcam` stores of an image of `size` (H, W): `keys`, `size`, and as RIB per scale the maps of every step.
-
-    `iterates_<i>` [K, n, h, w] are raw; their sum over the steps, divided by its maximum, is AdvCAM's map.
-    """
-    keys = np.flatnonzero(label)
-    arrays = {"keys": keys, "size": np.array(size)}
-    if len(keys):
-        device = net.classifier.weight.device
-        for index, view in enumerate(views):
-            maps = [climb(net, view.to(device), int(key), settings) for key in keys]
-            arrays[f"iterates_{index}"] = torch.stack(maps, dim=1).cpu().numpy()
-    return arrays
+) -> StoredMaps:
+    """The raw maps of every step for an image of `size` (H, W) with `label` [C]; AdvCAM sums them, as RIB does."""
+    classes = np.flatnonzero(label)
+    if not len(classes):
+        return StoredMaps(classes, size)
+    device = net.classifier.weight.device
+    maps = [
+        torch.stack([climb(net, view.to(device), int(index), settings) for index in classes], dim=1).cpu().numpy()
+        for view in views
+    ]
+    return StoredMaps(classes, size, steps=tuple(maps))

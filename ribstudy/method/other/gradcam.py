@@ -15,9 +15,10 @@ import torch
 from torch import Tensor, nn
 from torchcam.methods import CAM, GradCAM, GradCAMpp, LayerCAM
 
-from ribstudy.method.cam import merge_mirrored
+from ribstudy.method.maps import merge_mirrored
 from ribstudy.method.pooling import gap
 from ribstudy.method.settings import BaselineSettings
+from ribstudy.method.stored_maps import StoredMaps
 from ribstudy.models import CamNet
 
 
@@ -90,14 +91,13 @@ def _check_layers(net: CamNet, layers: Sequence[str]) -> None:
             raise ValueError(f"baseline.layers: the network has no module {name!r}{hint}")
 
 
-def baseline_unit(
+def compute_gradcam(
     net: CamNet, views: Sequence[Tensor], label: np.ndarray, size: tuple[int, int], settings: BaselineSettings
-) -> dict[str, np.ndarray]:
-    """What the stage `baseline` stores of an image of `size` (H, W): `keys`, `size` and `maps_<i>`, as `cam.cam_unit`."""
-    keys = np.flatnonzero(label)
-    arrays = {"keys": keys, "size": np.array(size)}
-    if len(keys):
-        device = net.classifier.weight.device
-        for index, view in enumerate(views):
-            arrays[f"maps_{index}"] = class_maps(net, view.to(device), keys, settings).cpu().numpy()
-    return arrays
+) -> StoredMaps:
+    """The maps of an image of `size` (H, W) with `label` [C] by one of `METHODS`, with one step; see `cam.compute_cam`."""
+    classes = np.flatnonzero(label)
+    if not len(classes):
+        return StoredMaps(classes, size)
+    device = net.classifier.weight.device
+    maps = [class_maps(net, view.to(device), classes, settings)[None].cpu().numpy() for view in views]
+    return StoredMaps(classes, size, steps=tuple(maps))

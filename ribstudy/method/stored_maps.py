@@ -1,0 +1,101 @@
+"""The class maps of one image as they are stored: every scale and every step, raw, so that no later choice is frozen in a file.
+
+Shapes: n classes in the image, K steps, h_s x w_s positions at scale s, H x W pixels.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from ribstudy.method.maps import aggregate, seed_maps
+
+
+@dataclass(frozen=True, eq=False)
+class StoredMaps:
+    """The class maps of one image.
+
+    Args:
+        classes: int [n], indices of the image's classes.
+        size: (H, W) of the image.
+        steps: per scale the maps [K, n, h_s, w_s] of every step, not negative. A CAM has K = 1. Empty for an image without a
+            class that was not adapted.
+        signed: per scale the maps [n, h_s, w_s] of the plain view before the ReLU; only the stage `cam` stores them.
+        aggregation: how the steps become one map (`maps.aggregate`).
+        normalization: how the sum over scales is brought into 0..1 (`maps.NORMALIZATIONS`).
+        logits: float [K], the labelled logits of each step, summed over the image's views; only RIB has them.
+        stopped_by: what ended the adaptation: "iterations", "margin" or "spread"; "" for other methods.
+    """
+
+    classes: np.ndarray
+    size: tuple[int, int]
+    steps: tuple[np.ndarray, ...] = ()
+    signed: tuple[np.ndarray, ...] = ()
+    aggregation: str = "raw"
+    normalization: str = "maximum"
+    logits: np.ndarray = field(default_factory=lambda: np.zeros(0))
+    stopped_by: str = ""
+
+    @property
+    def num_steps(self) -> int:
+        """How many maps scale 1 has; 1 for an image without a class."""
+        return len(self.steps[0]) if len(self.classes) else 1
+
+    def maps(self, steps: int | None = None) -> list[np.ndarray]:
+        """Per scale the maps [n, h_s, w_s], aggregated over the first `steps` (None: over all)."""
+        return [aggregate(torch.as_tensor(maps[:steps]), self.aggregation).numpy() for maps in self.steps]
+
+    def normalized(self, *, steps: int | None = None, stride: int = 1) -> np.ndarray:
+        """The maps in 0..1 that a threshold turns into a mask: float32 [n, H, W].
+
+        Args:
+            steps: only the first so many; None: all.
+            stride: 1, or 4 for [n, (H-1)//4+1, (W-1)//4+1], the resolution of the affinity network.
+        """
+        if not len(self.classes):
+            return np.zeros((0, *((length - 1) // stride + 1 for length in self.size)), dtype=np.float32)
+        return seed_maps(self.maps(steps), self.size, stride=stride, normalization=self.normalization).numpy()
+
+    def save(self, path: Path) -> None:
+        """Writes a .npz file without pickles."""
+        np.savez_compressed(path, **self._arrays())
+
+    def _arrays(self) -> dict[str, np.ndarray]:
+        """By their names in the file. A single map is written as `maps_<scale>`, an adaptation as `iterates_<scale>`."""
+        arrays = {"keys": self.classes, "size": np.array(self.size)}
+        adapted = self.stopped_by != ""
+        if not adapted and all(len(maps) == 1 for maps in self.steps):
+            arrays |= _numbered("maps", [maps[0] for maps in self.steps]) | _numbered("signed", self.signed)
+        else:
+            arrays |= _numbered("iterates", self.steps)
+        if adapted:
+            arrays |= {"aggregation": np.array(self.aggregation), "normalization": np.array(self.normalization)}
+            arrays |= {"scores": self.logits, "stopped_by": np.array(self.stopped_by)}
+        return arrays
+
+    @classmethod
+    def load(cls, path: Path) -> "StoredMaps":
+        """The maps of a file that `save` wrote."""
+        with np.load(path, allow_pickle=False) as file:
+            arrays = {name: file[name] for name in file.files}
+        texts = {name: str(arrays[name]) for name in ("aggregation", "normalization", "stopped_by") if name in arrays}
+        single = tuple(maps[None] for maps in _in_order("maps", arrays))
+        return cls(
+            classes=arrays["keys"],
+            size=(int(arrays["size"][0]), int(arrays["size"][1])),
+            steps=single or _in_order("iterates", arrays),
+            signed=_in_order("signed", arrays),
+            logits=arrays.get("scores", np.zeros(0)),
+            **texts,
+        )
+
+
+def _numbered(name: str, maps: Sequence[np.ndarray]) -> dict[str, np.ndarray]:
+    return {f"{name}_{scale}": of_scale for scale, of_scale in enumerate(maps)}
+
+
+def _in_order(name: str, arrays: Mapping[str, np.ndarray]) -> tuple[np.ndarray, ...]:
+    count = sum(key.startswith(f"{name}_") for key in arrays)
+    return tuple(arrays[f"{name}_{scale}"] for scale in range(count))
