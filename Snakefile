@@ -20,7 +20,8 @@ from filelock import FileLock, Timeout
 from ribstudy.workflow import batch as batches
 from ribstudy.settings import validate
 from ribstudy.runtime.paths import RESULTS
-from ribstudy.workflow.plan import Plan, outcome, table
+from ribstudy.workflow.outcome import outcome, table
+from ribstudy.workflow.plan import Plan
 from ribstudy.workflow.jobs import FULL_RUNS
 
 ROOT = Path(workflow.basedir)
@@ -55,11 +56,11 @@ API = sorted((BOOK / "api").glob("*.md"))
 STATIC = [path for path in (BOOK / "_static").rglob("*") if path.is_file()]
 LIBRARY = [path for path in (ROOT / "ribstudy").rglob("*") if path.suffix in (".py", ".yml")]
 # A stage knows by the key of its result whether there is work to do: it is asked again only where a key may have changed.
-KEYS = [ROOT / "ribstudy" / "config.py"]
+KEYS = [ROOT / "ribstudy" / "config.py", *sorted((ROOT / "ribstudy").rglob("settings.py"))]
 KEYS += [file for part in ("stages", "datasets") for file in sorted((ROOT / "ribstudy" / part).glob("*.py"))]
 # There are many stages to share few cores: one thread for each of them is the least waste.
 THREADS = GIVEN.threads or max(1, (workflow.cores or 1) // 4)
-SCATTERED = [name for name, work in PLAN.works.items() if work.scattered and BATCH.shards > 1]
+SCATTERED = [name for name, group in PLAN.groups.items() if group.scattered and BATCH.shards > 1]
 
 shell.prefix(f"set -eo pipefail; export PATH={shlex.quote(str(Path(sys.executable).parent))}:$PATH; ")
 
@@ -70,15 +71,15 @@ def any_of(names):
 
 
 def before(wildcards):
-    return [DONE / name for name in PLAN.works[wildcards.work].after]
+    return [DONE / name for name in PLAN.groups[wildcards.group].after]
 
 
 def command(wildcards):
-    return PLAN.works[wildcards.work].command(BATCH.preset)
+    return PLAN.groups[wildcards.group].command(BATCH.preset)
 
 
 def gpus(wildcards):
-    return PLAN.works[wildcards.work].gpus
+    return PLAN.groups[wildcards.group].gpus
 
 
 def shown(wildcards):
@@ -119,7 +120,7 @@ rule batch:
 
 
 rule results:
-    input: [DONE / name for name in PLAN.works]
+    input: [DONE / name for name in PLAN.groups]
 
 
 # What a process says is shown and kept. It may use as many cores as the job has threads.
@@ -129,9 +130,9 @@ RUN = "OMP_NUM_THREADS={threads} RIBSTUDY_CORES={threads} python -m ribstudy {pa
 
 rule stage:
     input: KEYS, before
-    output: DONE / "{work}"
-    wildcard_constraints: work=any_of(name for name in PLAN.works if name not in SCATTERED)
-    log: LOGS / "{work}.log"
+    output: DONE / "{group}"
+    wildcard_constraints: group=any_of(name for name in PLAN.groups if name not in SCATTERED)
+    log: LOGS / "{group}.log"
     params: command=command
     threads: THREADS
     resources: gpu=gpus
@@ -142,9 +143,9 @@ rule stage:
 
 rule shard:
     input: KEYS, before
-    output: DONE / "{work}.{part}-{parts}"
-    wildcard_constraints: work=any_of(SCATTERED), part=r"\d+", parts=r"\d+"
-    log: LOGS / "{work}.{part}-{parts}.log"
+    output: DONE / "{group}.{part}-{parts}"
+    wildcard_constraints: group=any_of(SCATTERED), part=r"\d+", parts=r"\d+"
+    log: LOGS / "{group}.{part}-{parts}.log"
     params: command=command
     threads: THREADS
     resources: gpu=gpus
@@ -154,10 +155,10 @@ rule shard:
 
 
 rule gather:
-    input: lambda wildcards: [DONE / f"{wildcards.work}.{part}-{BATCH.shards}" for part in range(BATCH.shards)]
-    output: DONE / "{work}"
-    wildcard_constraints: work=any_of(SCATTERED)
-    log: LOGS / "{work}.log"
+    input: lambda wildcards: [DONE / f"{wildcards.group}.{part}-{BATCH.shards}" for part in range(BATCH.shards)]
+    output: DONE / "{group}"
+    wildcard_constraints: group=any_of(SCATTERED)
+    log: LOGS / "{group}.log"
     params: command=command
     threads: 1
     priority: 1

@@ -35,7 +35,6 @@ class Settings(Section):
     seed: Seed = Field(0, description="of training and of the auxiliary images")
     seeds: Count = Field(1, description="repetitions of what a chapter repeats: trainings from seed, seed + 1, ...")
     data: DataSettings
-    infer: ImageSelection
     classifier: ClassifierSettings
     cam: CamSettings
     auxiliary: AuxiliarySettings

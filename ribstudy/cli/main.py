@@ -11,13 +11,11 @@ import yaml
 
 from ribstudy.cli import data as data_command
 from ribstudy.config import load_settings, preset_names
-
-# Stages whose inputs can be decoded ahead of time.
-WITH_WORKERS = ("classifier", "cam", "rib", "baseline", "advcam", "bottleneck", "affinity", "segmentation")
+from ribstudy.datasets.settings import ImageSelection
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Runs one command and returns the exit code: 0, or 1 after an error that the user can mend (said in one line)."""
+    """Runs one command and returns the exit code: 0, or 1 after an error that the user can correct, printed in one line."""
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
     options = _parser().parse_args(arguments)
     try:
@@ -33,41 +31,54 @@ def _parser() -> argparse.ArgumentParser:
 
     parser = argparse.ArgumentParser(prog="python -m ribstudy", description="Runs the stages of the study, each at most once.")
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
-    for name, stage in STAGES.items():
-        command = commands.add_parser(name, help=f"stage: {stage.help}", description=stage.help)
-        _add_settings(command)
-        command.add_argument(
-            "--each",
-            action="append",
-            default=[],
-            metavar="SETTINGS",
-            help="run under these too, one after the other: '{\"rib.tau\": 0.2}' --each '{\"rib.tau\": 0.6}'",
-        )
-        if stage.units:
-            command.add_argument("--shard", metavar="I/N", help="only the part I (from 0) of N equal parts of the units")
-            command.add_argument("--processes", type=int, help="shards to run side by side here (default: cores)")
-        if name in WITH_WORKERS:
-            command.add_argument(
-                "--workers", type=int, help="processes that decode ahead, in shared memory (default: 0 on a CPU, else up to 12)"
-            )
-        if name == "data":
-            data_command.add_arguments(command)
-        command.set_defaults(command=_run_data if name == "data" else _run_stage, stage=name)
-    status = commands.add_parser("status", help="show which stages are finished, and where their results lie")
+    for stage in STAGES.values():
+        _add_stage(commands, stage)
+    status = commands.add_parser("status", help="show which stages are finished, and the folders of their results")
     _add_settings(status)
+    _add_images(status)
     status.set_defaults(command=_show_status)
     _add_submit(commands)
     _add_look(commands)
     return parser
 
 
+def _add_stage(commands: argparse._SubParsersAction, stage) -> None:
+    from ribstudy.stages import ItemStage, of_images
+
+    command = commands.add_parser(stage.name, help=f"stage: {stage.help}", description=stage.help)
+    _add_settings(command)
+    command.add_argument(
+        "--each",
+        action="append",
+        default=[],
+        metavar="SETTINGS",
+        help="run with these settings, one run after the other: '{\"rib.tau\": 0.2}' --each '{\"rib.tau\": 0.6}'",
+    )
+    if of_images(stage):
+        _add_images(command)
+    if isinstance(stage, ItemStage):
+        command.add_argument("--shard", metavar="I/N", help="only part I (from 0) of N equal parts of the items")
+        command.add_argument("--processes", type=int, help="shards to run side by side on this machine (default: cores)")
+    if stage.decodes_ahead:
+        command.add_argument(
+            "--workers", type=int, help="worker processes that decode images ahead (default: 0 on a CPU, else up to 12)"
+        )
+    if stage.name == "data":
+        data_command.add_arguments(command)
+    command.set_defaults(command=_run_data if stage.name == "data" else _run_stage, stage=stage)
+
+
 def _add_settings(command: argparse.ArgumentParser) -> None:
     command.add_argument("--preset", default="mini", help=f"one of {', '.join(preset_names())} (default: mini)")
-    command.add_argument(
-        "--data-root", "--root", type=Path, help="folder of the data (of a VOC devkit the one with JPEGImages in it)"
-    )
+    command.add_argument("--data-root", "--root", type=Path, help="folder of the data (for VOC the one with JPEGImages in it)")
     command.add_argument("--set", action="append", default=[], metavar="NAME=VALUE", help="a setting, such as rib.tau=0.5")
-    command.add_argument("--results", type=Path, help="where results lie (default: results/ of the project)")
+    command.add_argument("--results", type=Path, help="folder of the results (default: results/ of the project)")
+
+
+def _add_images(command: argparse.ArgumentParser) -> None:
+    command.add_argument(
+        "--images", metavar="SELECTION", help="such as split=val,limit=2,masked=true (default: split=train, all of its images)"
+    )
 
 
 def _add_submit(commands: argparse._SubParsersAction) -> None:
@@ -83,8 +94,8 @@ def _add_look(commands: argparse._SubParsersAction) -> None:
     look = commands.add_parser("look", help="CAM and RIB of a photograph, side by side over the iterations")
     look.add_argument("photo", type=Path, nargs="?", help="an image file, or the name of an installed photograph, such as cat")
     look.add_argument("--class", dest="class_name", help='an ImageNet class, such as "Egyptian cat" (default: the top class)')
-    look.add_argument("--search", metavar="TEXT", help="list the ImageNet classes whose name holds TEXT, and stop")
-    look.add_argument("--out", type=Path, help="the picture to write (default: beside the photograph, *_rib.png)")
+    look.add_argument("--search", metavar="TEXT", help="list the ImageNet classes whose name contains TEXT, and stop")
+    look.add_argument("--out", type=Path, help="the figure to write (default: *_rib.png beside the photograph)")
     look.set_defaults(command=_look)
 
 
@@ -92,8 +103,10 @@ def _run(options: argparse.Namespace, overrides: dict[str, Any] | None = None):
     from ribstudy.stages import Run, default_workers
     from ribstudy.store import Store
 
-    settings = load_settings(options.preset, {**_overrides(options), **(overrides or {})})
-    run = Run(settings, Store(options.results))
+    overrides = dict(overrides or {})
+    images = overrides.pop("images", getattr(options, "images", None))
+    settings = load_settings(options.preset, {**_overrides(options), **overrides})
+    run = Run(settings, store=Store(options.results)).with_images(ImageSelection.parse(images) if images else None)
     workers = getattr(options, "workers", None)
     if workers is not None and workers < 0:
         raise ValueError(f"--workers {workers}: 0 or more is needed")
@@ -113,7 +126,7 @@ def _overrides(options: argparse.Namespace) -> dict[str, Any]:
 
 
 def _read_value(text: str) -> Any:
-    """A YAML value; 3e-4, which YAML takes for text, is read as the number it is, also as the value of a setting in braces."""
+    """A YAML value. YAML takes 3e-4 for text; here it is read as a number, also within lists and braces."""
     try:
         value = yaml.safe_load(text)
     except yaml.YAMLError:
@@ -122,7 +135,7 @@ def _read_value(text: str) -> Any:
 
 
 def _as_number(value: Any) -> Any:
-    """The number that a text is, also within lists and settings by name, else the value as it is."""
+    """The value with every text that is a number replaced by that number."""
     if isinstance(value, dict):
         return {name: _as_number(part) for name, part in value.items()}
     if isinstance(value, list):
@@ -134,15 +147,15 @@ def _as_number(value: Any) -> Any:
 
 
 def _run_stage(options: argparse.Namespace) -> int:
-    from ribstudy.stages import UnitsFailed, execute
+    from ribstudy.stages import ItemsFailed, execute
 
-    # All settings are read before the first work, and images that fail in one run do not keep the others from being run.
+    # All settings are read before the first run starts, and images that fail in one run do not stop the others.
     runs = [_run(options, overrides) for overrides in _each(options)]
     failed = []
     for run in runs:
         try:
             print(execute(options.stage, run, shard=_shard(options), processes=_processes(options)).folder)
-        except UnitsFailed as error:
+        except ItemsFailed as error:
             failed.append(str(error))
     if failed:
         raise ValueError("\n".join(failed))
@@ -150,7 +163,7 @@ def _run_stage(options: argparse.Namespace) -> int:
 
 
 def _each(options: argparse.Namespace) -> list[dict[str, Any]]:
-    """The settings of every run: one for each `--each`, or a single one with none besides."""
+    """The settings of every run: one for each `--each`, or a single run without any."""
     found = [_read_value(text) for text in options.each] or [{}]
     for text, overrides in zip(options.each, found, strict=False):
         if not isinstance(overrides, dict) or not all(isinstance(name, str) for name in overrides):
@@ -159,12 +172,12 @@ def _each(options: argparse.Namespace) -> list[dict[str, Any]]:
 
 
 def _shard(options: argparse.Namespace):
-    """The part of the units that this process is asked for; None: all, or where there are several ranks this one's."""
-    from ribstudy.stages import STAGES, Shard
+    """The shard that this process is asked for; None: all items, or the shard of this rank if there are several."""
+    from ribstudy.stages import ItemStage, Shard
 
-    if not STAGES[options.stage].units:
+    if not isinstance(options.stage, ItemStage):
         return None
-    given = [options.shard is not None, options.processes is not None, Shard.of_launch() is not None]
+    given = [options.shard is not None, options.processes is not None, Shard.of_this_rank() is not None]
     if sum(given) > 1:
         raise ValueError("--shard, --processes and several ranks (torchrun, accelerate launch) exclude each other")
     return Shard.parse(options.shard) if options.shard is not None else None
@@ -192,15 +205,16 @@ def _run_data(options: argparse.Namespace) -> int:
 def _submit(options: argparse.Namespace) -> int:
     from ribstudy import datasets
     from ribstudy.datasets.submission import submit_voc12
-    from ribstudy.evaluation.scores import StoredUnits
-    from ribstudy.stages import execute
+    from ribstudy.stages import STAGES, execute
 
-    run = _run(options, {"infer.split": options.split, "infer.skip": 0, "infer.limit": None, "infer.masked": False})
+    run = _run(options).with_images(ImageSelection(split=options.split))
     if run.settings.data.name != "voc12":
         raise ValueError(f"submit: the server takes predictions for VOC 2012, not for {run.settings.data.name}")
     dataset = datasets.open_dataset(run.settings.data, options.split)
-    masks = StoredUnits(execute("predictions", run, processes=None), run.units("predictions"))
-    print(submit_voc12(dataset, masks, options.out or run.store.root / f"voc12-{options.split}.tar.gz"))
+    predictions = STAGES["predictions"]
+    execute(predictions, run, processes=None)
+    out = options.out or run.store.root / f"voc12-{options.split}.tar.gz"
+    print(submit_voc12(dataset, run.stored(predictions), out))
     return 0
 
 
@@ -210,7 +224,7 @@ def _show_status(options: argparse.Namespace) -> int:
     if options.results and not options.results.is_dir():
         raise ValueError(f"--results {options.results}: no such folder")
     run = _run(options)
-    for row in (status(stage, run) for stage in STAGES):
+    for row in (status(stage, run) for stage in STAGES.values()):
         print(f"{row['stage']:<12}{row['state']:<24}{row['seconds']:>8.0f} s  {row['folder']}")
     return 0
 
@@ -225,7 +239,3 @@ def _look(options: argparse.Namespace) -> int:
         raise ValueError("look needs an image file: python -m ribstudy look photo.jpg")
     print(look.look(options.photo, class_name=options.class_name, out=options.out))
     return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())

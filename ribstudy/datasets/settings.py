@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import Annotated, Literal
 
+import yaml
 from pydantic import Field, Strict, model_validator
 
 from ribstudy.settings import Count, Section, Seed, Share
@@ -55,10 +56,28 @@ class DataSettings(Section):
 class ImageSelection(Section):
     """Which images something is computed for, or learnt from."""
 
-    split: Literal["train", "val", "train_aug", "test"] = Field(description="the data set's list of images")
+    split: Literal["train", "val", "train_aug", "test"] = Field("train", description="the data set's list of images")
     skip: Annotated[int, Field(ge=0)] = Field(0, description="without the first so many of these images")
     limit: Count | None = Field(None, description="only so many of them; None: all")
     masked: bool = Field(False, description="only images that have a mask, those that maps can be scored on")
     class_name: str | None = Field(
         None, description="only images that show this class, counted before skip and limit; None: any"
     )
+
+    def covers(self, other: "ImageSelection") -> bool:
+        """Whether every image of `other` is one of these, whatever the data set."""
+        same_list = (self.split, self.masked, self.class_name) == (other.split, other.masked, other.class_name)
+        return same_list and self.skip <= other.skip and self._end >= other._end
+
+    @property
+    def _end(self) -> float:
+        return float("inf") if self.limit is None else self.skip + self.limit
+
+    def __str__(self) -> str:
+        """As `--images` takes it."""
+        values = self.model_dump(exclude_defaults=True)
+        return ",".join(f"{name}={value}" for name, value in {"split": self.split, **values}.items())
+
+    @classmethod
+    def parse(cls, text: str) -> "ImageSelection":
+        return cls(**{k: yaml.safe_load(v) for k, v in (part.split("=") for part in text.split(","))})

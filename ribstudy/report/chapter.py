@@ -1,7 +1,7 @@
-"""What the chapters share: parameters that are checked before work starts, results that are computed or found, and records.
+"""What the chapters share: checked parameters, results that are found or computed, and records of their numbers.
 
-A chapter opens with a cell tagged `parameters` whose first line is `# Parameters`; papermill puts its own cell, with the same
-first line, behind it. `start` reads the names assigned in those cells, so that a mistyped one stops the chapter at once.
+A chapter opens with a cell tagged `parameters` whose first line is `# Parameters`. papermill inserts a cell with the same first
+line after it. `start` reads the names assigned in both, so that a mistyped name stops the chapter at once.
 """
 
 import ast
@@ -18,18 +18,18 @@ from myst_nb import glue
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 
 from ribstudy import datasets
-from ribstudy.config import load_settings
+from ribstudy.config import Settings, load_settings
 from ribstudy.datasets import Dataset
-from ribstudy.datasets.settings import DataSettings
+from ribstudy.datasets.settings import DataSettings, ImageSelection
 from ribstudy.evaluation.metrics import Estimate
-from ribstudy.evaluation.scores import StoredUnits, Unit
 from ribstudy.report import paper
 from ribstudy.report.figures import common as figures
-from ribstudy.runtime import ranks as launch
+from ribstudy.runtime import ranks
 from ribstudy.runtime.files import digest, write_json
 from ribstudy.settings import Count
 from ribstudy.stages import Run, default_workers, execute
-from ribstudy.store import Result
+from ribstudy.store import Result, StoredItems
+from ribstudy.workflow.jobs import CHAPTERS, Job
 
 __all__ = ["Chapter", "Count", "note_comparisons", "start"]
 
@@ -43,22 +43,20 @@ def start(
 
     Args:
         name: the notebook's name without its suffix.
-        settings: parameter -> dotted setting, for the parameters that stand for one; None as a value keeps the preset's.
-        view: parameter -> type (`Count`: a whole number from 1 on), for those that only say how much is shown or repeated.
+        settings: parameter -> dotted setting, for parameters that set one; the value None keeps the preset's.
+        view: parameter -> type (`Count`: a whole number from 1 on), for parameters that only say how much is shown.
 
-    A chapter that has the parameter `overrides` takes any other setting by its dotted name: {"classifier.epochs": 2}.
+    A chapter with the parameter `overrides` takes any other setting by its dotted name: {"classifier.epochs": 2}.
 
     Raises:
         ValueError: a parameter that the chapter does not have, a value of a wrong type or out of range, an unknown preset.
     """
     figures.use_style()
-    pd.set_option("display.max_colwidth", None)  # a table shows its words in full
+    pd.set_option("display.max_colwidth", None)  # tables show their texts in full
     variables = get_ipython().user_ns
     _check_names(_assigned_names(variables["In"]), known=["preset", *settings, "overrides", *view], chapter=name)
     overrides = variables.get("overrides", {})
     _check_value(f"{name}: overrides", overrides, dict[str, Any])
-    if chosen := [setting for setting in overrides if setting.startswith("infer.")]:
-        raise ValueError(f"{name}: overrides has {chosen[0]}, but which images are shown is the chapter's own choice")
     for parameter, kind in view.items():
         _check_value(f"{name}: {parameter}", variables[parameter], kind)
     given = {setting: variables[parameter] for parameter, setting in settings.items() if variables[parameter] is not None}
@@ -66,7 +64,7 @@ def start(
 
 
 def _assigned_names(history: list[str]) -> list[str]:
-    """Names assigned in the latest parameter cells of `history`: the chapter's own, and behind it what papermill put in."""
+    """Names assigned in the latest parameter cells of `history`: the chapter's own, and the one that papermill inserts."""
     is_parameters = [source.lstrip().startswith(MARKER) for source in history]
     if not any(is_parameters):
         return []
@@ -94,7 +92,13 @@ def _check_names(names: list[str], *, known: list[str], chapter: str) -> None:
 
 
 class Chapter:
-    """A chapter at work: its settings, the results it asks for, and the numbers that it reports."""
+    """A running chapter: its settings, the results it declares, and the numbers it reports.
+
+    Args:
+        name: the notebook's name.
+        preset: the settings it starts from.
+        overrides: settings that differ from the preset's, by dotted name.
+    """
 
     def __init__(self, name: str, preset: str, overrides: dict[str, Any]):
         self.name = name
@@ -102,36 +106,43 @@ class Chapter:
         self.overrides = overrides
         run = Run(load_settings(preset, overrides))
         self.run = replace(run, num_workers=default_workers(run.device))
+        self.jobs: dict[Any, Job] = CHAPTERS[name](run.settings) if name in CHAPTERS else {}
         self.notes: dict[str, Estimate] = {}
-        self.processes = launch.cores_with_memory()  # that score maps, which no accelerator does
+        self.processes = ranks.cores_with_memory()  # for scoring maps, which uses no accelerator
 
     @property
-    def settings(self):
+    def settings(self) -> Settings:
         return self.run.settings
 
-    def variant(self, overrides: dict[str, Any]) -> Run:
-        """A run with other settings besides, such as {"rib.tau": 0.5}."""
-        return replace(self.run, settings=load_settings(self.preset, {**self.overrides, **overrides}))
+    def variant(self, overrides: Mapping[str, Any], images: ImageSelection | None = None) -> Run:
+        """The chapter's run with other settings, such as {"rib.tau": 0.5}, and other images."""
+        settings = load_settings(self.preset, {**self.overrides, **overrides})
+        return replace(self.run, settings=settings).with_images(images)
 
-    def result(self, stage: str, run: Run | None = None) -> Result:
-        """A stage's finished result; what is missing is computed first, on all cores."""
-        run = run or self.run
-        return execute(stage, run, processes=None)
+    def run_of(self, *name: Any) -> Run:
+        """The run of one of the chapter's jobs (`workflow/jobs.py`): `chapter.run_of("CAM", 0, "train")`."""
+        job = self._job(name)
+        return self.variant(job.overrides, job.images)
 
-    def units(self, stage: str) -> list[Unit]:
-        """The arrays of every unit (image, seed) of a stage, in order, all in memory."""
-        return list(self.maps(stage).values())
+    def result(self, *name: Any) -> Result:
+        """The finished result of one of the chapter's jobs. Anything missing is computed first, on all cores."""
+        return execute(self._job(name).stage, self.run_of(*name), processes=None)
 
-    def maps(self, stage: str, run: Run | None = None) -> StoredUnits:
-        """What a stage such as `cam` or `rib` stored, by image name, read when it is asked for."""
-        run = run or self.run
-        return StoredUnits(self.result(stage, run), run.units(stage))
+    def stored(self, *name: Any) -> StoredItems:
+        """The stored items of one of the chapter's jobs, by image name, each read when it is asked for."""
+        return StoredItems(self.result(*name), self.run_of(*name).items(self._job(name).stage))
+
+    def _job(self, name: tuple) -> Job:
+        key = name[0] if len(name) == 1 else name
+        if key not in self.jobs:
+            raise KeyError(f"chapter {self.name} declares no job {key!r}; it has: {', '.join(map(repr, self.jobs))}")
+        return self.jobs[key]
 
     def dataset(self, split: str) -> Dataset:
         return datasets.open_dataset(self.settings.data, split)
 
     def scored_dataset(self, split: str) -> Dataset:
-        """A split whose masks the chapter holds maps against; ValueError where no image of it has one."""
+        """A split whose masks the chapter scores maps with; ValueError if none of its images has a mask."""
         dataset = self.dataset(split)
         if not dataset.masked_names:
             raise ValueError(
@@ -141,7 +152,7 @@ class Chapter:
         return dataset
 
     def note(self, name: str, value: float, low: float | None = None, high: float | None = None, n: int | None = None) -> None:
-        """Adds a headline number; low and high: its 95 % interval, n: how many independent pieces it rests on."""
+        """Adds a headline number; low and high: its 95 % interval, n: the number of independent pieces it rests on."""
         estimate = Estimate(*(None if x is None else float(x) for x in (value, low, high)), None if n is None else int(n))
         self.notes[name] = estimate
 
@@ -149,9 +160,9 @@ class Chapter:
         self.note(name, estimate.value, estimate.low, estimate.high, estimate.n)
 
     def finish(self) -> Path:
-        """Writes the headline numbers to results/records/<chapter>.<preset>.json and makes them known to the text.
+        """Writes the headline numbers to results/records/<chapter>.<preset>.json and makes them available to the text.
 
-        A run with settings or data of its own gets a record of its own, <chapter>.<preset>-<digest of them>.json.
+        A run with settings or data of its own gets a separate record, <chapter>.<preset>-<digest of them>.json.
         """
         for name, estimate in self.notes.items():
             for suffix, number in (("", estimate.value), ("_low", estimate.low), ("_high", estimate.high)):
@@ -161,7 +172,7 @@ class Chapter:
         return path
 
     def settings_name(self) -> str:
-        """What the records of these settings are called: the preset's name, with a digest of what is not the preset's."""
+        """The name of these settings' records: the preset's, with a digest of everything that differs from the preset."""
         own = {name: value for name, value in self.overrides.items() if name != "data.root"}
         data = self.settings.data
         if data.root is not None and not _is_published(data):
@@ -170,7 +181,7 @@ class Chapter:
 
 
 def _is_published(data: DataSettings) -> bool:
-    """Whether the data are what results are published on: MiniVOC, or VOC and COCO in full, not a part or a stand-in."""
+    """Whether results are published on these data: MiniVOC, or VOC and COCO in full, not a part or a stand-in."""
     if data.name in ("voc12", "coco14"):
         counts = paper.values(f"{data.name}_counts").set_index(["row", "column"])["value"]
         return all(len(datasets.open_dataset(data, split)) == counts[split, "images"] for split in datasets.splits(data))
@@ -178,17 +189,19 @@ def _is_published(data: DataSettings) -> bool:
 
 
 def _plain(number: float | None) -> int | float:
-    """What the text prints: whole numbers without a point, nan where there is no interval."""
+    """The number as the text prints it: whole numbers without a decimal point, nan for a missing bound."""
     if number is None:
         return float("nan")
     return int(number) if number.is_integer() else number
 
 
 def note_comparisons(chapter: Chapter, rows: Sequence[dict], means: Sequence[dict]) -> None:
-    """Notes CAM, RIB and their difference: means over the seeds, and for every seed under names that end in its number.
+    """Notes CAM, RIB and their difference: means over the seeds, and each seed's under a name that ends in the seed.
 
-    rows: {"seed", "method" ("RIB", "RIB as written")} and what `evaluation.comparisons` gives. means: {"method"} and what
-    `evaluation.comparisons_over_seeds` gives.
+    Args:
+        chapter: takes the notes.
+        rows: for each seed {"seed", "method" ("RIB" or "RIB as written")} and its comparisons.
+        means: {"method"} and the comparisons over all seeds.
     """
     for row in [*rows, *means]:
         method = row["method"].removeprefix("RIB").replace(" ", "_")

@@ -1,44 +1,37 @@
-"""The stages of the study: what each reads, what it needs, what it writes, and how one is run.
+"""The stages of the study: what each reads, needs and writes, and how one is run.
 
 data -> classifier -> cam ─┬─> labels -> affinity -> walk -> masks -> segmentation -> scores -> predictions
                       rib ─┘
 
-Beside `cam` and `rib` stand `baseline` and `advcam`, maps by other methods, of which no masks are made, and `bottleneck`, what
-happens in the classifier while `rib` adapts it.
+`baseline` and `advcam` compute maps by other methods, `bottleneck` follows the classifier while `rib` adapts it, and `toy` is
+the simulated experiment. The words: a *stage* is a kind of computation, an *item* is one image (or one toy seed) of a stage, a
+*shard* is a part of its items, a *run* is settings, images and a place, and a *job* is a stage that a chapter asks for.
 """
 
-from ribstudy.stages import baselines, bottleneck, maps, masks, segmentation, toy
 from ribstudy.stages.execution import (
-    Run,
+    ItemsFailed,
     Shard,
-    Stage,
-    UnitsFailed,
     default_processes,
     default_workers,
     execute,
-    key,
     status,
-    work_key,
 )
+from ribstudy.stages.registry import STAGES
+from ribstudy.stages.run import Run
+from ribstudy.stages.stage import ItemStage, Stage, WholeStage, of_images, result_key
 
 __all__ = [
     "STAGES",
+    "ItemStage",
+    "ItemsFailed",
     "Run",
     "Shard",
-    "UnitsFailed",
+    "Stage",
+    "WholeStage",
     "default_processes",
     "default_workers",
     "execute",
-    "key",
+    "of_images",
+    "result_key",
     "status",
-    "work_key",
 ]
-
-STAGES: dict[str, Stage] = {
-    **toy.STAGES,
-    **maps.STAGES,
-    **baselines.STAGES,
-    **bottleneck.STAGES,
-    **masks.STAGES,
-    **segmentation.STAGES,
-}

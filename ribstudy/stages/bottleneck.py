@@ -1,38 +1,38 @@
-"""Gradients and logits of the classifier while it is adapted to an image: the stage `bottleneck`."""
+"""The stage `bottleneck`: gradients and logits of the classifier while it is adapted to an image."""
 
 from collections.abc import Sequence
 
-from ribstudy import datasets
+import numpy as np
+
 from ribstudy.datasets.transforms import views
 from ribstudy.evaluation.bottleneck import bottleneck_unit
-from ribstudy.stages.execution import Run, Stage, UnitWorker, after
-from ribstudy.stages.maps import classifier_weights, image_names, rib_inputs, trained_net
-from ribstudy.store import Unit
+from ribstudy.stages.classifier import CLASSIFIER, classifier_weights, trained_net
+from ribstudy.stages.images import image_names, open_images
+from ribstudy.stages.maps import rib_inputs
+from ribstudy.stages.run import Run
+from ribstudy.stages.stage import ItemStage, ItemWorker, after
 
 
-def _worker(run: Run, names: Sequence[str]) -> UnitWorker:
-    net = trained_net(run)
-    settings = run.settings
-    dataset = datasets.open_dataset(settings.data, settings.infer.split)
+def _worker(run: Run, names: Sequence[str]) -> ItemWorker:
+    net, dataset, settings = trained_net(run), open_images(run), run.settings.rib
     next_inputs = rib_inputs(run, names, net, dataset)
 
-    def work(name: str) -> Unit:
+    def work(name: str) -> dict[str, np.ndarray]:
         _, features, aux_features = next_inputs(name)
         (view,) = views(dataset.image(name), [1.0], net.normalization)
-        return bottleneck_unit(
-            net, view.to(run.device), features, dataset.label(name), dataset.mask(name), aux_features, settings.rib
-        )
+        label, truth = dataset.label(name), dataset.mask(name)
+        return bottleneck_unit(net, view.to(run.device), features, label, truth, aux_features, settings)
 
     return work
 
 
-STAGES = {
-    "bottleneck": Stage(
-        help="gradients by region and depth, and all logits, while the classifier is adapted to each image",
-        reads=("seed", "rib", "auxiliary", "compute"),
-        needs=after("classifier"),
-        units=image_names,
-        worker=_worker,
-        inputs=classifier_weights,
-    ),
-}
+BOTTLENECK = ItemStage(
+    name="bottleneck",
+    help="gradients by region and depth, and all logits, while the classifier is adapted to each image",
+    reads=("seed", "rib", "auxiliary", "compute"),
+    needs=after(CLASSIFIER),
+    items=image_names,
+    worker=_worker,
+    decodes_ahead=True,
+    inputs=classifier_weights,
+)

@@ -1,4 +1,4 @@
-"""From pseudo masks to a segmentation network and its predictions: the stages `segmentation`, `scores` and `predictions`."""
+"""The stages `segmentation`, `scores` and `predictions`: from pseudo masks to DeepLab-v2 and its predictions."""
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -12,19 +12,22 @@ from ribstudy.masks.crf import refine_probabilities
 from ribstudy.masks.deeplab import predict_logits, predicted, probabilities_at
 from ribstudy.models import use_fast_convolutions
 from ribstudy.models.deeplab import DeepLab, build_deeplab
-from ribstudy.runtime import ranks as launch
-from ribstudy.stages.execution import Need, Run, Stage, UnitWorker, after
-from ribstudy.stages.maps import image_names
-from ribstudy.stages.masks import of_images, stored
+from ribstudy.runtime import ranks
+from ribstudy.stages.data import DATA
+from ribstudy.stages.images import image_names, open_images
+from ribstudy.stages.masks import MASKS
+from ribstudy.stages.run import Run
+from ribstudy.stages.stage import ItemStage, ItemWorker, Need, WholeStage, after
+from ribstudy.store import MASKS as MASK_FORMAT
 from ribstudy.store import Result
 from ribstudy.training.deeplab import WEIGHTS, train_deeplab
 from ribstudy.training.loop import CHECKPOINT
 
 
 def _teacher(settings: Settings) -> list[Need]:
-    """What the network learns from; of the data set's own masks only that they are sound."""
-    learned = of_images(settings, settings.segmentation.images)
-    return [("data" if settings.segmentation.truth == "dataset" else "masks", learned)]
+    """The masks the network learns from. The data set's own masks only have to be checked."""
+    stage = DATA if settings.segmentation.truth == "dataset" else MASKS
+    return [Need(stage, settings.segmentation.images)]
 
 
 def _train(run: Run, result: Result) -> None:
@@ -41,16 +44,16 @@ def _train(run: Run, result: Result) -> None:
         device=run.device,
         num_workers=run.num_workers,
     )
-    if launch.is_first():
+    if ranks.is_first():
         result.path(CHECKPOINT).unlink()
 
 
 def _examples(run: Run) -> tuple[list[str], Callable[[str], np.ndarray]]:
-    """The names of the training images, and what gives their masks."""
+    """The names of the training images, and the function that returns their masks."""
     images = run.settings.segmentation.images
-    names = image_names(run.under(of_images(run.settings, images)))
+    names = image_names(run.with_images(images))
     if run.settings.segmentation.truth == "masks":
-        return names, stored(run, "masks", images).__getitem__
+        return names, run.stored(MASKS, images).__getitem__
     dataset = datasets.open_dataset(run.settings.data, images.split)
     lacking = sorted(set(names) - set(dataset.masked_names))
     if lacking:
@@ -61,19 +64,33 @@ def _examples(run: Run) -> tuple[list[str], Callable[[str], np.ndarray]]:
     return names, dataset.mask
 
 
+SEGMENTATION = WholeStage(
+    name="segmentation",
+    help="train DeepLab-v2 on the pseudo masks, or on the data set's own",
+    reads=("seed", "data", "segmentation"),
+    needs=_teacher,
+    work=_train,
+    shared=True,
+    decodes_ahead=True,
+)
+
+
 def trained_deeplab(run: Run) -> DeepLab:
     """The segmentation network of a run whose stage `segmentation` is finished."""
     settings = run.settings.segmentation
     num_classes = len(datasets.class_names(run.settings.data)) + 1
     net = build_deeplab(settings.backbone, num_classes, weights=None, output_stride=settings.output_stride)
-    net.load_state_dict(torch.load(run.result("segmentation").path(WEIGHTS), map_location="cpu", weights_only=True))
+    net.load_state_dict(torch.load(run.result(SEGMENTATION).path(WEIGHTS), map_location="cpu", weights_only=True))
     use_fast_convolutions(net, run.device)
     return net.to(run.device, memory_format=torch.channels_last).eval()
 
 
-def _score_worker(run: Run, names: Sequence[str]) -> UnitWorker:
-    net, settings = trained_deeplab(run), run.settings.scores
-    dataset = datasets.open_dataset(run.settings.data, run.settings.infer.split)
+def _weights(run: Run) -> list[Path]:
+    return [run.result(SEGMENTATION).path(WEIGHTS)]
+
+
+def _score_worker(run: Run, names: Sequence[str]) -> ItemWorker:
+    net, dataset, settings = trained_deeplab(run), open_images(run), run.settings.scores
 
     def work(name: str) -> dict[str, np.ndarray]:
         image = dataset.image(name)
@@ -83,14 +100,24 @@ def _score_worker(run: Run, names: Sequence[str]) -> UnitWorker:
     return work
 
 
-def _prediction_worker(run: Run, names: Sequence[str]) -> UnitWorker:
-    scores, settings = stored(run, "scores"), run.settings.predictions
-    dataset = datasets.open_dataset(run.settings.data, run.settings.infer.split)
+SCORES = ItemStage(
+    name="scores",
+    help="the segmentation network's scores of the images",
+    reads=("scores",),
+    needs=after(SEGMENTATION),
+    items=image_names,
+    worker=_score_worker,
+    inputs=_weights,
+)
+
+
+def _prediction_worker(run: Run, names: Sequence[str]) -> ItemWorker:
+    scores, settings, dataset = run.stored(SCORES), run.settings.predictions, open_images(run)
 
     def work(name: str) -> np.ndarray:
-        unit = scores[name]
-        logits = torch.as_tensor(unit["logits"].astype(np.float32))
-        probabilities = probabilities_at(logits, tuple(unit["size"].tolist())).numpy()
+        of_image = scores[name]
+        logits = torch.as_tensor(of_image["logits"].astype(np.float32))
+        probabilities = probabilities_at(logits, tuple(of_image["size"].tolist())).numpy()
         if settings.crf:
             probabilities = refine_probabilities(dataset.image(name), probabilities)
         return predicted(probabilities)
@@ -98,33 +125,13 @@ def _prediction_worker(run: Run, names: Sequence[str]) -> UnitWorker:
     return work
 
 
-def _weights(run: Run) -> list[Path]:
-    return [run.result("segmentation").path(WEIGHTS)]
-
-
-STAGES = {
-    "segmentation": Stage(
-        help="train DeepLab-v2 on the pseudo masks, or on the data set's own",
-        reads=("seed", "data", "segmentation"),
-        needs=_teacher,
-        whole=_train,
-        shared=True,
-    ),
-    "scores": Stage(
-        help="the segmentation network's scores of the images to infer",
-        reads=("scores",),
-        needs=after("segmentation"),
-        units=image_names,
-        worker=_score_worker,
-        inputs=_weights,
-    ),
-    "predictions": Stage(
-        help="the masks that it predicts, as palette pictures",
-        reads=("predictions",),
-        needs=after("scores"),
-        units=image_names,
-        worker=_prediction_worker,
-        on_cpu=True,
-        suffix=".png",
-    ),
-}
+PREDICTIONS = ItemStage(
+    name="predictions",
+    help="the predicted masks, as palette images",
+    reads=("predictions",),
+    needs=after(SCORES),
+    items=image_names,
+    worker=_prediction_worker,
+    format=MASK_FORMAT,
+    on_gpu=False,
+)

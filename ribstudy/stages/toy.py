@@ -1,26 +1,29 @@
-"""The simulated experiment: the stage `toy`."""
+"""The stage `toy`: the simulated experiment, seed by seed."""
 
 from collections.abc import Sequence
 
 from ribstudy.runtime.paths import MNIST
-from ribstudy.stages.execution import Run, Stage, UnitWorker
+from ribstudy.stages.run import Run
+from ribstudy.stages.stage import ItemStage, ItemWorker
 from ribstudy.toy.experiment import run_seed
 
 
-def _toy_seeds(run: Run) -> list[str]:
+def _seeds(run: Run) -> list[str]:
     return [f"seed-{seed}" for seed in range(run.settings.toy.seeds)]
 
 
-def _toy_worker(run: Run, names: Sequence[str]) -> UnitWorker:
+def _worker(run: Run, names: Sequence[str]) -> ItemWorker:
     return lambda name: run_seed(run.settings.toy, int(name.removeprefix("seed-")))
 
 
-STAGES = {
-    "toy": Stage(
-        help="the simulated experiment of the paper's Section 3, seed by seed",
-        reads=("toy",),
-        units=_toy_seeds,
-        inputs=lambda run: [MNIST],
-        worker=_toy_worker,
-    ),
-}
+TOY = ItemStage(
+    name="toy",
+    help="the simulated experiment of the paper's Section 3, seed by seed",
+    reads=("toy",),
+    items=_seeds,
+    worker=_worker,
+    of_images=False,
+    asked=lambda settings: settings.toy.seeds,
+    on_gpu=False,
+    inputs=lambda run: [MNIST],
+)

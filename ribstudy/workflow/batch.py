@@ -123,13 +123,13 @@ def read(path: Path, **given: Any) -> Batch:
 
 
 def read_notebook(path: Path) -> Notebook:
-    """What a chapter can be told: from its parameters cell and its call of `notebook.start`."""
+    """The parameters of a chapter, from its parameters cell and its call of `start`."""
     cells = [cell for cell in json.loads(path.read_text(encoding="utf-8"))["cells"] if cell["cell_type"] == "code"]
     sources = ["".join(cell["source"]) for cell in cells]
     tagged = next(s for s, cell in zip(sources, cells, strict=True) if "parameters" in cell["metadata"].get("tags", []))
     assigned = {node.targets[0].id: node.value for node in ast.parse(tagged).body if isinstance(node, ast.Assign)}
     calls = [node for source in sources for node in ast.walk(ast.parse(source)) if isinstance(node, ast.Call)]
-    starts = [call for call in calls if ast.unparse(call.func) == "notebook.start"]
+    starts = [call for call in calls if ast.unparse(call.func) == "start"]
     given = {word.arg: word.value for call in starts for word in call.keywords}
     settings = ast.literal_eval(given["settings"]) if "settings" in given else {}
     preset = ast.literal_eval(assigned["preset"]) if "preset" in assigned else None
@@ -179,8 +179,6 @@ def _run(batch: Batch, notebook: Notebook, point: dict[str, Any]) -> BatchRun:
         raise ValueError(
             f"notebook {notebook.name} does not take all of {', '.join(overrides)} from a batch; leave it out of notebooks"
         )
-    if chosen := [name for name in overrides if name.startswith("infer.")]:
-        raise ValueError(f"{chosen[0]} is no setting of a batch: which images are shown is the choice of each notebook")
     root = str(batch.data_root) if batch.data_root else None
     load_settings(batch.preset, {**overrides, **({"data.root": root} if root else {})})
     parameters = {} if own_preset or "preset" not in notebook.parameters else {"preset": batch.preset}

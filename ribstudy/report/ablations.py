@@ -1,0 +1,24 @@
+"""The maps that the chapter on ablations compares, by variant."""
+
+from collections.abc import Mapping
+
+from ribstudy.evaluation.ablation import Reread
+from ribstudy.method.stored_maps import StoredMaps
+from ribstudy.report.chapter import Chapter
+from ribstudy.workflow.jobs import DEFAULT, ablation_seeds
+from ribstudy.workflow.variants import variants
+
+
+def maps_by_variant(chapter: Chapter) -> dict[str, list[Mapping[str, StoredMaps]]]:
+    """By variant, with `DEFAULT` first, the stored maps of the ablations' images, a list by seed.
+
+    A variant that only combines the maps differently reads the default's.
+    """
+    seeds = ablation_seeds(chapter.settings)
+    found: dict[str, list[Mapping[str, StoredMaps]]] = {DEFAULT: [chapter.stored(DEFAULT, seed) for seed in seeds]}
+    for variant in variants(chapter.settings):
+        if variant.read:
+            found[variant.name] = [Reread(maps, variant.read) for maps in found[DEFAULT]]
+        else:
+            found[variant.name] = [chapter.stored(variant.name, seed) for seed in seeds]
+    return found

@@ -1,0 +1,61 @@
+"""The stage `classifier`: train the image classifier, and keep its answers on val."""
+
+from pathlib import Path
+
+import numpy as np
+
+from ribstudy import datasets
+from ribstudy.models import CamNet
+from ribstudy.runtime import ranks
+from ribstudy.runtime.files import atomic
+from ribstudy.stages.data import DATA, data_lists
+from ribstudy.stages.run import Run
+from ribstudy.stages.stage import WholeStage, after
+from ribstudy.store import Result
+from ribstudy.training.classifier import WEIGHTS, image_logits, load_classifier, train_classifier
+from ribstudy.training.loop import CHECKPOINT
+
+
+def _train(run: Run, result: Result) -> None:
+    settings = run.settings
+    net = train_classifier(
+        datasets.training_set(settings.data),
+        settings.classifier,
+        seed=settings.seed,
+        folder=result.folder,
+        device=run.device,
+        num_workers=run.num_workers,
+    )
+    if not ranks.is_first():
+        return
+    validation = datasets.open_dataset(settings.data, "val")
+    logits = image_logits(net.eval(), validation, num_workers=run.num_workers)
+    with atomic(result.path("validation.npz")) as temporary:
+        np.savez_compressed(temporary, names=validation.names, labels=validation.labels, logits=logits)
+    result.path(CHECKPOINT).unlink()  # last, so that a run that fails before it resumes here
+
+
+CLASSIFIER = WholeStage(
+    name="classifier",
+    help="train the image classifier on image-level labels",
+    reads=("seed", "data", "classifier"),
+    needs=after(DATA),
+    work=_train,
+    shared=True,
+    decodes_ahead=True,
+    inputs=data_lists,
+    version=2,
+)
+
+
+def trained_net(run: Run) -> CamNet:
+    """The classifier of a run whose stage `classifier` is finished."""
+    settings = run.settings
+    num_classes = len(datasets.class_names(settings.data))
+    net = load_classifier(run.result(CLASSIFIER).folder, settings.classifier, num_classes, run.device)
+    return net.compute_with(**settings.compute.model_dump())
+
+
+def classifier_weights(run: Run) -> list[Path]:
+    """The weights that a stage's record names as its input."""
+    return [run.result(CLASSIFIER).path(WEIGHTS)]
