@@ -14,6 +14,7 @@ import ribstudy  # noqa: F401  (before a test imports torchvision, see ribstudy/
 from ribstudy import datasets
 from ribstudy.config import load_settings
 from ribstudy.stages import Run, execute
+from ribstudy.stages.classifier import CLASSIFIER
 from ribstudy.store import Store
 
 # Tests run on small tensors, where threads cost more than they bring; the shards of a run have one thread each too.
@@ -66,5 +67,5 @@ def data_root(tmp_path_factory):
 def trained(data_root, tmp_path_factory):
     """A store with a finished classifier, to be copied."""
     store = Store(tmp_path_factory.mktemp("trained"))
-    execute("classifier", Run(settings_of(data_root), store))
+    execute(CLASSIFIER, Run(settings_of(data_root), store=store))
     return store.root

@@ -22,25 +22,25 @@ def test_units_are_the_same_bytes_each_time(tmp_path):
     arrays = {"maps": np.arange(6.0).reshape(2, 3), "names": np.array(["a", "bc"])}
     results = [Result(tmp_path / name) for name in "ab"]
     for result in results:
-        result.write_unit("x", arrays)
-    first, second = (result.unit_path("x").read_bytes() for result in results)
+        result.write_item("x", arrays)
+    first, second = (result.item_path("x").read_bytes() for result in results)
     assert first == second
-    read = results[0].read_unit("x")
+    read = results[0].read_item("x")
     assert read["names"].tolist() == ["a", "bc"]
     np.testing.assert_array_equal(read["maps"], arrays["maps"])
 
 
 def test_units_hold_no_pickles(tmp_path):
     result = Result(tmp_path)
-    result.write_unit("x", {"objects": np.array([{}], dtype=object)})
+    result.write_item("x", {"objects": np.array([{}], dtype=object)})
     with pytest.raises(ValueError, match="pickle"):
-        result.read_unit("x")
+        result.read_item("x")
 
 
 def test_looking_makes_no_folder(tmp_path):
     result = Store(tmp_path / "results").result("rib", "0123")
     assert not result.finished
-    assert not result.has_unit("x")
+    assert not result.has_item("x")
     assert result.sessions() == []
     assert not (tmp_path / "results").exists()
 
@@ -48,10 +48,10 @@ def test_looking_makes_no_folder(tmp_path):
 def test_a_session_is_noted_although_it_fails(tmp_path):
     result = Result(tmp_path / "rib-1")
     with pytest.raises(KeyError), result.session("cpu") as notes:
-        notes["units"] = 3
+        notes["items"] = 3
         raise KeyError
     (session,) = result.sessions()
-    assert session["units"] == 3
+    assert session["items"] == 3
     assert session["seconds"] >= 0
 
 

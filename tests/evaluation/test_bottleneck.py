@@ -16,6 +16,8 @@ from ribstudy.method.rib import adapt_features, rib_unit
 from ribstudy.method.settings import RibSettings
 from ribstudy.models import build_cam_net
 from ribstudy.stages import Run, execute
+from ribstudy.stages.bottleneck import BOTTLENECK
+from ribstudy.stages.maps import RIB
 from ribstudy.store import Store
 
 SETTINGS = RibSettings(iterations=3, learning_rate=0.05, scales=(1.0,), loss_scales=(1.0,), spread_ratio=1.0)
@@ -242,20 +244,18 @@ STAGE = {
 def test_the_stage_adapts_as_the_stage_rib_does(tmp_path):
     settings = load_settings("mini", {**STAGE, "data.root": str(tmp_path / "data")})
     run = Run(settings, Store(tmp_path / "results"), device="cpu")
-    found, plain = execute("bottleneck", run), execute("rib", run)
-    for name in run.units("rib"):
-        unit, adapted = found.read_unit(name), plain.read_unit(name)
+    found, plain = execute(BOTTLENECK, run), execute(RIB, run)
+    for name in run.items(RIB):
+        unit, adapted = found.read_item(name), plain.read_item(name)
         shown = unit["label"] > 0
         assert np.flatnonzero(shown).tolist() == adapted["keys"].tolist()
         assert 2 * unit["gndrp"][: len(adapted["scores"]), shown].sum(axis=1) == pytest.approx(adapted["scores"], rel=1e-4)
         assert len(unit["gap"]) == len(adapted["iterates_0"])
         assert unit["high"].shape == (2, len(unit["depths"]), 3, len(HGR_THRESHOLDS))
 
-    shown = datasets.open_dataset(settings.data, "train").class_names[int(plain.read_unit(name)["keys"][0])]
+    shown = datasets.open_dataset(settings.data, "train").class_names[int(plain.read_item(name)["keys"][0])]
     of_class = Run(settings.model_copy(update={"infer": settings.infer.model_copy(update={"class_name": shown})}), run.store)
-    assert name in of_class.units("rib")
-    assert all(
-        shown in np.array(datasets.class_names(settings.data))[plain.read_unit(n)["keys"]] for n in of_class.units("rib")
-    )
+    assert name in of_class.items(RIB)
+    assert all(shown in np.array(datasets.class_names(settings.data))[plain.read_item(n)["keys"]] for n in of_class.items(RIB))
     with pytest.raises(ValueError, match="'boat' is no class of the data"):
-        Run(settings.model_copy(update={"infer": settings.infer.model_copy(update={"class_name": "boat"})})).units("rib")
+        Run(settings.model_copy(update={"infer": settings.infer.model_copy(update={"class_name": "boat"})})).items(RIB)

@@ -192,7 +192,7 @@ def test_endings_are_of_the_images_with_a_class_in_order():
 def stored(folder, data: ManyMasks) -> StoredUnits:
     result = Result(folder)
     for name, arrays in data.units().items():
-        result.write_unit(name, arrays)
+        result.write_item(name, arrays)
     return StoredUnits(result, data.masked_names)
 
 
@@ -224,7 +224,7 @@ def test_every_pass_can_be_handed_to_other_processes(tmp_path, monkeypatch):
 
 def test_stored_units_are_read_when_asked_for(tmp_path):
     result = Result(tmp_path)
-    result.write_unit("b", {"keys": np.array([1])})
+    result.write_item("b", {"keys": np.array([1])})
     units = StoredUnits(result, ["b", "a"])  # the second is not there yet
     assert list(units) == ["b", "a"]
     assert "a" in units
@@ -233,7 +233,7 @@ def test_stored_units_are_read_when_asked_for(tmp_path):
     assert copy["b"]["keys"].tolist() == [1]
     with pytest.raises(KeyError):
         units["c"]
-    result.write_unit("a", {"keys": np.array([2])})
+    result.write_item("a", {"keys": np.array([2])})
     assert [unit["keys"].tolist() for unit in units.values()] == [[1], [2]]
 
 

@@ -28,14 +28,15 @@ def settings_of(data_root, **overrides):
     return load_settings("mini", {**TINY, "data.root": str(data_root), **overrides})
 
 
-def run_in(root, data_root, trained=None, **overrides) -> Run:
+def run_in(root, data_root, trained=None, images=None, **overrides) -> Run:
+    """A run in the folder `root`, which starts with what is in the folder `trained`."""
     if trained is not None:
         shutil.copytree(trained, root, dirs_exist_ok=True)
-    return Run(settings_of(data_root, **overrides), Store(root))
+    return Run(settings_of(data_root, **overrides), store=Store(root)).with_images(images)
 
 
 def files(result) -> dict[str, bytes]:
-    return {path.name: path.read_bytes() for path in sorted(result.folder.glob("units/*"))}
+    return {path.name: path.read_bytes() for path in sorted(result.folder.glob("items/*"))}
 
 
 def launch(number, *arguments, **environment):

@@ -13,6 +13,8 @@ import yaml
 from PIL import Image
 
 from ribstudy.bench import costs
+from ribstudy.stages.classifier import CLASSIFIER
+from ribstudy.stages.maps import CAM, RIB
 from ribstudy.cli import main as command_line
 from ribstudy.config import load_settings, preset_names
 from ribstudy.datasets import fetch
@@ -275,7 +277,7 @@ def test_a_run_on_stand_ins_shows_its_own_records_and_stages(results, devkit):
     write_record(results / "records", "05_masks", chapter.settings_name(), rib_seeds=(0.4, None, None, 2))
     full = published.full_run(chapter, "voc12")
     assert full.records["05_masks"]["rib_seeds"].value == 0.4
-    with full.variant({}).result("classifier").session("cpu"):
+    with full.variant({}).result(CLASSIFIER).session("cpu"):
         pass
     before = sorted(results.rglob("*"))
     table = published.runtime_table(full)
@@ -285,13 +287,13 @@ def test_a_run_on_stand_ins_shows_its_own_records_and_stages(results, devkit):
     assert "not run" in figure.axes[0].texts[0].get_text()
     name = chapter.dataset("train").names[0]
     unit = {"keys": np.array([0]), "size": np.array([32, 48]), "maps_0": np.ones((1, 2, 3), np.float32)}
-    full.variant(study.REPORTED).result("cam").write_unit(name, unit)
+    full.variant(study.REPORTED).result(CAM).write_item(name, unit)
     titles = [axis.get_title() for axis in published.pictures(full, [name]).axes]
     assert titles[1:] == ["CAM", "RIB: not run", "mask: not run", "truth"]
     with pytest.raises(ValueError, match=r"nobody.*not in split train"):
         published.pictures(full, ["nobody"])
     assert [path for path in sorted(results.rglob("*")) if path not in before and path.is_file()] == [
-        full.variant(study.REPORTED).result("cam").unit_path(name)
+        full.variant(study.REPORTED).result(CAM).item_path(name)
     ]
 
 
@@ -356,7 +358,7 @@ def test_unknown_table_is_refused():
 
 def test_stored_masks_are_shown(tmp_path):
     result = Result(tmp_path, ".png")
-    result.write_unit("a", np.ones((8, 8), np.uint8))
+    result.write_item("a", np.ones((8, 8), np.uint8))
     image = np.asarray(Image.new("RGB", (8, 8)))
     dataset = SimpleNamespace(
         image=lambda name: image, label=lambda name: np.array([True]), class_names=("cat",), masked_names=[], mask=None

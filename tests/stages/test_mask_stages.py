@@ -12,9 +12,11 @@ from PIL import Image
 from ribstudy import datasets
 from ribstudy.cli.main import main
 from ribstudy.config import load_settings
+from ribstudy.datasets.settings import ImageSelection
 from ribstudy.evaluation import scores as evaluation
-from ribstudy.stages import Run, Shard, execute, key
-from ribstudy.stages.masks import mask_threshold, stored
+from ribstudy.stages import STAGES, Run, Shard, execute
+from ribstudy.stages.masks import AFFINITY, WALK, mask_threshold
+from ribstudy.stages.segmentation import PREDICTIONS, SEGMENTATION
 from ribstudy.store import Store
 from ribstudy.training import deeplab as segmentation_training
 
@@ -35,8 +37,6 @@ SMALL = {
     "segmentation.interval": 2,
     "segmentation.rescale": [1.0],
     "maps": "cam",
-    "infer.split": "val",
-    "infer.limit": 2,
 }
 
 
@@ -51,49 +51,50 @@ def data_root(tmp_path_factory):
 def done(data_root, tmp_path_factory):
     """A store in which everything has run."""
     run = run_in(tmp_path_factory.mktemp("done"), data_root)
-    execute("predictions", run)
+    execute(PREDICTIONS, run)
     return run
 
 
 def run_in(root, data_root, done=None, **overrides) -> Run:
     if done is not None:
         shutil.copytree(done.store.root, root, dirs_exist_ok=True)
-    return Run(load_settings("mini", {**SMALL, "data.root": str(data_root), **overrides}), Store(root))
+    settings = load_settings("mini", {**SMALL, "data.root": str(data_root), **overrides})
+    return Run(settings, ImageSelection(split="val", limit=2), Store(root))
 
 
 def test_everything_before_predictions_is_run_for_the_images_that_need_it(done):
     expected = {"cam": 4 + 2, "labels": 4, "walk": 4 + 2, "masks": 4, "scores": 2, "predictions": 2}
-    assert {stage: len(done.result(stage).unit_names()) for stage in expected} == expected
-    for name in done.units("predictions"):
-        mask = done.result("predictions").read_unit(name)
+    assert {name: len(done.result(STAGES[name]).item_names()) for name in expected} == expected
+    for name in done.items(PREDICTIONS):
+        mask = done.result(PREDICTIONS).read_item(name)
         assert mask.shape == (64, 64)
         assert mask.max() <= len(datasets.class_names(done.settings.data))
-        assert Image.open(done.result("predictions").unit_path(name)).mode == "P"
+        assert Image.open(done.result(PREDICTIONS).item_path(name)).mode == "P"
 
 
 def test_keys_follow_what_a_stage_depends_on(done):
+    everything = ["labels", "affinity", "walk", "masks", "segmentation", "predictions"]
+
     def keys(**overrides):
         settings = load_settings("mini", {**SMALL, "data.root": str(done.settings.data.root), **overrides})
-        return {stage: key(stage, settings) for stage in ("labels", "affinity", "walk", "masks", "segmentation", "predictions")}
+        return {name: STAGES[name].key(settings) for name in everything}
 
     def changed(**overrides):
         before, after = keys(), keys(**overrides)
         return [stage for stage in before if before[stage] != after[stage]]
 
-    everything = ["labels", "affinity", "walk", "masks", "segmentation", "predictions"]
     assert changed(maps="rib") == everything
     assert changed(**{"affinity.epochs": 2}) == everything[1:]
     assert changed(**{"walk.beta": 5.0}) == everything[2:]
     assert changed(**{"masks.crf": False}) == everything[3:]
     assert changed(**{"segmentation.iterations": 5}) == everything[4:]
     assert changed(**{"predictions.crf": False}) == everything[5:]
-    assert changed(**{"infer.limit": 1}) == []
     assert "walk" not in changed(**{"masks.walk": False})
 
 
 def test_a_network_taught_by_true_masks_needs_no_maps(tmp_path, data_root):
     run = run_in(tmp_path, data_root, **{"segmentation.truth": "dataset"})
-    execute("predictions", run)
+    execute(PREDICTIONS, run)
     assert {path.name.split("-")[0] for path in (tmp_path / "runs").iterdir()} == {
         "data",
         "segmentation",
@@ -107,15 +108,15 @@ def test_shards_of_the_walk_and_of_masks_equal_one_run(tmp_path, data_root, done
     for name in ("classifier", "cam", "labels", "affinity"):
         for folder in (done.store.root / "runs").glob(f"{name}-*"):
             shutil.copytree(folder, tmp_path / "runs" / folder.name)
-    assert not execute("walk", run, shard=Shard(1, 2)).finished
-    assert execute("walk", run, shard=Shard(0, 2)).finished
-    mine, theirs = files(run.result("walk")), files(done.result("walk"))
+    assert not execute(WALK, run, shard=Shard(1, 2)).finished
+    assert execute(WALK, run, shard=Shard(0, 2)).finished
+    mine, theirs = files(run.result(WALK)), files(done.result(WALK))
     assert {name: theirs[name] for name in mine} == mine
 
 
 def test_the_threshold_is_the_best_on_the_tuning_images(done):
     tuning = done.settings.masks.tuning
-    sweep = evaluation.sweep_units(datasets.open_dataset(done.settings.data, "val"), stored(done, "walk", tuning))
+    sweep = evaluation.sweep_units(datasets.open_dataset(done.settings.data, "val"), done.stored(WALK, tuning))
     assert len(sweep.names) == 2
     assert mask_threshold(done) == sweep.thresholds[sweep.miou().argmax()]
     given = run_in(done.store.root, done.settings.data.root, **{"masks.threshold": 0.4, "masks.tuning": None})
@@ -124,7 +125,7 @@ def test_the_threshold_is_the_best_on_the_tuning_images(done):
 
 def test_masks_are_scored_with_their_confusion(done):
     val = datasets.open_dataset(done.settings.data, "val")
-    masks = stored(done, "predictions")
+    masks = done.stored(PREDICTIONS)
     found = evaluation.mask_scores(val, masks)
     truth = {name: val.mask(name) for name in found.names}
     np.testing.assert_array_equal(found.confusion.sum(), sum((mask != 255).sum() for mask in truth.values()))
@@ -141,11 +142,11 @@ def test_masks_are_scored_with_their_confusion(done):
 @pytest.mark.timeout(250)
 def test_two_ranks_train_deeplab_with_the_losses_of_one(tmp_path, data_root, done):
     truth = {"segmentation.truth": "dataset"}
-    alone = execute("segmentation", run_in(tmp_path / "one", data_root, **truth))
+    alone = execute(SEGMENTATION, run_in(tmp_path / "one", data_root, **truth))
     options = [*options_of(data_root, tmp_path / "two"), *settings_options({**SMALL, **truth})]
     codes, outputs = launch(2, "segmentation", *options)
     assert codes == [0, 0], outputs
-    shared = run_in(tmp_path / "two", data_root, **truth).result("segmentation")
+    shared = run_in(tmp_path / "two", data_root, **truth).result(SEGMENTATION)
     assert len(shared.sessions()) == 2
     histories = [pd.read_csv(result.path("history.csv")) for result in (alone, shared)]
     ours, theirs = (history[["step", "loss", "learning_rate"]] for history in histories)
@@ -156,11 +157,11 @@ def test_two_ranks_train_deeplab_with_the_losses_of_one(tmp_path, data_root, don
 def test_two_ranks_train_the_affinity_network_with_the_losses_of_one(tmp_path, data_root, done):
     """Its terms are means over pairs, of which the two halves of a batch have different numbers."""
     run = run_in(tmp_path, data_root, done)
-    alone = pd.read_csv(run.result("affinity").path("history.csv"))
-    shutil.rmtree(run.result("affinity").folder)
+    alone = pd.read_csv(run.result(AFFINITY).path("history.csv"))
+    shutil.rmtree(run.result(AFFINITY).folder)
     codes, outputs = launch(2, "affinity", *options_of(data_root, tmp_path), *settings_options(SMALL))
     assert codes == [0, 0], outputs
-    shared = pd.read_csv(run.result("affinity").path("history.csv"))
+    shared = pd.read_csv(run.result(AFFINITY).path("history.csv"))
     pd.testing.assert_frame_equal(alone, shared, rtol=1e-3)
 
 
@@ -170,7 +171,7 @@ def settings_options(settings):
 
 def test_an_interrupted_segmentation_training_ends_as_one_that_was_not(tmp_path, data_root, monkeypatch):
     truth = {"segmentation.truth": "dataset"}
-    whole = execute("segmentation", run_in(tmp_path / "whole", data_root, **truth))
+    whole = execute(SEGMENTATION, run_in(tmp_path / "whole", data_root, **truth))
     run = run_in(tmp_path / "resumed", data_root, **truth)
     original = segmentation_training.training_batches
 
@@ -181,9 +182,9 @@ def test_an_interrupted_segmentation_training_ends_as_one_that_was_not(tmp_path,
 
     monkeypatch.setattr(segmentation_training, "training_batches", interrupted)
     with pytest.raises(KeyboardInterrupt):
-        execute("segmentation", run)
+        execute(SEGMENTATION, run)
     monkeypatch.undo()
-    resumed = execute("segmentation", run)
+    resumed = execute(SEGMENTATION, run)
     assert resumed.path("history.csv").read_text() == whole.path("history.csv").read_text()
     ours, theirs = (torch.load(result.path("deeplab.pt"), weights_only=True) for result in (resumed, whole))
     assert all(torch.equal(ours[name], theirs[name]) for name in theirs)
@@ -202,7 +203,7 @@ def test_images_without_a_mask_cannot_teach(tmp_path, data_root):
         )
     (root / "SegmentationClass" / f"{aug_only}.png").unlink()
     with pytest.raises(ValueError, match=f"have no mask, such as {aug_only}"):
-        execute("segmentation", run)
+        execute(SEGMENTATION, run)
 
 
 def test_only_voc_is_submitted(tmp_path, data_root, capsys):

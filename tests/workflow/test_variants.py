@@ -6,10 +6,9 @@ from helpers.networks import negative_net, tiny_net
 
 from ribstudy.cli.main import _read_value
 from ribstudy.config import load_settings, preset_names
-from ribstudy.method.cam import stored_seed_maps
-from ribstudy.method.rib import adapt, rib_unit
+from ribstudy.method.rib import adapt, stored_adaptation
 from ribstudy.method.settings import RibSettings
-from ribstudy.workflow import jobs as study
+from ribstudy.report.deviations import deviations_table
 from ribstudy.workflow.variants import FIXED, GROUPS, every_variant, in_words, variants
 
 VOC = load_settings("voc12")
@@ -43,7 +42,7 @@ def test_every_variant_changes_the_seed(variant):
 def _seed(net, settings, num_aux):
     views, aux = inputs(settings, num_aux=num_aux)
     result = adapt(net, views, LABELS, aux, settings)
-    return stored_seed_maps(rib_unit(result, LABELS.numpy() > 0, (24, 20), normalization=settings.normalization))
+    return stored_adaptation(result, LABELS.numpy() > 0, (24, 20), settings.normalization).normalized()
 
 
 @pytest.mark.parametrize("preset", [*preset_names(), "tests/tiny.yml"])
@@ -80,17 +79,8 @@ def test_every_choice_of_the_papers_mode_is_a_variant():
     assert {f"rib.{name}" for name, value in code.items() if value != paper[name]} <= settings
 
 
-def test_jobs_adapt_for_every_variant_that_is_not_read_and_for_the_default():
-    settings = load_settings("mini")
-    jobs = study.ablations(settings)
-    assert [job.overrides["seed"] for job in jobs] == list(range(settings.ablations.seeds))
-    unread = [variant.overrides for variant in variants(settings) if not variant.read]
-    for job in jobs:
-        assert list(job.each) == [{}, *unread]
-
-
 def test_the_table_of_deviations_has_what_the_paper_does_not_write():
-    shown = study.deviations_table(load_settings("mini")).data
+    shown = deviations_table(load_settings("mini")).data
     assert set(shown.index) >= {"region", "clamp", "last", "no_spread", "spread_all", "momentum", "empty", "first_20"}
     assert "gap" not in shown.index
     assert shown.loc["momentum", "paper"] == "–"

@@ -10,6 +10,7 @@ from ribstudy.method.cam import cam_unit, stored_maps, stored_seed_maps
 from ribstudy.method.other.advcam import advcam_unit, climb, objective
 from ribstudy.method.settings import AdvCamSettings
 from ribstudy.stages import Shard, execute
+from ribstudy.stages.other_methods import ADVCAM
 
 IMAGE = np.random.default_rng(0).integers(0, 256, (33, 46, 3), dtype=np.uint8)
 LABEL = np.array([True, False, True])
@@ -111,10 +112,10 @@ def test_image_without_a_class():
 
 def test_stage_stores_the_same_in_one_piece_and_in_shards(tmp_path, data_root, trained):
     few = {"advcam.iterations": 3}
-    whole = execute("advcam", run_in(tmp_path / "one", data_root, trained, **few))
+    whole = execute(ADVCAM, run_in(tmp_path / "one", data_root, trained, **few))
     other = run_in(tmp_path / "two", data_root, trained, **few)
     for index in (0, 1):
-        result = execute("advcam", other, shard=Shard(index, 2))
+        result = execute(ADVCAM, other, shard=Shard(index, 2))
     assert result.finished
     assert files(whole) == files(result)
 

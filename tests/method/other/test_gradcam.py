@@ -12,6 +12,7 @@ from ribstudy.method.other.gradcam import PooledClassifier, baseline_unit, class
 from ribstudy.method.settings import BaselineSettings
 from ribstudy.models import build_cam_net
 from ribstudy.stages import Run, Shard, execute, key
+from ribstudy.stages.other_methods import BASELINE
 from ribstudy.store import Store
 
 IMAGE = np.random.default_rng(0).integers(0, 256, (33, 46, 3), dtype=np.uint8)
@@ -146,13 +147,13 @@ def test_choices_that_do_not_go_together_are_refused(settings, message):
 
 def test_stage_stores_the_same_in_one_piece_and_in_shards(tmp_path, data_root, trained):
     run = run_in(tmp_path / "one", data_root, trained)
-    whole = execute("baseline", run)
+    whole = execute(BASELINE, run)
     other = run_in(tmp_path / "two", data_root, trained)
     for index in (0, 1):
-        result = execute("baseline", other, shard=Shard(index, 2))
+        result = execute(BASELINE, other, shard=Shard(index, 2))
     assert result.finished
     assert files(whole) == files(result)
-    assert len(whole.unit_names()) == len(run.units("baseline"))
+    assert len(whole.item_names()) == len(run.items(BASELINE))
 
 
 def test_stage_key_knows_the_method_and_not_that_of_others():
@@ -166,7 +167,7 @@ def test_stage_key_knows_the_method_and_not_that_of_others():
 
 
 def test_a_compiled_run_still_finds_its_layers(tmp_path, data_root, trained):
-    plain = execute("baseline", run_in(tmp_path / "plain", data_root, trained, **{"infer.limit": 1}))
+    plain = execute(BASELINE, run_in(tmp_path / "plain", data_root, trained, **{"infer.limit": 1}))
     run = run_in(tmp_path / "compiled", data_root, trained, **{"infer.limit": 1, "compute.compile": True})
-    compiled = execute("baseline", Run(run.settings, Store(tmp_path / "compiled")))
+    compiled = execute(BASELINE, Run(run.settings, Store(tmp_path / "compiled")))
     assert files(compiled) == files(plain)

@@ -1,0 +1,55 @@
+"""The command line: its options, and errors in one line."""
+
+import json
+from pathlib import Path
+
+import pytest
+from helpers.tiny_study import TINY, options_of, run_in
+
+from ribstudy.cli.main import main
+from ribstudy.stages import Shard
+
+
+@pytest.mark.parametrize("text", ["2/2", "1", "a/b", "-1/2", "0/0"])
+def test_bad_shards_are_refused(text):
+    with pytest.raises(ValueError, match="shard"):
+        Shard.parse(text)
+
+
+def test_command_line(tmp_path, data_root, capsys):
+    options = options_of(data_root, tmp_path)
+    assert main(["status", "--results", str(tmp_path / "none")]) == 1
+    assert "no such folder" in capsys.readouterr().err
+    assert main(["cam", *options, "--processes", "0"]) == 1
+    assert main(["status", *options]) == 0
+    assert "not run" in capsys.readouterr().out
+    assert main(["cam", *options, "--shard", "0/2"]) == 0
+    assert main(["cam", *options]) == 0
+    folder = capsys.readouterr().out.splitlines()[-1]
+    assert len(list(Path(folder).glob("items/*.npz"))) == 4
+    main(["status", *options])
+    assert "finished (4/4)" in capsys.readouterr().out
+
+
+def test_command_line_errors_are_one_line(tmp_path, capsys):
+    assert main(["rib", "--set", "rib.taau=1", "--results", str(tmp_path)]) == 1
+    assert capsys.readouterr().err.startswith("error: preset mini: rib.taau is unknown, did you mean tau?")
+    assert main(["rib", "--preset", "voc12", "--data-root", str(tmp_path / "none"), "--results", str(tmp_path)]) == 1
+    assert "none" in capsys.readouterr().err
+    assert main(["rib", "--set", "rib.tau=[1", "--results", str(tmp_path)]) == 1
+    assert "this value is not YAML" in capsys.readouterr().err
+    assert main(["data", "--decode", "--results", str(tmp_path)]) == 1
+    assert main(["data", "check", "--data-root", str(tmp_path / "none")]) == 1
+    assert "not drawn yet" in capsys.readouterr().out
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_stage_is_run_under_each_of_several_settings(tmp_path, data_root, trained, capsys):
+    root = run_in(tmp_path / "results", data_root, trained).store.root
+    options = ["--results", str(root), "--processes", "1", "--data-root", str(data_root)]
+    options += [word for name, value in TINY.items() for word in ("--set", f"{name}={json.dumps(value)}")]
+    options += ["--each", "{cam.scales: [1.0]}", "--each", "{cam.scales: [1.0, 0.5]}"]
+    assert main(["cam", *options]) == 0
+    assert len(set(capsys.readouterr().out.split())) == len(list((root / "runs").glob("cam-*"))) == 2
+    assert main(["cam", *options, "--each", "{cam.scalse: [1.0]}"]) == 1
+    assert "scalse" in capsys.readouterr().err

@@ -1,0 +1,113 @@
+"""How a stage is run: once, in shards, in processes, with unreadable images."""
+
+import shutil
+from dataclasses import replace
+
+import pytest
+import torch
+from helpers.tiny_study import files, run_in, settings_of
+
+from ribstudy import datasets
+from ribstudy.datasets.settings import ImageSelection
+from ribstudy.method.auxiliary import AuxiliaryDraws
+from ribstudy.stages import ItemsFailed, Shard, execute
+from ribstudy.stages.maps import CAM, RIB
+
+
+def test_finished_work_is_not_done_again(tmp_path, data_root, trained, monkeypatch):
+    run = run_in(tmp_path, data_root, trained)
+    result = execute(CAM, run)
+    before = result.record()
+    monkeypatch.setattr("ribstudy.stages.maps.compute_cam", None)
+    monkeypatch.setattr("ribstudy.stages.classifier.train_classifier", None)
+    assert execute(CAM, run).record() == before
+
+
+def test_more_images_add_to_what_is_there(tmp_path, data_root, trained):
+    one = execute(CAM, run_in(tmp_path, data_root, trained, images=ImageSelection(limit=1)))
+    kept = files(one)
+    everything = execute(CAM, run_in(tmp_path, data_root))
+    assert everything.folder == one.folder
+    assert len(files(everything)) == 4
+    assert everything.record()["items"] == 4
+    assert all(files(everything)[name] == content for name, content in kept.items())
+
+
+def test_two_shards_and_two_processes_equal_one_run(tmp_path, data_root, trained):
+    whole = execute(RIB, run_in(tmp_path / "whole", data_root, trained))
+    run = run_in(tmp_path / "shards", data_root, trained)
+    first = execute(RIB, run, shard=Shard(1, 2))
+    assert not first.finished
+    shards = execute(RIB, run, shard=Shard(0, 2))
+    side_by_side = execute(RIB, run_in(tmp_path / "processes", data_root, trained), processes=2)
+    assert shards.finished
+    assert side_by_side.finished
+    assert files(whole) == files(shards) == files(side_by_side)
+
+
+@pytest.mark.parametrize(("processes", "num_workers"), [(1, 0), (2, 0), (1, 2)])
+def test_an_unreadable_image_is_named_and_all_others_are_kept(tmp_path, data_root, trained, processes, num_workers):
+    broken = tmp_path / "data"
+    shutil.copytree(data_root, broken)
+    run = replace(run_in(tmp_path / "results", broken, trained), num_workers=num_workers)
+    names = run.items(RIB)
+    picture = broken / "JPEGImages" / f"{names[1]}.jpg"
+    whole = picture.read_bytes()
+    picture.write_bytes(whole[:200])
+    with pytest.raises(
+        ItemsFailed, match=f"1 items failed; all others are kept(.|\n)*{names[1]}.jpg: the JPEG is trunc"
+    ) as caught:
+        execute(CAM, run, processes=processes)
+    assert list(caught.value.failures) == [names[1]]
+    result = run.result(CAM)
+    assert [result.has_item(name) for name in names] == [True, False, True, True]
+    assert not result.finished
+    picture.write_bytes(whole)
+    assert execute(CAM, run).finished
+
+
+def test_inputs_prepared_by_workers_give_the_same_bytes(tmp_path, data_root, trained):
+    plain = execute(RIB, run_in(tmp_path / "plain", data_root, trained))
+    ahead = execute(RIB, replace(run_in(tmp_path / "ahead", data_root, trained), num_workers=2))
+    assert files(plain) == files(ahead)
+
+
+def test_a_bank_of_features_gives_results_of_its_own_key_whatever_the_shards(tmp_path, data_root, trained):
+    bank = {"auxiliary.bank": 6}
+    run = run_in(tmp_path / "one", data_root, trained, **bank)
+    assert RIB.key(run.settings) != RIB.key(settings_of(data_root))
+    whole = execute(RIB, run)
+    shards = execute(RIB, run_in(tmp_path / "two", data_root, trained, **bank), processes=2)
+    assert files(whole) == files(shards)
+
+
+def test_an_unreadable_auxiliary_image_fails_those_that_draw_it_and_says_so(tmp_path, data_root, trained):
+    broken = tmp_path / "data"
+    shutil.copytree(data_root, broken)
+    run = run_in(tmp_path / "results", broken, trained)
+    pool = datasets.training_set(run.settings.data)
+    name = next(name for name in pool.names if name not in run.items(RIB))
+    (broken / "JPEGImages" / f"{name}.jpg").write_bytes(b"")
+    drawn = _drawn_by(run, pool)
+    with pytest.raises(ItemsFailed, match=f"an auxiliary image: .*{name}.jpg: is empty") as caught:
+        execute(RIB, run)
+    assert set(caught.value.failures) == {image for image, names in drawn.items() if name in names}
+    assert run.result(RIB).item_names() == sorted(set(run.items(RIB)) - set(caught.value.failures))
+
+
+def _drawn_by(run, pool) -> dict[str, set[str]]:
+    dataset = datasets.open_dataset(run.settings.data, run.images.split)
+    draws = AuxiliaryDraws(
+        pool.labels, dataset.names, dataset.labels, run.settings.auxiliary, num_steps=1, seed=run.settings.seed
+    )
+    return {name: {pool.names[index] for index in draws.of(name, 0)} for name in dataset.names}
+
+
+def test_one_process_with_many_threads_gives_the_bytes_of_many_processes(tmp_path, data_root, trained):
+    torch.set_num_threads(2)
+    try:
+        one = execute(RIB, run_in(tmp_path / "one", data_root, trained))
+        assert torch.get_num_threads() == 2
+    finally:
+        torch.set_num_threads(1)
+    assert files(one) == files(execute(RIB, run_in(tmp_path / "two", data_root, trained), processes=2))

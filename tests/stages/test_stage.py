@@ -1,0 +1,104 @@
+"""Keys of results, and stages on every data set."""
+
+import shutil
+
+import numpy as np
+import pytest
+from helpers.tiny_study import TINY, run_in, settings_of
+
+from ribstudy import datasets
+from ribstudy.config import load_settings
+from ribstudy.datasets import synthetic
+from ribstudy.datasets.export import write_folder
+from ribstudy.datasets.settings import ImageSelection
+from ribstudy.stages import Run, execute
+from ribstudy.stages.classifier import CLASSIFIER
+from ribstudy.stages.data import DATA
+from ribstudy.stages.maps import CAM, RIB
+from ribstudy.store import Store
+
+
+def test_keys_change_with_what_a_stage_reads_and_with_nothing_else(data_root):
+    plain, other = settings_of(data_root), settings_of(data_root, **{"rib.tau": 0.5})
+    assert RIB.key(plain) != RIB.key(other)
+    assert CLASSIFIER.key(plain) == CLASSIFIER.key(other)
+    assert CAM.key(plain) == CAM.key(other)
+    assert CAM.key(plain) != CAM.key(settings_of(data_root, **{"classifier.epochs": 3}))
+    assert RIB.key(plain) == RIB.key(settings_of(data_root))
+    assert RIB.key(plain) == RIB.key(load_settings("mini", TINY))  # nor where the data lie
+
+
+def test_other_weights_under_the_same_path_are_another_key(tmp_path, data_root):
+    path = tmp_path / "weights.pth"
+    keys = []
+    for content in (b"one", b"two"):
+        path.write_bytes(content)
+        keys.append(CLASSIFIER.key(settings_of(data_root, **{"classifier.weights": str(path)})))
+    assert keys[0] != keys[1]
+
+
+def test_data_at_another_place_are_checked_again(tmp_path, data_root, trained):
+    execute(CLASSIFIER, run_in(tmp_path / "results", data_root, trained))
+    copy = tmp_path / "copy"
+    shutil.copytree(data_root, copy)
+    (sorted((copy / "Annotations").iterdir())[0]).write_text("<annotation/>")
+    run = run_in(tmp_path / "results", copy)
+    assert CLASSIFIER.key(run.settings) == CLASSIFIER.key(settings_of(data_root))
+    with pytest.raises(ValueError, match="problems in"):
+        execute(DATA, run)
+
+
+def test_no_image_with_a_mask_is_an_error(tmp_path, data_root, trained, monkeypatch):
+    run = run_in(tmp_path, data_root, trained, images=ImageSelection(masked=True))
+    monkeypatch.setattr("ribstudy.datasets.voc12.VocDataset.masked_names", [])
+    with pytest.raises(ValueError, match="no image of split 'train' has a mask"):
+        execute(CAM, run)
+
+
+SMALL = {
+    "classifier.backbone": "tf_efficientnet_lite0",
+    **{name: value for name, value in TINY.items() if name != "data.minivoc"},
+    "cam.scales": [1.0, 0.5],
+    "rib.scales": [1.0, 0.5],
+    "rib.loss_scales": [1.0],
+}
+
+
+@pytest.mark.parametrize("preset", ["voc12", "coco14", "custom"])
+def test_every_preset_runs_from_its_data_to_maps(tmp_path, monkeypatch, preset):
+    """On stand-ins of a few small images; the second of COCO's has no object."""
+    monkeypatch.setattr("ribstudy.runtime.paths.DATA", tmp_path / "cache")
+    kit = tmp_path / "kit"
+    if preset == "coco14":
+        synthetic.write_coco(kit, num_train=8, num_val=2, sizes={(96, 64): 1.0})
+    else:
+        synthetic.write_voc(kit, num_train=6, num_train_aug=8, num_val=2, sizes={(96, 64): 1.0})
+    if preset == "custom":  # one class, and images without it
+        voc = datasets.training_set(load_settings("voc12", {"data.root": str(kit)}).data)
+        frequent = voc.labels.sum(axis=0).argmax()
+        write_folder(tmp_path / "own", voc, voc.names, [voc.class_names[frequent]])
+        kit = tmp_path / "own"
+        (kit / "val.txt").write_text(voc.names[np.flatnonzero(~voc.labels[:, frequent])[-1]])
+    settings = load_settings(preset, {**SMALL, "data.root": str(kit)})
+    run = Run(settings, ImageSelection(limit=3), Store(tmp_path / "results"))
+    dataset = datasets.open_dataset(run.settings.data, "train")
+    for stage in (CAM, RIB):
+        result = execute(stage, run)
+        assert result.item_names() == sorted(dataset.names[:3])
+        for name in dataset.names[:3]:
+            stored = result.read_item(name)
+            assert stored.classes.tolist() == np.flatnonzero(dataset.label(name)).tolist()
+            assert stored.normalized().shape == (dataset.label(name).sum(), *dataset.image(name).shape[:2])
+    if preset == "coco14":
+        assert not dataset.label(dataset.names[1]).any()
+
+
+def test_bad_data_stop_a_run_before_training(tmp_path, data_root):
+    broken = tmp_path / "data"
+    shutil.copytree(data_root, broken)
+    annotation = sorted((broken / "Annotations").iterdir())[0]
+    annotation.write_text(annotation.read_text().replace("<name>", "<name>un", 1))
+    run = run_in(tmp_path / "results", broken)
+    with pytest.raises(ValueError, match=annotation.name):
+        execute(CLASSIFIER, run)
+    assert not run.result(CLASSIFIER).folder.exists()
