@@ -1,23 +1,23 @@
-# The commands of the study. `make book` and `make test` set up .venv by themselves.
+# The commands of the study. `make book` and `make test` set up .venv if needed.
 PYTHON ?= python3
 BIN := .venv/bin
-# Packages that requirements.lock leaves out: torch's own metadata brings them in where its build is the one with CUDA.
+# requirements.lock leaves these packages out. A torch build with CUDA requires them itself.
 CUDA_PACKAGES := ^(cuda|nvidia|triton)
 APT_HINT := On Debian and Ubuntu: sudo apt install make g++ python3-dev python3-venv
 
 help:
-	@echo "make book    run what is missing of the stages and chapters, and render the book into _build/html"
-	@echo "make batch BATCH=ablations    run what is missing of batches/ablations.yml; CONFIG=\"data_root=... shards=8\" for real data"
-	@echo "make pdf     print the rendered book into _build/html/ribstudy.pdf, linked from the front page; needs chromium"
-	@echo "make links   look for links of the rendered book that lead nowhere, on other sites too; needs a network"
+	@echo "make book    run missing stages and chapters, and render the book into _build/html"
+	@echo "make batch BATCH=ablations    run the missing parts of batches/ablations.yml; use CONFIG=\"data_root=... shards=8\" for real data"
+	@echo "make pdf     print the rendered book into _build/html/ribstudy.pdf and link it from the front page; needs chromium"
+	@echo "make links   find broken links in the rendered book, including links to other sites; needs a network"
 	@echo "make test    run the tests"
-	@echo "make lint    check code and notebooks; make format mends what can be mended"
-	@echo "make setup   only set up .venv, and keep the outputs of notebooks out of git"
-	@echo "make bench   measure what an adaptation costs on this machine; the page on costs shows it"
+	@echo "make lint    check code and notebooks; make format fixes what it can"
+	@echo "make setup   only set up .venv and the filter that keeps notebook outputs out of git"
+	@echo "make bench   measure the cost of an adaptation on this machine; the page on costs shows the result"
 	@echo "make clean   remove the rendered book; results stay"
 	@echo "make lock    pin the newest packages in requirements.lock and environment.yml"
 
-# Stages that use a GPU take turns on it; where there is none they do not wait for each other.
+# Stages that use the GPU take turns. Without a GPU they do not wait for each other.
 GPU := $(if $(shell nvidia-smi -L 2> /dev/null),--resources gpu=1)
 
 book: .venv/.ready
@@ -25,7 +25,7 @@ book: .venv/.ready
 	@echo "The book: file://$(CURDIR)/_build/html/index.html"
 
 batch: .venv/.ready
-	@test -n "$(BATCH)" || { echo "Which one? make batch BATCH=ablations; there are: $(basename $(notdir $(wildcard batches/*.yml)))"; exit 1; }
+	@test -n "$(BATCH)" || { echo "Name a batch (make batch BATCH=ablations): $(basename $(notdir $(wildcard batches/*.yml)))"; exit 1; }
 	$(BIN)/snakemake --cores all --keep-going --rerun-incomplete --rerun-triggers mtime input --quiet host progress reason --nolock $(GPU) \
 	  batch --config batch=$(BATCH) $(CONFIG)
 
@@ -60,7 +60,7 @@ clean:
 
 .venv/.ready: requirements.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.version_info >= (3, 11) or sys.exit("Python 3.11 or later is needed, but $(PYTHON) is " \
-	  + sys.version.split()[0] + ". Name another one: make PYTHON=/path/to/python3")'
+	  + sys.version.split()[0] + ". Name another Python: make PYTHON=/path/to/python3")'
 	@test -x $(BIN)/pip || $(PYTHON) -m venv --clear .venv || { rm -rf .venv; echo "$(APT_HINT)"; exit 1; }
 	$(BIN)/pip install -r requirements.lock || { echo "$(APT_HINT)"; exit 1; }
 	$(BIN)/pip install --no-deps -e .

@@ -1,9 +1,9 @@
-"""A batch as a graph: the results of the stages, the notebooks that show them, the book. `make book` runs batches/mini.yml.
+"""The graph of a batch: results of stages, notebooks that show them, the book. `make book` runs batches/mini.yml.
 
-    make batch BATCH=ablations                                 every notebook of a batch
-    snakemake --cores all batch --config batch=ablations -n    what there is to do, with counts
-    snakemake --cores all book --config preset=my.yml                      another preset, by name or by a .yml file's path
-    snakemake --cores 16 book --config preset=voc12 data_root=/data/VOC2012 threads=8     threads of a stage (default: cores / 4)
+    make batch BATCH=ablations                                 run every notebook of a batch
+    snakemake --cores all batch --config batch=ablations -n    list and count the jobs without running them
+    snakemake --cores all book --config preset=my.yml                      use another preset, by name or by the path of a .yml file
+    snakemake --cores 16 book --config preset=voc12 data_root=/data/VOC2012 threads=8     set the threads of a stage (default: cores / 4)
     snakemake --profile profiles/slurm batch --config batch=voc12 data_root=/data/VOC2012 shards=32
 """
 
@@ -46,7 +46,7 @@ except ValueError as error:
     sys.exit(f"error: {error}")
 NAME = BATCH_FILE.stem + (f"-{Path(PRESET).stem}" if PRESET else "")
 EXECUTED = RESULTS / "notebooks" / NAME
-DONE = EXECUTED / ".done"  # of this batch alone, since Snakemake removes what it makes anew
+DONE = EXECUTED / ".done"  # own folder per batch, because Snakemake removes a file before it makes it again
 LOGS = EXECUTED / "logs"
 LOCK = FileLock(EXECUTED / ".lock")
 START = time.time()
@@ -55,10 +55,10 @@ TEXTS = [path for path in BOOK.iterdir() if path.suffix in (".md", ".yml", ".bib
 API = sorted((BOOK / "api").glob("*.md"))
 STATIC = [path for path in (BOOK / "_static").rglob("*") if path.is_file()]
 LIBRARY = [path for path in (ROOT / "ribstudy").rglob("*") if path.suffix in (".py", ".yml")]
-# A stage knows by the key of its result whether there is work to do: it is asked again only where a key may have changed.
+# A stage finds out from its result's key whether it has work to do. Snakemake runs it again only if a key may have changed.
 KEYS = [ROOT / "ribstudy" / "config.py", *sorted((ROOT / "ribstudy").rglob("settings.py"))]
 KEYS += [file for part in ("stages", "datasets") for file in sorted((ROOT / "ribstudy" / part).glob("*.py"))]
-# There are many stages to share few cores: one thread for each of them is the least waste.
+# Many stages share few cores, so one thread for each stage wastes the least time.
 THREADS = GIVEN.threads or max(1, (workflow.cores or 1) // 4)
 SCATTERED = [name for name, group in PLAN.groups.items() if group.scattered and BATCH.shards > 1]
 
@@ -66,7 +66,7 @@ shell.prefix(f"set -eo pipefail; export PATH={shlex.quote(str(Path(sys.executabl
 
 
 def any_of(names):
-    """A pattern that these names match, and where there are none nothing does."""
+    """A pattern that matches these names; without names it matches nothing."""
     return "|".join(names) or "(?!)"
 
 
@@ -83,12 +83,12 @@ def gpus(wildcards):
 
 
 def shown(wildcards):
-    """The name of the notebook of a run."""
+    """The name of a run's notebook."""
     return PLAN.runs[wildcards.run].notebook
 
 
 def parameters(wildcards):
-    """What papermill passes to a notebook, as YAML."""
+    """The parameters that papermill passes to a notebook, as YAML."""
     return json.dumps(PLAN.runs[wildcards.run].parameters)
 
 
@@ -98,7 +98,7 @@ def tell():
 
 
 def hold():
-    """Batches at once share their results, but of one that is at work already there is nothing left to be done."""
+    """Locks this batch: different batches can run at the same time, but one batch cannot run twice."""
     EXECUTED.mkdir(parents=True, exist_ok=True)
     try:
         LOCK.acquire(timeout=0)
@@ -123,7 +123,7 @@ rule results:
     input: [DONE / name for name in PLAN.groups]
 
 
-# What a process says is shown and kept. It may use as many cores as the job has threads.
+# Messages of a process are shown and logged. The process may use as many cores as the job has threads.
 SAYING = "2> >(tee {log:q} >&2)"
 RUN = "OMP_NUM_THREADS={threads} RIBSTUDY_CORES={threads} python -m ribstudy {params.command}"
 
@@ -163,7 +163,7 @@ rule gather:
     threads: 1
     priority: 1
     message: "all shards of {params.command}"
-    shell: RUN + " > {output:q} " + SAYING  # all images are there, so it says so and ends
+    shell: RUN + " > {output:q} " + SAYING  # all images are done, so the command reports this and ends
 
 
 rule chapter:
@@ -173,14 +173,14 @@ rule chapter:
         results=lambda wildcards: [DONE / name for name in PLAN.shown[wildcards.run]],
         others=lambda wildcards: [EXECUTED / f"{run}.ipynb" for run in PLAN.before(wildcards.run)],
         benches=lambda wildcards: sorted((RESULTS / "bench").glob("*.json")) if shown(wildcards) in ("costs", *FULL_RUNS) else [],
-        # Of a full run, if there was one: what it has left is shown in the book of another preset too.
+        # Records of a full run, if there was one. The book shows them under other presets too.
         records=lambda wildcards: sorted((RESULTS / "records").glob(f"0*.{FULL_RUNS.get(shown(wildcards), 'none')}.json")),
     output: EXECUTED / "{run}.ipynb"
     wildcard_constraints: run=any_of(map(re.escape, PLAN.runs))
     params: given=parameters, unfinished=str(EXECUTED / "unfinished" / "{run}.ipynb")
     threads: 1
     message: "notebook {wildcards.run}"
-    # One that fails stays among the unfinished ones, with its error in it.
+    # A notebook that fails stays in `unfinished`, with its error.
     shell:
         "mkdir -p $(dirname {params.unfinished:q}) && cp {input.notebook:q} {params.unfinished:q} && OMP_NUM_THREADS={threads} papermill "
         "--kernel python3 --no-progress-bar --log-level WARNING {input.notebook:q} {params.unfinished:q} -y {params.given:q} "
@@ -198,7 +198,7 @@ rule render:
     output: "_build/html/index.html"
     params: folders=[BOOK / "_static", BOOK / "api"]
     message: "render {output}"
-    # From scratch, since a page that is not read again does not repeat its warnings.
+    # Builds from scratch, because Sphinx repeats the warnings of a page only when it reads the page again.
     shell:
         "rm -rf _build/src _build/html _build/.doctrees && mkdir _build/src "
         "&& cp -R {input.texts:q} {input.chapters:q} {params.folders:q} _build/src "
