@@ -10,7 +10,7 @@ import torch
 from helpers.tiny_study import TINY as TINY_STUDY
 from helpers.tiny_study import settings_of
 
-import ribstudy  # noqa: F401  (before a test imports torchvision, see ribstudy/torchvision_operators.py)
+import ribstudy  # noqa: F401  (before a test imports torchvision, see runtime/torchvision_operators.py)
 from ribstudy import datasets
 from ribstudy.config import load_settings
 from ribstudy.stages import Run, execute
@@ -31,9 +31,15 @@ class TinyBook:
         self.folder = folder
         self.results = folder / "results"
         self.html = folder / "_build" / "html"
-        process = self.run("--keep-going", "book")
-        self.returncode = process.returncode
-        self.output = process.stdout + process.stderr
+        jobs = self.run("--keep-going", "results")
+        self.after_jobs = self.work()
+        book = self.run("--keep-going", "book")
+        self.returncode = jobs.returncode or book.returncode
+        self.output = jobs.stdout + jobs.stderr + book.stdout + book.stderr
+
+    def work(self) -> dict[str, str]:
+        """The log of the processes that worked on each result, by the result's folder."""
+        return {path.parent.name: path.read_text() for path in self.results.glob("runs/*/sessions.jsonl")}
 
     def run(self, *arguments: str) -> subprocess.CompletedProcess:
         command = [Path(sys.executable).with_name("snakemake"), "--snakefile", ROOT / "Snakefile", "--config", f"preset={TINY}"]

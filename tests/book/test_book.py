@@ -46,6 +46,16 @@ def test_pages_load_nothing_from_the_network(pages):
         assert [a or b for a, b in LOADED.findall(text)] == [], name
 
 
+def test_chapters_compute_nothing_after_their_jobs(tiny_book):
+    """Every result that a chapter shows is declared, so that the planner has it computed before. Own data are the exception."""
+    before, after = tiny_book.after_jobs, tiny_book.work()
+    assert len(before) > 40
+    assert {name: after[name] for name in before} == before
+    own_data = {name.partition("-")[0] for name in set(after) - set(before)}
+    assert own_data <= {"data", "classifier", "cam", "rib"}
+    assert len(set(after) - set(before)) == len(own_data)
+
+
 def test_a_second_run_does_nothing(tiny_book, pages):
     before = (tiny_book.html / "index.html").stat().st_mtime_ns
     again = tiny_book.run("book")
