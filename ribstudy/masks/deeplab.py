@@ -39,7 +39,7 @@ def _resized(images: Tensor, scale: float) -> Tensor:
 
 
 def _at_scale_one(logits: Sequence[Tensor], scales: Sequence[float]) -> Tensor:
-    """The scores of S scales, resized to those of scale 1: [S, N, C, h, w]."""
+    """The scores of S scales, resized to the resolution of scale 1: [S, N, C, h, w]."""
     size = logits[list(scales).index(1)].shape[2:]
     return torch.stack([scores if scores.shape[2:] == size else _resize_bilinear(scores, size) for scores in logits])
 

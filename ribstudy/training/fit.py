@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch.optim.lr_scheduler import LambdaLR, LRScheduler
 
 from ribstudy.models import use_exact_kernels, use_fast_convolutions
-from ribstudy.runtime import ranks as launch
+from ribstudy.runtime import ranks
 from ribstudy.runtime.progress import track
 from ribstudy.training.batches import Batch, Load, check_batch, training_batches
 from ribstudy.training.checkpoint import CHECKPOINT, HISTORY, resume, save_checkpoint, save_history, save_weights
@@ -80,7 +80,7 @@ def fit(net: nn.Module, training: Training, *, seed: int, folder: Path, device: 
         training.parameters, lr=settings.learning_rate, momentum=settings.momentum, weight_decay=settings.weight_decay
     )
     options = {"mixed_precision": training.mixed_precision, "gradient_accumulation_steps": training.accumulation}
-    with launch.accelerated(device, **options) as accelerator:
+    with ranks.accelerated(device, **options) as accelerator:
         objective, stepper = accelerator.prepare(_Objective(net, training.losses_of), optimizer)
         schedule = LambdaLR(optimizer, lambda step: (1 - min(step, num_steps) / num_steps) ** settings.poly_power)
         batches_of = partial(training_batches, training.load, training.num_examples, settings.batch_size)

@@ -25,7 +25,7 @@ def negative_net():
     net = tiny_net()
     with torch.no_grad():
         net.classifier.weight[0] = -net.classifier.weight[0].abs() - 0.01
-        net.trained[1].bias.fill_(2.0)  # behind the ReLU something is left everywhere
+        net.trained[1].bias.fill_(2.0)  # positive everywhere after the ReLU
     return net
 
 
