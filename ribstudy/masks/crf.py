@@ -1,8 +1,9 @@
-"""Dense conditional random fields: a labelling that follows the colours of the image (Krähenbühl and Koltun, NIPS 2011).
+"""Dense conditional random fields, which snap a labelling to the colours of the image (Krähenbühl and Koltun, NIPS 2011).
 
-Two of them: the seed CRF on label maps (IRN, `misc/imutils.py`) and DeepLab's on probabilities (deeplab-pytorch,
-`libs/utils/crf.py`). Both weigh, in some mean-field iterations, a cost of each pixel's label against costs of pairs of pixels
-with different labels: one falls with their distance, the other with their distance and that of their colours.
+There are two: the seed CRF for label maps (IRN, `misc/imutils.py`) and DeepLab's CRF for probabilities (deeplab-pytorch,
+`libs/utils/crf.py`). Both minimise, in a few mean-field iterations, a cost for each pixel's label plus two costs for every pair
+of pixels with different labels. One pair cost falls with the distance of the pixels, the other with their distance and the
+difference of their colours.
 
 Shapes: H x W pixels, C labels.
 """
@@ -32,9 +33,9 @@ def refine_labels(
     Args:
         image: uint8 [H, W, 3].
         labels: integers [H, W] in 0..num_labels-1.
-        num_labels: background included; with a single one the result is 0 everywhere.
-        iterations: of the mean field.
-        gt_prob: how sure a given label is, between 0 and 1.
+        num_labels: background included; with a single label the result is 0 everywhere.
+        iterations: number of mean-field iterations.
+        gt_prob: confidence in the given labels, between 0 and 1.
         gaussian_sxy, bilateral_sxy: standard deviations in pixels.
         bilateral_srgb: standard deviation in grey values of 0..255.
         gaussian_compat, bilateral_compat: weights of the two kernels.
@@ -43,13 +44,10 @@ def refine_labels(
         int64 [H, W].
 
     Raises:
-        ValueError: shapes or types do not fit, a label lies outside, gt_prob is no probability, or pydensecrf is not installed.
+        ValueError: shapes or types do not match, a label or gt_prob is out of range, or pydensecrf is not installed.
     """
     image, labels = _checked_image(image), np.asarray(labels)
-    if labels.shape != image.shape[:2] or not np.issubdtype(labels.dtype, np.integer):
-        raise ValueError(f"labels {labels.dtype} {labels.shape}: expected integers of shape {image.shape[:2]}, the image's")
-    if not 0 <= labels.min() <= labels.max() < num_labels:
-        raise ValueError(f"labels reach from {labels.min()} to {labels.max()}; expected 0 to {num_labels - 1}")
+    _check_labels(image, labels, num_labels)
     if not 0 < gt_prob < 1:
         raise ValueError(f"gt_prob {gt_prob}: expected a probability above 0 and below 1")
     if num_labels == 1:
@@ -70,12 +68,12 @@ def refine_probabilities(
     bi_xy_std: float = 67,
     bi_rgb_std: float = 3,
 ) -> np.ndarray:
-    """DeepLab's CRF, after the test: a pixel costs -log of a label's probability, which is taken as 1e-5 at least.
+    """DeepLab's CRF, applied to its predictions: a pixel costs -log max(p, 1e-5), with p the probability of its label.
 
     Args:
         image: uint8 [H, W, 3].
         probabilities: [C, H, W] in 0..1.
-        iterations: of the mean field.
+        iterations: number of mean-field iterations.
         pos_w, bi_w: weights of the two kernels.
         pos_xy_std, bi_xy_std: standard deviations in pixels.
         bi_rgb_std: standard deviation in grey values of 0..255.
@@ -84,21 +82,28 @@ def refine_probabilities(
         float32 [C, H, W], probabilities.
 
     Raises:
-        ValueError: shapes or types do not fit, values lie outside of 0..1 or are nan, or pydensecrf is not installed.
+        ValueError: shapes or types do not match, values are nan or not in 0..1, or pydensecrf is not installed.
     """
     image, probabilities = _checked_image(image), np.asarray(probabilities)
     if probabilities.ndim != 3 or not len(probabilities) or probabilities.shape[1:] != image.shape[:2]:
         raise ValueError(f"probabilities {probabilities.shape} and image {image.shape}: expected [C, H, W] and [H, W, 3]")
     low, high = probabilities.min(), probabilities.max()
     if not (low >= 0 and high <= 1 + 1e-3):  # a sum over classes may round to a little more than 1
-        raise ValueError(f"probabilities reach from {low} to {high}; expected 0 to 1 (after the softmax)")
+        raise ValueError(f"probabilities range from {low} to {high}; expected 0 to 1 (after the softmax)")
     unary = _pydensecrf("utils").unary_from_softmax(probabilities)
     gaussian = {"sxy": pos_xy_std, "compat": pos_w}
     return _infer(image, unary, iterations, gaussian, {"sxy": bi_xy_std, "srgb": bi_rgb_std, "compat": bi_w})
 
 
+def _check_labels(image: np.ndarray, labels: np.ndarray, num_labels: int) -> None:
+    if labels.shape != image.shape[:2] or not np.issubdtype(labels.dtype, np.integer):
+        raise ValueError(f"labels {labels.dtype} {labels.shape}: expected integers of shape {image.shape[:2]}, as the image")
+    if not 0 <= labels.min() <= labels.max() < num_labels:
+        raise ValueError(f"labels range from {labels.min()} to {labels.max()}; expected 0 to {num_labels - 1}")
+
+
 def _infer(image: np.ndarray, unary: np.ndarray, iterations: int, gaussian: Kernel, bilateral: Kernel) -> np.ndarray:
-    """Costs [C, H*W] of the labels -> their probabilities, float32 [C, H, W]."""
+    """Costs of the labels, [C, H*W] -> probabilities of the labels, float32 [C, H, W]."""
     height, width = image.shape[:2]
     field = _pydensecrf("densecrf").DenseCRF2D(width, height, len(unary))
     field.setUnaryEnergy(np.ascontiguousarray(unary))
@@ -108,7 +113,7 @@ def _infer(image: np.ndarray, unary: np.ndarray, iterations: int, gaussian: Kern
 
 
 def _checked_image(image: np.ndarray) -> np.ndarray:
-    """A copy that pydensecrf takes: it asks for rows one after the other, and for a right to write, which it does not use."""
+    """A copy for pydensecrf, which only takes contiguous and writable arrays (it does not write to them)."""
     image = np.asarray(image)
     if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3 or not image.size:
         raise ValueError(f"image {image.dtype} {image.shape}: expected uint8 [H, W, 3] with at least one pixel")
@@ -116,7 +121,7 @@ def _checked_image(image: np.ndarray) -> np.ndarray:
 
 
 def _pydensecrf(module: str) -> ModuleType:
-    """Loaded when it is needed, so that everything else works without a C++ compiler."""
+    """Imports a module of pydensecrf on first use, so that everything else works without a C++ compiler."""
     try:
         return import_module(f"pydensecrf.{module}")
     except ImportError as error:

@@ -7,9 +7,10 @@ from ribstudy.masks.settings import CrfSettings
 
 
 def mask_of(scores: np.ndarray, keys: np.ndarray, threshold: float) -> np.ndarray:
-    """uint8 [H, W]: k + 1 where class k has the largest score and that is above the threshold, else 0 (a tie too).
+    """The mask at a threshold, uint8 [H, W]: k + 1 if class k has the largest score and it is above the threshold, else 0.
 
-    scores [n, H, W] in 0..1 of the classes `keys` [n]; without a class everything is background.
+    scores [n, H, W] in 0..1 of the classes `keys` [n]. A score equal to the threshold is background, and n = 0 gives background
+    everywhere.
     """
     if not len(keys):
         return np.zeros(scores.shape[1:], dtype=np.uint8)
@@ -18,7 +19,7 @@ def mask_of(scores: np.ndarray, keys: np.ndarray, threshold: float) -> np.ndarra
 
 
 def refined_mask(image: np.ndarray, mask: np.ndarray, settings: CrfSettings) -> np.ndarray:
-    """The mask uint8 [H, W] after the seed CRF over the background and the classes that it shows."""
+    """The mask, uint8 [H, W], refined by the seed CRF over the background and the classes in the mask."""
     values = np.union1d([0], mask)
     labels = np.searchsorted(values, mask)
     return values[refine_labels(image, labels, len(values), **settings.model_dump())].astype(np.uint8)

@@ -1,8 +1,9 @@
-"""Maps that spread over an image as far as no boundary holds them up (IRN, CVPR 2019; part of the paper's pipeline).
+"""A random walk that spreads maps over an image until boundaries stop them (IRN, CVPR 2019; part of the paper's pipeline).
 
-A walker steps from a position to another within the radius with a chance proportional to their affinity^beta (see `affinity`),
-or stays, with affinity 1. With A those affinities, D their sums and x the maps times (1 - boundary), t steps give x (A D^-1)^t.
-The reference code squares the dense matrix (`misc/indexing.py`); here x is multiplied by the few diagonals that are not 0.
+A step goes from a position to another one within the radius, with a probability proportional to affinity^beta (see `affinity`);
+staying has affinity 1. Let A be the matrix of affinity^beta, D the diagonal matrix of its column sums, and x the maps times
+(1 - boundary). Then t steps give x (A D^-1)^t. The reference code squares the dense matrix (`misc/indexing.py`); here x is
+multiplied by the few non-zero diagonals.
 
 Shapes: C classes, h x w positions at stride 4, H x W pixels.
 """
@@ -16,36 +17,36 @@ from torch.nn.functional import interpolate, threshold_
 
 from ribstudy.masks.affinity import pair_paths, path_affinity
 
-# Below this a weight or a value counts as 0. As every step averages, 256 of them change by less than 1e-25 of the maximum.
-# Without it, products over many boundaries become subnormal numbers, with which a CPU is tenfold slower.
+# Weights and values below this count as 0. Every step averages, so this changes the result of 256 steps by less than 1e-25 of
+# the maximum. Otherwise products over many boundaries become subnormal numbers, which slow a CPU down tenfold.
 NEGLIGIBLE = 1e-30
 
 
 @torch.no_grad()
 def random_walk(scores: Tensor, boundary: Tensor, radius: int = 5, beta: float = 10, log2_steps: int = 8) -> Tensor:
-    """The walk of all classes at once, in the memory of 34 maps (for radius 5) and those of the classes.
+    """Walks all classes at once. Radius 5 needs memory for 34 maps in addition to the maps of the classes.
 
-    Computed in float64: in float32 the rounding of 256 steps adds up to nearly 1e-3 of the result.
+    It computes in float64, because float32 rounding adds up to nearly 1e-3 of the result over 256 steps.
 
     Args:
         scores: [C, h, w], not negative; C = 0 gives an empty result.
         boundary: [h, w] in 0..1.
-        radius: a step is shorter than this.
-        beta: the larger, the less a faint boundary lets through.
-        log2_steps: 2^log2_steps steps.
+        radius: every step is shorter than this.
+        beta: power of the affinities; larger values let less through faint boundaries.
+        log2_steps: the walk has 2^log2_steps steps.
 
     Returns:
         [C, h, w] in the type of `scores`.
 
     Raises:
-        ValueError: shapes do not fit, or values are nan, infinite or out of range.
+        ValueError: shapes do not match, or values are nan, infinite or out of range.
     """
     if scores.ndim != 3 or scores.shape[1:] != boundary.shape or not boundary.numel():
         raise ValueError(f"scores {tuple(scores.shape)} and boundary {tuple(boundary.shape)}: expected [C, h, w] and [h, w]")
     if not ((boundary >= 0) & (boundary <= 1)).all():
-        raise ValueError(f"the boundary reaches from {boundary.min()} to {boundary.max()}; expected 0 to 1 (after the sigmoid)")
+        raise ValueError(f"the boundary ranges from {boundary.min()} to {boundary.max()}; expected 0 to 1 (after the sigmoid)")
     if not ((scores >= 0) & scores.isfinite()).all():
-        raise ValueError(f"scores reach from {scores.min()} to {scores.max()}; expected finite numbers from 0 on")
+        raise ValueError(f"scores range from {scores.min()} to {scores.max()}; expected finite numbers, not negative")
     boundary = boundary.double()
     diagonals = _diagonals(boundary, radius, beta)
     share = 1 / _multiply(torch.ones_like(boundary).flatten(), diagonals)
@@ -56,9 +57,9 @@ def random_walk(scores: Tensor, boundary: Tensor, radius: int = 5, beta: float =
 
 
 def _diagonals(boundary: Tensor, radius: int, beta: float) -> dict[int, Tensor]:
-    """The upper diagonals of A by their offset k: affinity^beta of positions p and p + k, row by row; 0 where that is no pair.
+    """The upper diagonals of the symmetric matrix A by their offset k, each [h*w - k].
 
-    Diagonals of the lower half are the same, A is symmetric. [h*w - k] each.
+    An entry is affinity^beta of the positions p and p + k, counted row by row; 0 if they are not within the radius.
     """
     height, width = boundary.shape
     diagonals = {}
@@ -70,13 +71,13 @@ def _diagonals(boundary: Tensor, radius: int, beta: float) -> dict[int, Tensor]:
         weights[starts] = path_affinity(boundary, path, starts) ** beta
         offset = rows * width + columns
         diagonal = threshold_(weights.flatten()[: height * width - offset], NEGLIGIBLE, 0)
-        # In a map narrower than the radius two directions can have one offset.
+        # In a map narrower than the radius, two directions can have the same offset.
         diagonals[offset] = diagonals[offset] + diagonal if offset in diagonals else diagonal
     return diagonals
 
 
 def _multiply(values: Tensor, diagonals: dict[int, Tensor]) -> Tensor:
-    """x A, with both halves of A and the ones of its main diagonal: [..., h*w] -> [..., h*w]."""
+    """x A, with both halves of A and ones on its main diagonal: [..., h*w] -> [..., h*w]."""
     result = values.clone()
     for offset, weights in diagonals.items():
         result[..., :-offset].addcmul_(weights, values[..., offset:])
@@ -92,10 +93,10 @@ def walk_maps(
 
 
 def walked_scores(walked: np.ndarray | Tensor, size: Sequence[int]) -> np.ndarray:
-    """What is thresholded into a mask: the walked maps at full resolution, as shares of the largest value of all of them.
+    """The walked maps at full resolution, divided by their maximum; a threshold turns them into a mask.
 
-    Enlarged four times (bilinear), cropped to `size`, then divided by the maximum over classes and pixels (IRN,
-    `step/make_sem_seg_labels.py`). Where that is 0, everything is 0.
+    The maps are enlarged four times (bilinear), cropped to `size`, and divided by the maximum over classes and pixels (IRN,
+    `step/make_sem_seg_labels.py`). If the maximum is 0, the result is 0 everywhere.
 
     Args:
         walked: [n, h, w] at stride 4, not negative; n = 0 gives an empty result.
@@ -105,7 +106,7 @@ def walked_scores(walked: np.ndarray | Tensor, size: Sequence[int]) -> np.ndarra
         float32 [n, H, W] in 0..1.
 
     Raises:
-        ValueError: the maps do not fit the size.
+        ValueError: the shape of the maps does not match the size.
     """
     walked = torch.as_tensor(walked).float().cpu()
     height, width = (int(length) for length in size)

@@ -1,4 +1,4 @@
-"""From maps to masks, and from the segmentation network's scores to masks."""
+"""Settings of the steps from maps to masks, and of prediction with the segmentation network."""
 
 from typing import Annotated, Literal
 
@@ -11,62 +11,66 @@ from ribstudy.settings import Count, Positive, Scales, Section, Share
 class CrfSettings(Section):
     """The dense CRF on a seed (IRN, `misc/imutils.py`)."""
 
-    iterations: Count = Field(10, description="of the mean field")
-    gt_prob: Annotated[float, Field(gt=0, lt=1)] = Field(0.7, description="how sure a given label is")
-    gaussian_sxy: Positive = Field(3.0, description="pixels; near pixels are alike")
-    gaussian_compat: Positive = Field(3.0, description="weight of the kernel of positions")
-    bilateral_sxy: Positive = Field(50.0, description="pixels; near pixels of the same colour are alike")
-    bilateral_srgb: Positive = Field(5.0, description="grey values of 0 to 255; near colours are alike")
-    bilateral_compat: Positive = Field(10.0, description="weight of the kernel of positions and colours")
+    iterations: Count = Field(10, description="number of mean-field iterations")
+    gt_prob: Annotated[float, Field(gt=0, lt=1)] = Field(0.7, description="confidence in the given labels")
+    gaussian_sxy: Positive = Field(3.0, description="standard deviation of the smoothness kernel, in pixels")
+    gaussian_compat: Positive = Field(3.0, description="weight of the smoothness kernel")
+    bilateral_sxy: Positive = Field(50.0, description="standard deviation of the colour kernel, in pixels")
+    bilateral_srgb: Positive = Field(5.0, description="standard deviation of the colour kernel, in grey values of 0 to 255")
+    bilateral_compat: Positive = Field(10.0, description="weight of the colour kernel")
 
 
 class LabelSettings(Section):
-    """What the affinity network is taught: where the maps are sure of an object, and where of the background."""
+    """The labels that train the affinity network: thresholds for confident objects and confident background."""
 
-    foreground: Share = Field(0.35, description="a map above this is an object (reference code: conf_fg_thres)")
-    background: Share = Field(0.17, description="where all maps are below this there is none (reference code: conf_bg_thres)")
+    foreground: Share = Field(0.35, description="a pixel is an object if a map is above this (reference code: conf_fg_thres)")
+    background: Share = Field(0.17, description="a pixel is background if no map is above this (reference code: conf_bg_thres)")
 
 
 class WalkSettings(Section):
-    """How the maps spread within the boundaries (random walk at stride 4)."""
+    """The random walk that spreads the maps within the boundaries, at stride 4."""
 
-    power: Positive = Field(1.3, description="maps to this power first (reference code: np_power)")
-    radius: Annotated[int, Field(ge=2)] = Field(5, description="how far one step reaches")
-    beta: Positive = Field(10.0, description="affinities to this power")
-    log2_steps: Annotated[int, Field(ge=0, le=16)] = Field(8, description="2^log2_steps steps (reference code: exp_times)")
-    pad_to: Count | None = Field(None, description="images are padded to this side before the boundaries are found; None: not")
+    power: Positive = Field(1.3, description="the maps are first raised to this power (reference code: np_power)")
+    radius: Annotated[int, Field(ge=2)] = Field(5, description="a step is shorter than this, in positions")
+    beta: Positive = Field(10.0, description="the affinities are raised to this power")
+    log2_steps: Annotated[int, Field(ge=0, le=16)] = Field(
+        8, description="the walk has 2^log2_steps steps (reference code: exp_times)"
+    )
+    pad_to: Count | None = Field(
+        None, description="images are padded to this side before boundaries are predicted; None: no padding"
+    )
 
 
 class MaskSettings(Section):
-    """From maps to masks."""
+    """The pseudo masks."""
 
-    walk: bool = Field(True, description="from the maps that have spread, or (false) from the seeds")
+    walk: bool = Field(True, description="use the maps after the random walk, or (false) the seeds")
     threshold: Share | None = Field(
-        description="background where no map is above this; None: the best on the images of `tuning`"
+        description="a pixel is background if no map is above this; None: the best threshold on `tuning`"
     )
     tuning: ImageSelection | None = Field(
-        None, description="images with masks that a threshold is chosen on, where none is given"
+        None, description="images with true masks for choosing the threshold, if none is given"
     )
-    crf: bool = Field(description="the seed CRF on the masks, as the paper's numbers have it")
+    crf: bool = Field(description="refine the masks with the seed CRF, as the paper does")
 
     @model_validator(mode="after")
     def _threshold_is_there(self):
         if (self.threshold is None) == (self.tuning is None):
-            raise ValueError("one of threshold and tuning is needed, and not both")
+            raise ValueError("give either threshold or tuning, not both")
         return self
 
 
 class ScoreSettings(Section):
-    """How the trained segmentation network is asked."""
+    """Prediction of scores with the trained segmentation network."""
 
-    scales: Scales = Field((0.5, 0.75, 1.0), description="image scales whose scores are put together")
-    mirror: bool = Field(True, description="also the mirrored image; scores are averaged")
+    scales: Scales = Field((0.5, 0.75, 1.0), description="image scales whose scores are combined")
+    mirror: bool = Field(True, description="average with the scores of the mirrored image")
     fusion: Literal["max", "mean"] = Field(
-        "max", description="of the scales: largest logit (deeplab-pytorch), or mean probability"
+        "max", description="how scales are combined: largest logit (deeplab-pytorch) or mean probability"
     )
 
 
 class PredictionSettings(Section):
-    """From its scores to masks."""
+    """Masks from the scores."""
 
-    crf: bool = Field(True, description="DeepLab's CRF on the probabilities")
+    crf: bool = Field(True, description="refine the probabilities with DeepLab's CRF")

@@ -12,8 +12,8 @@ from ribstudy.stages.data import DATA, data_lists
 from ribstudy.stages.run import Run
 from ribstudy.stages.stage import WholeStage, after
 from ribstudy.store import Result
+from ribstudy.training.checkpoint import CHECKPOINT
 from ribstudy.training.classifier import WEIGHTS, image_logits, load_classifier, train_classifier
-from ribstudy.training.loop import CHECKPOINT
 
 
 def _train(run: Run, result: Result) -> None:

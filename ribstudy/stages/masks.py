@@ -24,7 +24,7 @@ from ribstudy.stages.stage import ItemStage, ItemWorker, Need, Stage, WholeStage
 from ribstudy.store import MASKS as MASK_FORMAT
 from ribstudy.store import WALKED_MAPS, Result
 from ribstudy.training.affinity import WEIGHTS, train_affinity_net
-from ribstudy.training.loop import CHECKPOINT
+from ribstudy.training.checkpoint import CHECKPOINT
 
 MAPS_OF = {"cam": CAM, "rib": RIB}  # the setting `maps`
 

@@ -20,8 +20,8 @@ from ribstudy.stages.run import Run
 from ribstudy.stages.stage import ItemStage, ItemWorker, Need, WholeStage, after
 from ribstudy.store import MASKS as MASK_FORMAT
 from ribstudy.store import Result
+from ribstudy.training.checkpoint import CHECKPOINT
 from ribstudy.training.deeplab import WEIGHTS, train_deeplab
-from ribstudy.training.loop import CHECKPOINT
 
 
 def _teacher(settings: Settings) -> list[Need]:

@@ -1,21 +1,20 @@
-"""The training of the affinity network, on labels that the maps are sure of (IRN, `step/train_irn.py`)."""
+"""The training of the affinity network on the confident labels of the maps (IRN, `step/train_irn.py`)."""
 
 from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
 
 import numpy as np
-import torch
-from accelerate import Accelerator
+from accelerate import PartialState
+from accelerate.utils import reduce
 from torch import Tensor
 
 from ribstudy.datasets import Dataset
-from ribstudy.datasets.transforms import Normalization, masked_crop
 from ribstudy.masks.affinity import EPSILON, TERMS, affinity_sums, total_affinity_loss
-from ribstudy.models import use_exact_kernels, use_fast_convolutions
 from ribstudy.models.affinity_net import AffinityNet, build_affinity_net
-from ribstudy.runtime import ranks as launch
-from ribstudy.training.loop import check_batch, save_weights, train, training_batches
+from ribstudy.training.batches import Load
+from ribstudy.training.crops import masked_crops
+from ribstudy.training.fit import Training, fit, new_net
 from ribstudy.training.settings import AffinitySettings
 
 WEIGHTS = "affinity.pt"
@@ -32,64 +31,41 @@ def train_affinity_net(
     num_workers: int = 0,
 ) -> AffinityNet:
     """Trains on the images of `labels` (by name uint8 [H, W]: 0, class + 1, 255 unsure); writes `affinity.pt` into `folder`."""
-    check_batch(len(labels), settings.batch_size, parts=1)
-    use_exact_kernels()
-    torch.manual_seed(seed)
-    net = build_affinity_net(settings.backbone, settings.weights).to(memory_format=torch.channels_last)
-    use_fast_convolutions(net, device)
-    optimizer = torch.optim.SGD(
-        net.trained_parameters(), lr=settings.learning_rate, momentum=settings.momentum, weight_decay=settings.weight_decay
+    net = new_net(partial(build_affinity_net, settings.backbone, settings.weights), seed=seed, device=device)
+    steps_per_epoch = len(labels) // settings.batch_size
+    crop = {
+        "crop_size": settings.crop_size,
+        "normalization": net.normalization,
+        "draw_factor": partial(_between, settings.rescale),
+    }
+    training = Training(
+        settings=settings,
+        parameters=net.trained_parameters(),
+        load=partial(_with_labels_at_stride_4, partial(masked_crops, dataset, list(labels), labels.__getitem__, **crop)),
+        num_examples=len(labels),
+        losses_of=partial(_losses, radius=settings.radius),
+        num_steps=settings.epochs * steps_per_epoch,
+        interval=steps_per_epoch,
+        weights=WEIGHTS,
     )
-    load = partial(_load, dataset, labels, list(labels), settings, net.normalization)
-    per_epoch = len(labels) // settings.batch_size
-    with launch.accelerated(device) as accelerator:
-        train(
-            net,
-            optimizer,
-            batches=lambda steps: training_batches(
-                load, len(labels), settings.batch_size, steps, seed=seed, accelerator=accelerator, num_workers=num_workers
-            ),
-            losses_of=partial(_losses, accelerator=accelerator, radius=settings.radius),
-            num_steps=settings.epochs * per_epoch,
-            interval=per_epoch,
-            poly_power=settings.poly_power,
-            folder=folder,
-            settings=settings.model_dump(mode="json"),
-            accelerator=accelerator,
-        )
-        save_weights(folder / WEIGHTS, net, accelerator)
+    fit(net, training, seed=seed, folder=folder, device=device, num_workers=num_workers)
     return net
 
 
-def _load(
-    dataset: Dataset,
-    labels: Mapping[str, np.ndarray],
-    names: Sequence[str],
-    settings: AffinitySettings,
-    normalization: Normalization,
-    indices: Sequence[int],
-    rngs: Sequence[np.random.Generator],
-) -> tuple[Tensor, Tensor]:
-    """Crops of images [B, 3, s, s] and of their labels at stride 4, int64 [B, s/4, s/4]."""
-    pairs = [
-        masked_crop(
-            dataset.image(names[index]),
-            labels[names[index]],
-            factor=rng.uniform(*settings.rescale),
-            crop_size=settings.crop_size,
-            normalization=normalization,
-            rng=rng,
-        )
-        for index, rng in zip(indices, rngs, strict=True)
-    ]
-    images, masks = (torch.stack(parts) for parts in zip(*pairs, strict=True))
-    return images, masks[:, 2::4, 2::4].contiguous()  # the pixels that PIL's nearest neighbour takes
+def _between(limits: tuple[float, float], rng: np.random.Generator) -> float:
+    return rng.uniform(*limits)
 
 
-def _losses(net: AffinityNet, images: Tensor, labels: Tensor, *, accelerator: Accelerator, radius: int) -> dict[str, Tensor]:
-    """The terms are means over all pairs of the batch, also of those that other processes hold."""
+def _with_labels_at_stride_4(load: Load, indices: Sequence[int], rngs: Sequence[np.random.Generator]) -> tuple[Tensor, Tensor]:
+    """The batch of `load` with its labels [B, s, s] at the network's stride: int64 [B, s/4, s/4]."""
+    images, labels = load(indices, rngs)
+    return images, labels[:, 2::4, 2::4].contiguous()  # the pixels that PIL's nearest neighbour takes
+
+
+def _losses(net: AffinityNet, images: Tensor, labels: Tensor, *, radius: int) -> dict[str, Tensor]:
+    """The loss and its terms, which are means over the pairs of the whole batch, including the parts of other processes."""
     sums, counts = affinity_sums(net(images), labels, radius)
-    counts = accelerator.reduce(counts, reduction="sum")
-    means = sums * accelerator.num_processes / (counts + EPSILON)  # gradients are averaged over the processes
+    counts = reduce(counts, reduction="sum")
+    means = sums * PartialState().num_processes / (counts + EPSILON)  # gradients are averaged over the processes
     terms = dict(zip(TERMS, means, strict=True))
     return {"loss": total_affinity_loss(terms), **terms}

@@ -1,10 +1,11 @@
-"""A network small enough to be checked by hand, of the same type as the real ones."""
+"""Networks small enough to be checked by hand, of the same types as the real ones."""
 
 import torch
 from torch import nn
 
 from ribstudy.models import CamNet
 from ribstudy.models.backbones import Backbone
+from ribstudy.models.deeplab import DeepLab
 
 
 def tiny_net(num_classes: int = 3, seed: int = 0) -> CamNet:
@@ -24,5 +25,18 @@ def negative_net():
     net = tiny_net()
     with torch.no_grad():
         net.classifier.weight[0] = -net.classifier.weight[0].abs() - 0.01
-        net.trained[1].bias.fill_(2.0)  # behind the ReLU something is left everywhere
+        net.trained[1].bias.fill_(2.0)  # positive everywhere after the ReLU
+    return net
+
+
+def tiny_deeplab(num_classes=4):
+    """Two convolutions at stride 4, and ASPP."""
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        features = nn.Sequential(
+            nn.Conv2d(3, 6, 3, stride=2, padding=1), nn.ReLU(), nn.Conv2d(6, 8, 3, stride=2, padding=1), nn.BatchNorm2d(8)
+        )
+        net = DeepLab(features, 8, num_classes, rates=(1, 2), normalization=((0.5,) * 3, (0.25,) * 3))
+        for branch in net.aspp:
+            nn.init.normal_(branch.weight, std=0.3)
     return net

@@ -16,7 +16,7 @@ from ribstudy.masks.affinity import (
 
 
 def positions_between(start, end):
-    """By the definition: inside the bounding box of both, and nearer than 1 to the line through them."""
+    """The definition: inside the bounding box of both, at a distance below 1 from the line through them."""
     (y0, x0), (y1, x1) = start, end
     length = math.dist(start, end)
     return [
@@ -28,7 +28,7 @@ def positions_between(start, end):
 
 
 def slow_terms(logits, labels, radius):
-    """The loss as a sum over pairs of positions: each pair once, from the end that is higher up, or further left."""
+    """The loss as a sum over pairs of positions, each counted once, from the upper position or from the left one in a row."""
     costs = {term: [] for term in TERMS}
     images, height, width = labels.shape
     for image in range(images):
@@ -114,7 +114,7 @@ def test_total_by_hand():
 
 
 def test_two_positions_by_hand():
-    """Of a 2 x 3 map and radius 2 one start is left, above: its pairs are right, below left, below and below right."""
+    """A 2 x 3 map has one start for radius 2, above. Its pairs are to the right, below left, below and below right."""
     boundary = torch.tensor([[0.1, 0.2, 0.3], [0.4, 0.5, 0.6]], dtype=torch.float64)
     labels = torch.tensor([[[255, 1, 1], [255, 1, 0]]])
     terms = affinity_loss(boundary.logit()[None, None], labels, radius=2)
@@ -123,7 +123,7 @@ def test_two_positions_by_hand():
     assert terms["negative"].item() == pytest.approx(-math.log(0.6 + 1e-5) / (1 + 1e-5))
 
 
-def test_nothing_sure_costs_nothing():
+def test_unsure_labels_cost_nothing():
     logits, labels = batch(size=(1, 6, 8))
     logits.requires_grad_()
     sums, counts = affinity_sums(logits, torch.full_like(labels, 255), 3)
@@ -171,7 +171,7 @@ def test_a_tie_sends_its_gradient_to_one_position():
 
 def test_bad_shapes_are_named():
     logits, labels = batch(size=(1, 6, 8))
-    with pytest.raises(ValueError, match=r"6 x 8: radius 5 needs 5 x 9"):
+    with pytest.raises(ValueError, match=r"6 x 8: radius 5 needs at least 5 x 9"):
         affinity_sums(logits, labels, 5)
     with pytest.raises(ValueError, match=r"\(1, 1, 6, 8\) and \(1, 6, 7\)"):
         affinity_sums(logits, labels[:, :, 1:], 3)
@@ -187,7 +187,7 @@ def thirds(*values):
 
 
 def test_labels_by_hand():
-    """Thirds of an image, each of its own colour: class 4 is sure in the second, and possible in the third."""
+    """An image in three colours: class 4 is confident in the second third and possible in the last."""
     labels = affinity_labels(np.stack([thirds(0.1, 0.9, 0.2), thirds(0.1, 0.1, 0.1)]), np.array([4, 7]), COLOURS)
     assert labels.dtype == np.uint8
     np.testing.assert_array_equal(labels, thirds(0, 5, 255).astype(np.uint8))
@@ -198,8 +198,8 @@ def test_a_score_at_the_threshold_is_background():
     np.testing.assert_array_equal(affinity_labels(levels[None], np.array([0]), COLOURS, fg=0.5, bg=0.25), thirds(0, 255, 1))
 
 
-def test_a_class_comes_from_the_prediction_that_is_sure(monkeypatch):
-    """The two CRFs may differ in any way: the sure one's object wins over all that the other says."""
+def test_classes_come_from_the_confident_prediction(monkeypatch):
+    """The two CRFs may disagree in any way; an object of the confident one always wins."""
     sure, possible = np.array([[1, 2, 0, 0, 1]]), np.array([[0, 1, 1, 0, 1]])
     answers = iter([sure, possible])
     monkeypatch.setattr("ribstudy.masks.affinity.refine_labels", lambda *_, **__: next(answers))

@@ -27,7 +27,7 @@ def test_without_colours_a_shifted_label_stays():
     np.testing.assert_array_equal(refine_labels(image, sides(EDGE - 3), 2, **settings), sides(EDGE - 3))
 
 
-def test_hardly_any_belief_in_the_labels_lets_the_majority_win():
+def test_low_confidence_in_the_labels_lets_the_majority_win():
     image = np.full((HEIGHT, WIDTH, 3), 128, dtype=np.uint8)
     assert not refine_labels(image, sides(WIDTH - 2), 2, gt_prob=0.51).any()
 

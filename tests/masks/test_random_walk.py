@@ -8,7 +8,7 @@ from ribstudy.masks.random_walk import random_walk, walk_maps, walked_scores
 
 
 def slow_walk(scores, boundary, radius, beta, log2_steps):
-    """The definition with the whole matrix, in float64, which is squared `log2_steps` times."""
+    """The definition: the whole matrix in float64, squared `log2_steps` times."""
     height, width = boundary.shape
     places = [(y, x) for y in range(height) for x in range(width)]
     affinity = torch.eye(len(places), dtype=torch.float64)
@@ -46,7 +46,7 @@ def test_equals_the_dense_form(size, radius, beta, log2_steps):
 
 
 def test_one_step_by_hand():
-    """Of three positions in a row those at distance 1 are within the radius: affinities 0.5, 0.25, squared."""
+    """Three positions in a row; neighbours are within the radius. Affinities 0.5 and 0.25, squared."""
     boundary = torch.tensor([[0.0, 0.5, 0.75]])
     walked = random_walk(torch.tensor([[[8.0, 8.0, 8.0]]]), boundary, radius=2, beta=2, log2_steps=0)
     start = [8.0, 4.0, 2.0]
@@ -90,7 +90,7 @@ def test_classes_do_not_mix_and_mirroring_commutes():
 
 @pytest.mark.parametrize("level", [1 - 1e-7, 0.95, 1e-4])
 def test_faint_affinities_are_within_1e_6_of_the_dense_form(level):
-    """What is dropped as negligible stays so: here it would come to numbers below the smallest ones of float64."""
+    """Dropping negligible values is harmless even if the dense form reaches numbers too small for float64."""
     scores = torch.zeros(1, 3, 40)
     scores[0, :, 0] = 1
     boundary = torch.full((3, 40), level)
@@ -130,7 +130,7 @@ def test_maps_are_raised_to_the_power_first():
 
 
 @pytest.mark.parametrize("size", [(16, 24), (13, 21), (1, 1), (5, 4)])
-def test_scores_are_shares_of_the_largest_one_of_all_classes(size):
+def test_scores_are_divided_by_the_maximum_over_all_classes(size):
     shape = [(length - 1) // 4 + 1 for length in size]
     walked, _ = example(*shape)
     scores = walked_scores(walked.numpy(), np.array(size))
@@ -142,10 +142,10 @@ def test_scores_are_shares_of_the_largest_one_of_all_classes(size):
 
 
 def test_enlarged_by_hand():
-    """Bilinear, four times: a step from 0 to 1 is at eighths 1, 3, 5 and 7 between the two centres."""
+    """Bilinear, four times: between the two centres, a step from 0 to 1 has the values 1/8, 3/8, 5/8 and 7/8."""
     scores = walked_scores(np.array([[[0.0, 1.0]]]), (4, 8))
     np.testing.assert_allclose(scores[0, 0], [0, 0, 1 / 8, 3 / 8, 5 / 8, 7 / 8, 1, 1])
-    cropped = walked_scores(np.array([[[0.0, 1.0]]]), (4, 5))  # the maximum is that of what is left
+    cropped = walked_scores(np.array([[[0.0, 1.0]]]), (4, 5))  # the maximum after cropping
     np.testing.assert_allclose(cropped[0, 0], [0, 0, 1 / 5, 3 / 5, 1], rtol=1e-6)
 
 
@@ -166,9 +166,9 @@ def test_bad_input_is_named():
         random_walk(torch.full_like(scores, math.nan), boundary)
     with pytest.raises(ValueError, match="inf"):
         random_walk(torch.full_like(scores, math.inf), boundary)
-    with pytest.raises(ValueError, match="scores reach from -1"):
+    with pytest.raises(ValueError, match="scores range from -1"):
         random_walk(-torch.ones_like(scores), boundary)
-    with pytest.raises(ValueError, match="boundary reaches from nan"):
+    with pytest.raises(ValueError, match="boundary ranges from nan"):
         random_walk(scores, torch.full_like(boundary, math.nan))
     with pytest.raises(ValueError, match="after the sigmoid"):
         random_walk(scores, 2 + boundary)

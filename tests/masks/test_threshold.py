@@ -59,7 +59,7 @@ def test_otsu_is_the_least_variance():
     assert otsu(histogram) == best
 
 
-def test_yen_bears_sides_of_unequal_size_better():
+def test_yen_copes_better_with_sides_of_unequal_size():
     unequal = two_modes(low_count=100_000, high_count=200, width=40)
     true_gap = (100 / 256, 140 / 256)
     assert otsu(unequal) < true_gap[0]
@@ -67,7 +67,7 @@ def test_yen_bears_sides_of_unequal_size_better():
 
 
 @pytest.mark.parametrize("rule", RULES.values(), ids=RULES)
-def test_what_cannot_be_divided_is_named(rule):
+def test_a_histogram_without_two_filled_bins_is_refused(rule):
     with pytest.raises(ValueError, match="0 of 256 bins"):
         rule(np.zeros(NUM_BINS, dtype=np.int64))
     one = np.zeros(NUM_BINS, dtype=np.int64)
@@ -88,7 +88,7 @@ def test_bad_maps_are_named():
 
 
 def test_the_crf_agrees_with_the_threshold_at_the_edge_of_the_colours():
-    """A map that rises across the image is cut at the colours' edge by one threshold alone."""
+    """A map rises across the image; only one of the thresholds cuts it at the edge of the colours."""
     ramp = (np.arange(WIDTH) + 0.5) / WIDTH * np.ones((1, HEIGHT, 1))
     thresholds = [0.1, EDGE / WIDTH, 0.9]
     agreement = crf_agreement(two_colours(), ramp, thresholds)
@@ -106,11 +106,11 @@ def test_an_empty_or_a_full_mask_does_not_win():
     assert crf_agreement(two_colours(), second_class, [0.5]) == pytest.approx(2 / 3)
 
 
-def test_an_image_without_a_class_has_no_say():
+def test_an_image_without_a_class_has_no_agreement():
     assert np.isnan(crf_agreement(two_colours(), np.zeros((0, HEIGHT, WIDTH)), [0.2, 0.3])).all()
 
 
-def test_images_that_have_a_class_choose_the_threshold_together():
+def test_the_threshold_has_the_best_mean_agreement_of_images_with_a_class():
     agreement = np.zeros((3, len(AGREEMENT_THRESHOLDS)))
     agreement[0, [2, 5]] = 0.9, 0.8
     agreement[1, [3, 5]] = 0.9, 0.8

@@ -18,7 +18,7 @@ from ribstudy.stages import STAGES, Run, Shard, execute
 from ribstudy.stages.masks import AFFINITY, WALK, mask_threshold
 from ribstudy.stages.segmentation import PREDICTIONS, SEGMENTATION
 from ribstudy.store import Store
-from ribstudy.training import deeplab as segmentation_training
+from ribstudy.training import fit
 
 SMALL = {
     **TINY,
@@ -173,14 +173,14 @@ def test_an_interrupted_segmentation_training_ends_as_one_that_was_not(tmp_path,
     truth = {"segmentation.truth": "dataset"}
     whole = execute(SEGMENTATION, run_in(tmp_path / "whole", data_root, **truth))
     run = run_in(tmp_path / "resumed", data_root, **truth)
-    original = segmentation_training.training_batches
+    original = fit.training_batches
 
     def interrupted(load, num_images, batch_size, steps, **keywords):
         if steps.start:
             raise KeyboardInterrupt
         return original(load, num_images, batch_size, steps, **keywords)
 
-    monkeypatch.setattr(segmentation_training, "training_batches", interrupted)
+    monkeypatch.setattr(fit, "training_batches", interrupted)
     with pytest.raises(KeyboardInterrupt):
         execute(SEGMENTATION, run)
     monkeypatch.undo()

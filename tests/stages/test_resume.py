@@ -16,7 +16,7 @@ from ribstudy.stages import Shard, execute, maps
 from ribstudy.stages.classifier import CLASSIFIER
 from ribstudy.stages.maps import RIB
 from ribstudy.store import Store
-from ribstudy.training import classifier
+from ribstudy.training import fit
 
 
 def _run_until_killed(run, images):
@@ -97,14 +97,14 @@ def test_finished_training_survives_what_fails_after_it(tmp_path, data_root, mon
     with pytest.raises(ZeroDivisionError):
         execute(CLASSIFIER, run)
     monkeypatch.undo()
-    monkeypatch.setattr("ribstudy.training.classifier.training_batches", None)  # no step is left to do
+    monkeypatch.setattr("ribstudy.training.fit.training_batches", lambda *_, **__: 1 / 0)  # no step is left to do
     assert execute(CLASSIFIER, run).finished
     assert not run.result(CLASSIFIER).path("checkpoint.pt").exists()
 
 
 def test_resumed_training_ends_with_the_same_weights(tmp_path, data_root, trained, monkeypatch):
     run = run_in(tmp_path, data_root)
-    original, calls = classifier.training_batches, []
+    original, calls = fit.training_batches, []
 
     def interrupted(load, num_images, batch_size, steps, **keywords):
         if steps.start > 0 and not calls:
@@ -112,7 +112,7 @@ def test_resumed_training_ends_with_the_same_weights(tmp_path, data_root, traine
             raise KeyboardInterrupt
         return original(load, num_images, batch_size, steps, **keywords)
 
-    monkeypatch.setattr(classifier, "training_batches", interrupted)
+    monkeypatch.setattr(fit, "training_batches", interrupted)
     with pytest.raises(KeyboardInterrupt):
         execute(CLASSIFIER, run)
     assert run.result(CLASSIFIER).path("checkpoint.pt").is_file()

@@ -1,0 +1,22 @@
+import numpy as np
+from helpers.two_colours import EDGE, sides, two_colours
+
+from ribstudy.masks.labelling import mask_of, refined_mask
+from ribstudy.masks.settings import CrfSettings
+
+
+def test_the_largest_score_above_the_threshold_gives_the_class():
+    scores = np.array([[[0.9, 0.2, 0.5, 0.1]], [[0.3, 0.6, 0.4, 0.2]]])
+    mask = mask_of(scores, np.array([4, 7]), threshold=0.5)
+    assert mask.dtype == np.uint8
+    assert mask.tolist() == [[5, 8, 0, 0]]  # a score equal to the threshold is background
+
+
+def test_without_a_class_everything_is_background():
+    assert mask_of(np.zeros((0, 2, 3)), np.zeros(0, dtype=np.int64), 0.5).tolist() == [[0, 0, 0], [0, 0, 0]]
+
+
+def test_a_mask_is_refined_with_its_own_classes():
+    refined = refined_mask(two_colours(), (9 * sides(EDGE - 3)).astype(np.uint8), CrfSettings())
+    assert refined.dtype == np.uint8
+    np.testing.assert_array_equal(refined, 9 * sides())

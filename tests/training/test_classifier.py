@@ -1,0 +1,50 @@
+"""The training of the classifier on a few random images."""
+
+import numpy as np
+import pytest
+import torch
+from helpers.arrays import ArrayDataset
+
+from ribstudy.training.classifier import WEIGHTS, image_logits, load_classifier, train_classifier
+from ribstudy.training.settings import ClassifierSettings
+
+SETTINGS = ClassifierSettings(
+    backbone="tf_efficientnet_lite0",
+    weights=None,
+    epochs=2,
+    batch_size=4,
+    learning_rate=0.01,
+    head_lr_factor=10,
+    momentum=0.9,
+    weight_decay=1e-4,
+    poly_power=0.9,
+    long_side=(32, 40),
+    crop_size=32,
+)
+
+
+def trained(folder, **options):
+    return train_classifier(ArrayDataset(**options), SETTINGS, seed=5, folder=folder, device="cpu")
+
+
+def test_a_resumed_training_ends_like_an_uninterrupted_one(tmp_path):
+    """The whole chain: crops, losses, files."""
+    with pytest.raises(KeyboardInterrupt):
+        trained(tmp_path / "resumed", stop_after=10)
+    assert (tmp_path / "resumed" / "checkpoint.pt").is_file()
+    ours, theirs = (trained(tmp_path / name).state_dict() for name in ("resumed", "whole"))
+    assert all(torch.equal(ours[name], theirs[name]) for name in theirs)
+    kept = torch.load(tmp_path / "whole" / WEIGHTS, weights_only=True)
+    assert all(torch.equal(kept[name], theirs[name]) for name in theirs)
+    histories = [(tmp_path / name / "history.csv").read_text() for name in ("resumed", "whole")]
+    assert histories[0] == histories[1]
+    assert histories[0].splitlines()[0] == "step,loss,learning_rate"
+
+
+def test_the_trained_classifier_is_loaded_with_its_logits(tmp_path):
+    net, dataset = trained(tmp_path).eval(), ArrayDataset()
+    loaded = load_classifier(tmp_path, SETTINGS, len(dataset.class_names), "cpu")
+    assert not loaded.training
+    logits = image_logits(loaded, dataset)
+    assert logits.shape == (9, 3)
+    np.testing.assert_allclose(logits, image_logits(net, dataset), rtol=1e-4, atol=1e-5)
