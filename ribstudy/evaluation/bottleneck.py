@@ -21,7 +21,7 @@ from ribstudy.method.pooling import gap, gndrp
 from ribstudy.method.rib import AuxiliaryBatch, adapt_features, adapted
 from ribstudy.method.settings import RibSettings
 from ribstudy.models import CamNet
-from ribstudy.models.affinity_net import backbone_steps
+from ribstudy.models.backbones import backbone_steps
 
 HGR_THRESHOLDS = (0.1, 0.2, 0.3, 0.4, 0.5)
 MAIN_THRESHOLD = 0.3  # paper: unconfirmed
