@@ -58,10 +58,19 @@ NORMALIZATIONS = {"maximum": normalize_by_maximum, "range": normalize_by_range, 
 
 
 def aggregate(iterates: Tensor, how: str = "raw") -> Tensor:
-    """Maps [K, n, h, w] of K steps -> [n, h, w]: their sum, that of the maps each over its maximum, or the last alone."""
+    """Maps [K, n, h, w] of K steps -> one map [n, h, w] per class.
+
+    how: "raw", the sum of the maps; "normalized", the sum of the maps, each divided by its maximum; "last", the last map.
+
+    Raises ValueError for an unknown aggregation.
+    """
+    if how not in ("raw", "normalized", "last"):
+        raise ValueError(f"aggregation {how!r} is unknown; known: raw, normalized, last")
     if how == "last":
         return iterates[-1]
-    return (torch.stack([normalize_by_maximum(maps) for maps in iterates]) if how == "normalized" else iterates).sum(dim=0)
+    if how == "normalized":
+        iterates = torch.stack([normalize_by_maximum(maps) for maps in iterates])
+    return iterates.sum(dim=0)
 
 
 def seed_maps(

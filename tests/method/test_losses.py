@@ -1,4 +1,4 @@
-"""The losses of the segmentation network, by cases that can be computed by hand."""
+"""The losses of the segmentation network and the control of RIB's, in cases that can be computed by hand."""
 
 import math
 
@@ -19,7 +19,7 @@ def random_case(num_images=4, num_classes=5):
 
 
 def test_background_and_objects_weigh_the_same():
-    """Two classes with p = (3/4, 1/4) everywhere: three background pixels, one object, one that is left out."""
+    """Two classes with p = (3/4, 1/4) everywhere: three background pixels, one object pixel, one void pixel."""
     logits = torch.tensor([math.log(3), 0.0]).view(1, 2, 1, 1).expand(1, 2, 1, 5)
     labels = torch.tensor([[[0, 0, 0, 1, 255]]])
     assert balanced_cross_entropy(logits, labels).item() == pytest.approx(math.log(4 / 3) + math.log(4))
@@ -27,7 +27,7 @@ def test_background_and_objects_weigh_the_same():
 
 
 def test_the_gradient_of_the_balanced_loss():
-    """It is (p - 1 at the label) over the number of the pixels on its side, divided by the number of images."""
+    """p minus the one-hot label, divided by the number of pixels on the same side and by the number of images."""
     logits = torch.zeros(2, 2, 1, 3, requires_grad=True)
     balanced_cross_entropy(logits, torch.tensor([[[0, 0, 1]], [[255, 255, 0]]])).backward()
     expected = [[[[-0.125, -0.125, 0.25]], [[0.125, 0.125, -0.25]]], [[[0.0, 0.0, -0.25]], [[0.0, 0.0, 0.25]]]]
@@ -68,7 +68,7 @@ def test_an_image_without_labels_costs_nothing(loss):
 
 
 @pytest.mark.parametrize("loss", LOSSES)
-def test_large_scores_are_no_trouble_and_bfloat16_is_computed_as_float32(loss):
+def test_large_scores_are_finite_and_bfloat16_is_computed_as_float32(loss):
     labels = torch.tensor([[[0, 1]]])
     logits = torch.tensor([1e4, -1e4]).view(1, 2, 1, 1).expand(1, 2, 1, 2).clone().requires_grad_(True)
     value = loss(logits, labels)
@@ -83,7 +83,7 @@ def test_large_scores_are_no_trouble_and_bfloat16_is_computed_as_float32(loss):
         assert torch.equal(value, loss(rounded.float(), random_case()[1]))
 
 
-def test_the_control_pulls_a_low_logit_as_the_rib_objective_does_and_a_certain_one_not_at_all():
+def test_the_control_has_the_gradient_of_the_rib_objective_for_low_logits_and_none_for_high_ones():
     logits = torch.tensor([[-30.0, 30.0, 30.0, 0.0]], requires_grad=True)
     cross_entropy_objective(logits, torch.tensor([[1.0, 1.0, 0.0, 1.0]])).backward()
     assert logits.grad[0].tolist() == pytest.approx([-1, 0, 1, -0.5], abs=1e-6)
