@@ -10,9 +10,9 @@ import torch
 from helpers.tiny_study import TINY as TINY_STUDY
 from helpers.tiny_study import settings_of
 
-import ribstudy  # noqa: F401  (before a test imports torchvision, see ribstudy/torchvision_operators.py)
 from ribstudy import datasets
 from ribstudy.config import load_settings
+from ribstudy.runtime import torchvision_operators  # noqa: F401  (before a test imports torchvision)
 from ribstudy.stages import Run, execute
 from ribstudy.store import Store
 

@@ -27,8 +27,12 @@ from matplotlib.figure import Figure
 from PIL import Image, ImageOps, UnidentifiedImageError
 from skimage import data as skimage_data
 from sklearn.datasets import load_sample_image
-from timm.data import ImageNetInfo
 from torch import Tensor
+
+from ribstudy.runtime import torchvision_operators  # noqa: F401  (before timm)
+
+# isort: split
+from timm.data import ImageNetInfo
 
 from ribstudy.datasets.transforms import normalize, resize, views
 from ribstudy.method.cam import seed_maps
