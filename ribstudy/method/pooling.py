@@ -29,8 +29,8 @@ def gndrp(maps: Tensor, labels: Tensor, tau: float, denominator: Denominator = "
     r"""Global non-discriminative region pooling: [N, C, h, w] -> [N, C] (paper, Section 4.2; code, `misc/torchutils.py`).
 
     .. math::
-        R_c = \Big\{u : \frac{A_c(u)}{\max_v A_c(v)} < \tau\Big\}, \qquad
-        y_c = \frac{1}{hw} \sum_{u \in R_c} A_c(u) \;\text{(code)}
+        R_c &= \{u : A_c(u) / \max_v A_c(v) < \tau\} \\
+        y_c &= \frac{1}{hw} \sum_{u \in R_c} A_c(u) \;\text{(code)}
         \quad\text{or}\quad \frac{1}{|R_c|} \sum_{u \in R_c} A_c(u) \;\text{(paper)}
 
     Only the classes in the image (:math:`t_c = 1`) are pooled over :math:`R_c`; other classes are average-pooled. The region is
