@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import interpolate
 
-from ribstudy.models import CamNet
+from ribstudy.models.cam_net import CamNet
 
 EPSILON = 1e-5  # in the normalisation by the maximum (reference code)
 PERCENTILE = 99

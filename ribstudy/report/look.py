@@ -38,8 +38,7 @@ from ribstudy.datasets.transforms import normalize, resize, views
 from ribstudy.method.cam import seed_maps
 from ribstudy.method.rib import StoppedBy, adapt
 from ribstudy.method.settings import RibSettings
-from ribstudy.models import CamNet
-from ribstudy.models.cam_net import build_imagenet_cam_net
+from ribstudy.models.cam_net import CamNet, build_imagenet_cam_net
 
 # The values are ours, chosen without masks, by a rule that was written down after the curves had been seen. Learning rate: the
 # largest of 5e-5, 7.5e-5, 1e-4 and 1.5e-4 at which the pooled logit ends within a tenth of its peak on all seven installed

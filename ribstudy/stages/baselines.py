@@ -8,7 +8,7 @@ from torch import Tensor
 from ribstudy import datasets
 from ribstudy.method.inputs import Feed, OwnViews
 from ribstudy.method.other.advcam import advcam_unit
-from ribstudy.models import CamNet
+from ribstudy.models.cam_net import CamNet
 from ribstudy.stages.execution import Run, Stage, UnitWorker, after
 from ribstudy.stages.maps import classifier_weights, image_names, trained_net
 from ribstudy.store import Unit

@@ -12,7 +12,7 @@ from ribstudy.method.auxiliary import AuxiliaryDraws, FeatureBank
 from ribstudy.method.cam import cam_unit
 from ribstudy.method.inputs import Feed, OwnViews, ViewsAndAuxiliaryImages
 from ribstudy.method.rib import adapt_features, num_updates, rib_unit
-from ribstudy.models import CamNet
+from ribstudy.models.cam_net import CamNet
 from ribstudy.runtime import ranks as launch
 from ribstudy.runtime.files import atomic
 from ribstudy.stages.execution import Run, Stage, UnitWorker, after

@@ -15,8 +15,8 @@ from ribstudy.masks.affinity import affinity_labels
 from ribstudy.masks.labelling import refined_mask
 from ribstudy.masks.random_walk import walk_maps
 from ribstudy.method.cam import stored_seed_maps
-from ribstudy.models import use_fast_convolutions
 from ribstudy.models.affinity_net import AffinityNet, boundary, build_affinity_net
+from ribstudy.models.kernels import use_fast_convolutions
 from ribstudy.runtime import ranks as launch
 from ribstudy.stages.execution import Need, Run, Stage, UnitWorker
 from ribstudy.stages.maps import image_names

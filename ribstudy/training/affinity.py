@@ -12,8 +12,8 @@ from torch import Tensor
 from ribstudy.datasets import Dataset
 from ribstudy.datasets.transforms import Normalization, masked_crop
 from ribstudy.masks.affinity import EPSILON, TERMS, affinity_sums, total_affinity_loss
-from ribstudy.models import use_exact_kernels, use_fast_convolutions
 from ribstudy.models.affinity_net import AffinityNet, build_affinity_net
+from ribstudy.models.kernels import use_exact_kernels, use_fast_convolutions
 from ribstudy.runtime import ranks as launch
 from ribstudy.training.loop import check_batch, save_weights, train, training_batches
 from ribstudy.training.settings import AffinitySettings

@@ -12,7 +12,8 @@ from ribstudy.datasets.transforms import crop_batch
 from ribstudy.method.inputs import Feed, OwnViews
 from ribstudy.method.losses import classification_loss
 from ribstudy.method.pooling import gap
-from ribstudy.models import CamNet, build_cam_net, use_exact_kernels, use_fast_convolutions
+from ribstudy.models.cam_net import CamNet, build_cam_net
+from ribstudy.models.kernels import use_exact_kernels, use_fast_convolutions
 from ribstudy.runtime import ranks as launch
 from ribstudy.runtime.progress import track
 from ribstudy.training.loop import check_batch, save_weights, train, training_batches

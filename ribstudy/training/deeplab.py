@@ -11,8 +11,8 @@ from torch import Tensor
 from ribstudy.datasets import Dataset
 from ribstudy.datasets.transforms import Normalization, masked_crop
 from ribstudy.masks.deeplab import CollapseWatch, segmentation_loss
-from ribstudy.models import use_exact_kernels, use_fast_convolutions
 from ribstudy.models.deeplab import DeepLab, build_deeplab
+from ribstudy.models.kernels import use_exact_kernels, use_fast_convolutions
 from ribstudy.runtime import ranks as launch
 from ribstudy.training.loop import check_batch, save_weights, train, training_batches
 from ribstudy.training.settings import SegmentationSettings

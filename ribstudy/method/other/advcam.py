@@ -15,7 +15,7 @@ from torch import Tensor
 from ribstudy.method.cam import merge_mirrored
 from ribstudy.method.pooling import gap
 from ribstudy.method.settings import AdvCamSettings
-from ribstudy.models import CamNet
+from ribstudy.models.cam_net import CamNet
 
 EPSILON = 1e-12  # in the normalisation of the step (reference code)
 

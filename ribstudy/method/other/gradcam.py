@@ -18,7 +18,7 @@ from torchcam.methods import CAM, GradCAM, GradCAMpp, LayerCAM
 from ribstudy.method.cam import merge_mirrored
 from ribstudy.method.pooling import gap
 from ribstudy.method.settings import BaselineSettings
-from ribstudy.models import CamNet
+from ribstudy.models.cam_net import CamNet
 
 
 class PooledClassifier(nn.Module):
