@@ -1,6 +1,35 @@
-"""A reproducible study of "Reducing Information Bottleneck for Weakly Supervised Semantic Segmentation" (NeurIPS 2021)."""
+"""A reproducible study of "Reducing Information Bottleneck for Weakly Supervised Semantic Segmentation" (NeurIPS 2021).
+
+The names of the method are imported from their modules on first use, so that `import ribstudy` does not import torch.
+"""
+
+import importlib
+from typing import Any
 
 from ribstudy._version import __version__
-from ribstudy.runtime import torchvision_operators as _torchvision_operators  # noqa: F401  (before anything imports torchvision)
 
-__all__ = ["__version__"]
+_MODULES = {
+    "CamNet": "ribstudy.models.cam_net",
+    "RibSettings": "ribstudy.method.settings",
+    "adapt": "ribstudy.method.rib",
+    "build_cam_net": "ribstudy.models.cam_net",
+    "gap": "ribstudy.method.pooling",
+    "gndrp": "ribstudy.method.pooling",
+    "load_settings": "ribstudy.config",
+    "rib_objective": "ribstudy.method.losses",
+    "seed_maps": "ribstudy.method.maps",
+    "views": "ribstudy.datasets.transforms",
+}
+
+__all__ = ["__version__", *_MODULES]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _MODULES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    globals()[name] = getattr(importlib.import_module(_MODULES[name]), name)
+    return globals()[name]
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

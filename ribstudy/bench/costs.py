@@ -21,9 +21,10 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from ribstudy.config import Settings
 from ribstudy.method.settings import RibSettings
-from ribstudy.models import CamNet, build_cam_net, use_fast_convolutions
 from ribstudy.models.affinity_net import build_affinity_net
+from ribstudy.models.cam_net import CamNet, build_cam_net
 from ribstudy.models.deeplab import build_deeplab
+from ribstudy.models.kernels import use_fast_convolutions
 from ribstudy.runtime.files import write_json
 
 STRIDE = 16  # pixels from one position of a map to the next

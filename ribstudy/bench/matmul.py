@@ -6,7 +6,7 @@ import torch
 
 from ribstudy.bench.costs import Measurement
 from ribstudy.bench.measure import Plan, threads, time_in_turn
-from ribstudy.models import use_exact_kernels
+from ribstudy.models.kernels import use_exact_kernels
 
 IMAGES = 32  # that the rows of the convolution are spread over
 TYPES = {"fp32": torch.float32, "tf32": torch.float32, "bf16": torch.bfloat16}

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from ribstudy.method.settings import RibSettings
-from ribstudy.models import CamNet
+from ribstudy.models.cam_net import CamNet
 
 
 def adapt_as_reference(

@@ -20,7 +20,8 @@ from ribstudy.bench.measure import BenchError, peak_memory, synchronize
 from ribstudy.bench.reference import adapt_as_reference, release_frozen_weights
 from ribstudy.method.rib import adapt, adapt_features
 from ribstudy.method.settings import RibSettings
-from ribstudy.models import CamNet, build_cam_net, use_exact_kernels
+from ribstudy.models.cam_net import CamNet, build_cam_net
+from ribstudy.models.kernels import use_exact_kernels
 
 CLASSES = (0, 1)  # of the image; the auxiliary images have others
 

@@ -25,6 +25,10 @@ import numpy as np
 import requests
 import urllib3
 from scipy.io import loadmat
+
+from ribstudy.runtime import torchvision_operators  # noqa: F401  (before torchvision)
+
+# isort: split
 from torchvision.datasets import SBDataset, VOCSegmentation
 from torchvision.datasets.utils import calculate_md5
 from torchvision.datasets.voc import DATASET_YEAR_DICT

@@ -20,8 +20,8 @@ from ribstudy.method.maps import merge_mirrored, seed_maps
 from ribstudy.method.pooling import gap, gndrp
 from ribstudy.method.rib import AuxiliaryBatch, adapt_features, adapted
 from ribstudy.method.settings import RibSettings
-from ribstudy.models import CamNet
-from ribstudy.models.affinity_net import backbone_steps
+from ribstudy.models.backbones import backbone_steps
+from ribstudy.models.cam_net import CamNet
 
 HGR_THRESHOLDS = (0.1, 0.2, 0.3, 0.4, 0.5)
 MAIN_THRESHOLD = 0.3  # paper: unconfirmed

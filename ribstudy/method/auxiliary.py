@@ -13,7 +13,7 @@ from torch import Tensor
 from ribstudy.datasets.base import DataError, Dataset
 from ribstudy.datasets.transforms import Normalization, crop_batch
 from ribstudy.method.settings import AuxiliarySettings
-from ribstudy.models import CamNet
+from ribstudy.models.cam_net import CamNet
 
 ROWS_AT_ONCE = 1024  # of the product below, whose float32 rows are then packed into bits
 BANK_BATCH = 16

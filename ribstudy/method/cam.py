@@ -8,7 +8,7 @@ from torch import Tensor
 
 from ribstudy.method.maps import merge_mirrored
 from ribstudy.method.stored_maps import StoredMaps
-from ribstudy.models import CamNet
+from ribstudy.models.cam_net import CamNet
 
 
 @torch.no_grad()

@@ -1,7 +1,15 @@
-"""Reducing the information bottleneck: adapt the classifier to one image, sum the maps of all steps, restore the weights.
+r"""Reducing the information bottleneck: adapt the classifier to one image, sum the maps of all steps, restore the weights.
 
 Each step maximises the logits of the image's classes, without a last activation, pooled over the non-discriminative region
-(paper, Section 4; reference code, `obtain_RIB_CAM.py`). Where paper and code differ, `RibSettings` has a choice.
+(paper, Section 4; reference code, `obtain_RIB_CAM.py`):
+
+.. math::
+    M_c = \sum_{k=0}^{K} \mathrm{ReLU}(A_c(x; \theta_k)), \qquad
+    \theta_{k+1} = \theta_k - \eta_k \nabla_\theta \mathcal{L}_\mathrm{RIB}(\theta_k)
+
+:math:`A_c(x; \theta_k)` is the signed map of class c (`CamNet`), :math:`\mathcal{L}_\mathrm{RIB}` is `rib_objective` of the
+logits pooled by `gndrp`, and :math:`\eta_k` is the learning rate of step k. The maps :math:`M_c` of all scales are resized and
+added by `seed_maps`. Where paper and code differ, `RibSettings` offers a choice.
 
 Shapes: C classes, h x w positions of the map at one scale, B auxiliary images.
 """
@@ -10,6 +18,7 @@ import contextlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import partial
+from itertools import compress
 from typing import Literal
 
 import numpy as np
@@ -21,9 +30,8 @@ from ribstudy.method.maps import aggregate, merge_mirrored, normalize_by_maximum
 from ribstudy.method.pooling import gap, gndrp
 from ribstudy.method.settings import RibSettings
 from ribstudy.method.stored_maps import StoredMaps
-from ribstudy.models import CamNet
-
-__all__ = ["RibResult", "RibSettings", "adapt", "adapt_features"]
+from ribstudy.models.batch_norm import batch_norms
+from ribstudy.models.cam_net import CamNet
 
 StoppedBy = Literal["iterations", "margin", "spread"]
 AuxiliaryBatch = tuple[Tensor, Tensor]  # images or their frozen features, and labels
@@ -31,14 +39,14 @@ AuxiliaryBatch = tuple[Tensor, Tensor]  # images or their frozen features, and l
 
 @dataclass
 class RibResult:
-    """What an adaptation leaves.
+    """The maps of an adaptation.
 
     Args:
         iterates: per scale the maps [C, h, w] of theta_0, theta_1, ..., not negative, mirrored views merged. After a spread
-            stop scale 1 holds one more than the others, as in the reference code (`spread_scales`).
-        aggregation: how they become one map (`maps.aggregate`).
-        scores: per step the labelled logits summed over the own views, which the margin is held against.
-        stopped_by: what ended the loop.
+            stop, scale 1 has one map more than the other scales, as in the reference code (`spread_scales`).
+        aggregation: how the maps of all steps become one map (`maps.aggregate`).
+        scores: per step the labelled logits summed over the own views, which are compared with the margin.
+        stopped_by: the reason why the loop ended.
     """
 
     iterates: list[list[Tensor]]
@@ -48,12 +56,17 @@ class RibResult:
 
     @property
     def steps(self) -> int:
-        """How many maps scale 1 holds."""
+        """The number of maps at scale 1."""
         return len(self.iterates[0])
 
     @property
+    def cam(self) -> list[Tensor]:
+        """Per scale the map [C, h, w] of theta_0: the class activation map of the network before the adaptation."""
+        return [iterates[0] for iterates in self.iterates]
+
+    @property
     def maps(self) -> list[Tensor]:
-        """Per scale one map [C, h, w] of all steps; with the aggregation "raw" later, larger logits weigh more."""
+        """Per scale one map [C, h, w] of all steps. In the plain sum ("raw"), later maps have more weight: they are larger."""
         return [aggregate(torch.stack(iterates), self.aggregation) for iterates in self.iterates]
 
 
@@ -64,26 +77,39 @@ def adapt(
     aux_batches: Iterable[AuxiliaryBatch],
     settings: RibSettings,
 ) -> RibResult:
-    """Adapts `net` to one image and returns the maps of all steps. The weights of `net` are the same before and after.
+    """Adapts `net` to one image and returns the maps of all steps (paper, Section 4; reference code, `obtain_RIB_CAM.py`).
+
+    Afterwards `net` is exactly as it was, see `adapted`.
 
     Args:
         net: a trained classifier.
-        views: per scale of `settings.scales` a [2, 3, h_s, w_s] tensor, the image and its mirror.
-        labels: [C], nonzero where the class is in the image; at least one.
+        views: per scale of `settings.scales` a tensor [2, 3, h_s, w_s], the image and its mirror (`transforms.views`).
+        labels: [C], nonzero for the classes in the image; at least one.
         aux_batches: per step (images [B, 3, H, W], labels [B, C]) of images without the image's classes; B may be 0.
         settings: see `RibSettings`.
 
     Raises:
         ValueError: no label, views that do not fit the scales, or too few auxiliary batches.
-        FloatingPointError: the weights ran away, a map is not finite; a smaller learning rate helps.
+        FloatingPointError: the adaptation diverged, so that a map is not finite; a smaller learning rate helps.
+
+    >>> from ribstudy.models.cam_net import build_cam_net
+    >>> net = build_cam_net("tf_efficientnet_lite0", num_classes=3)
+    >>> settings = RibSettings(iterations=2, scales=(1.0,), loss_scales=(1.0,), spread_ratio=1.0)
+    >>> image = torch.rand(3, 64, 96)
+    >>> views, labels = [torch.stack([image, image.flip(-1)])], torch.tensor([1.0, 0.0, 1.0])
+    >>> others = torch.rand(2, 3, 64, 64), torch.tensor([[0.0, 1.0, 0.0], [0.0, 1.0, 0.0]])
+    >>> result = adapt(net, views, labels, [others], settings)
+    >>> result.steps, result.stopped_by, result.maps[0].shape
+    (2, 'iterations', torch.Size([3, 4, 6]))
     """
     _check(net, views, labels, settings)
     device = net.classifier.weight.device
-    features = [net.features(view.to(device)) for view in views]  # the frozen part sees the same views in every step
-    aux_features = (
-        (net.features(images.to(device)) if len(images) else images, aux_labels) for images, aux_labels in aux_batches
-    )
-    return adapt_features(net, features, labels, aux_features, settings)
+    with evaluation_mode(net):
+        features = [net.features(view.to(device)) for view in views]  # the same in every step
+        aux_features = (
+            (net.features(images.to(device)) if len(images) else images, aux_labels) for images, aux_labels in aux_batches
+        )
+        return adapt_features(net, features, labels, aux_features, settings)
 
 
 def adapt_features(
@@ -95,20 +121,19 @@ def adapt_features(
     *,
     observe: Callable[[], None] = lambda: None,
 ) -> RibResult:
-    """As `adapt`, with what the frozen part of `net` makes of the views and of the auxiliary images in their place.
+    """As `adapt`, from the features (`CamNet.features`) of the views and of the auxiliary images.
 
-    observe: called at every theta_k whose map counts, before it is made; `net` has these weights then and must keep them.
+    observe: called before the map of every theta_k is computed, while `net` has these weights; it must not change them.
     """
-    labels = labels.to(net.classifier.weight)
     with adapted(net, settings):
-        result = _adapt(net, features, labels, iter(aux_features), settings, observe)
+        result = _run(net, features, labels, _one_per_update(aux_features, num_updates(settings)), settings, observe)
     if not all(torch.isfinite(maps).all() for maps in result.maps):
         raise FloatingPointError(f"the adaptation diverged at learning rate {settings.learning_rate}: a map is not finite")
     return result
 
 
 def num_updates(settings: RibSettings) -> int:
-    """How many updates, and so auxiliary batches, an adaptation takes at most: no map would show the one after the last map."""
+    """The largest number of updates, and thus of auxiliary batches: an update after the last map would have no effect."""
     return settings.iterations if settings.include_last else settings.iterations - 1
 
 
@@ -130,36 +155,49 @@ def stored_adaptation(result: RibResult, label: np.ndarray, size: tuple[int, int
 
 
 @contextlib.contextmanager
-def adapted(net: CamNet, settings: RibSettings) -> Iterator[None]:
-    """A scope in which weights of `net` may change, those that `settings` adapts. Behind it all is as before: weights,
-    buffers, gradients, what has a gradient, training mode, and how batch norm takes its statistics.
-    """
-    was_training = net.training
-    saved = [(p, p.detach().clone(), p.grad) for p in net.parameters() if p.requires_grad]
-    norms = [module for module in net.trained.modules() if isinstance(module, nn.BatchNorm2d)]
-    tracked = [norm.track_running_stats for norm in norms]
+def evaluation_mode(net: nn.Module) -> Iterator[None]:
+    """A scope in which `net` is in evaluation mode; afterwards every module is in its previous mode."""
+    modes = [(module, module.training) for module in net.modules()]
     net.eval()
     try:
-        _choose_trained(net, norms, settings)
         yield
     finally:
-        with torch.no_grad():
-            for parameter, value, gradient in saved:
-                parameter.copy_(value)
-                parameter.requires_grad_(True).grad = gradient
-        for norm, was_tracked in zip(norms, tracked, strict=True):
-            norm.track_running_stats = was_tracked
-        net.train(was_training)
+        for module, training in modes:
+            module.training = training
 
 
-def _choose_trained(net: CamNet, norms: list[nn.BatchNorm2d], settings: RibSettings) -> None:
-    """Leaves a gradient to what is adapted, and lets batch norm take its statistics as the settings say."""
-    if settings.trained != "all":
-        net.trained.requires_grad_(False)
-    if settings.trained == "last_stage":
-        for module in net.last_stage:
-            module.requires_grad_(True)
-    for norm in norms:
+@contextlib.contextmanager
+def adapted(net: CamNet, settings: RibSettings) -> Iterator[None]:
+    """A scope in which the weights of `net` that `settings` adapts have gradients and may change.
+
+    Whatever state `net` is in, batch norm uses its running statistics (with `batch_norm="batch"`, those of each batch). At the
+    end, or when an exception passes through, everything is as before: weights, buffers, gradients, `requires_grad`, and the
+    training mode and `track_running_stats` of every module.
+    """
+    tensors = [(tensor, tensor.detach().clone()) for tensor in (*net.parameters(), *net.buffers())]
+    gradients = [(parameter, parameter.requires_grad, parameter.grad) for parameter in net.parameters()]
+    tracking = [(norm, norm.track_running_stats) for norm in batch_norms(net)]
+    with evaluation_mode(net):
+        try:
+            _choose_trained(net, settings)
+            yield
+        finally:
+            with torch.no_grad():
+                for tensor, value in tensors:
+                    tensor.copy_(value)
+            for parameter, requires_grad, gradient in gradients:
+                parameter.requires_grad_(requires_grad).grad = gradient
+            for norm, tracks in tracking:
+                norm.track_running_stats = tracks
+
+
+def _choose_trained(net: CamNet, settings: RibSettings) -> None:
+    """Gives gradients to the adapted parameters only, and sets which statistics batch norm uses."""
+    parts = {"all": [net.trained], "last_stage": net.last_stage, "classifier": []}[settings.trained]
+    net.requires_grad_(False)
+    for module in (*parts, net.classifier):
+        module.requires_grad_(True)
+    for norm in batch_norms(net.trained):
         if settings.batch_norm == "frozen":
             norm.requires_grad_(False)
         if settings.batch_norm == "batch":
@@ -169,7 +207,7 @@ def _choose_trained(net: CamNet, norms: list[nn.BatchNorm2d], settings: RibSetti
 
 def _check(net: CamNet, views: Sequence[Tensor], labels: Tensor, settings: RibSettings) -> None:
     if len(views) != len(settings.scales):
-        raise ValueError(f"{len(views)} views for {len(settings.scales)} scales {settings.scales}: one view a scale is needed")
+        raise ValueError(f"{len(views)} views for {len(settings.scales)} scales {settings.scales}: pass one view per scale")
     for scale, view in zip(settings.scales, views, strict=True):
         if view.ndim != 4 or view.shape[:2] != (2, 3):
             raise ValueError(f"the view at scale {scale} has shape {tuple(view.shape)}, expected [2, 3, h, w]")
@@ -179,7 +217,8 @@ def _check(net: CamNet, views: Sequence[Tensor], labels: Tensor, settings: RibSe
         raise ValueError("the image has no label: there is nothing to adapt to")
 
 
-def _adapt(
+@torch.enable_grad()
+def _run(
     net: CamNet,
     features: Sequence[Tensor],
     labels: Tensor,
@@ -187,78 +226,72 @@ def _adapt(
     settings: RibSettings,
     observe: Callable[[], None],
 ) -> RibResult:
-    pool, objective = _pooling(settings), _objective(settings)
-    optimizer = torch.optim.SGD(
-        net.parameter_groups(settings.learning_rate, settings.head_lr_factor),
-        lr=settings.learning_rate,
-        momentum=settings.momentum,
-        weight_decay=settings.weight_decay,
-    )
-    initial_rates = [group["lr"] for group in optimizer.param_groups]
+    """The loop of an adaptation, in the scope `adapted`."""
+    pool, objective, optimizer = _pooling(settings), _objective(settings), _optimizer(net, settings)
+    labels = labels.to(net.classifier.weight)
     own_labels = labels.expand(2, -1)
+    iterates, scores = [[] for _ in features], []
+    result = partial(RibResult, iterates, settings.aggregation, scores)
     updates = num_updates(settings)
-    result = RibResult(iterates=[[] for _ in features], aggregation=settings.aggregation)
+    in_loss = [scale in settings.loss_scales for scale in settings.scales]
 
     for k in range(updates + 1):
         observe()
-        may_spread = 0 < k < settings.iterations
-        signed = _own_maps(net, features, result, labels, settings, with_graph=k < updates, may_spread=may_spread)
-        if signed is None:
-            result.stopped_by = "spread"
-            return result
-        if k == settings.iterations:  # the maps of theta_K: nothing is left to adapt
+        with_graph = [k < updates and counts for counts in in_loss]
+        maps_by_scale = map(partial(_signed_maps, net), features, with_graph)  # lazily: a stop may need scale 1 only
+        signed = [next(maps_by_scale)]
+        spread = 0 < k < settings.iterations and _has_spread(signed[0], labels, settings)
+        if not spread or settings.spread_scales == "all":
+            signed += maps_by_scale
+        for kept, maps in zip(iterates, signed, strict=False):
+            kept.append(merge_mirrored(maps.detach()))
+        if spread:
+            return result("spread")
+        if k == settings.iterations:  # theta_K adds its maps, but is not adapted further
             break
-        own_logits = [pool(maps, own_labels) for maps in signed]
-        result.scores.append(sum(target_logits(logits, own_labels) for logits in own_logits).item())
+        own_logits = [pool(maps, own_labels) for maps in compress(signed, in_loss)]
+        scores.append(sum(target_logits(logits, own_labels) for logits in own_logits).item())
         if k < updates:
             loss = sum(objective(logits, own_labels) for logits in own_logits)
-            loss = loss + _auxiliary_loss(net, _next_batch(aux_features, k, updates), pool, objective)
-            for group, rate in zip(optimizer.param_groups, initial_rates, strict=True):
-                group["lr"] = rate * (1 - k / settings.iterations) ** settings.poly_power
-            optimizer.zero_grad()
-            loss.backward()
-            optimizer.step()
-        if settings.margin_mode == "stop" and abs(result.scores[-1]) > settings.margin:
-            result.stopped_by = "margin"
-            return result
-    return result
+            loss = loss + _auxiliary_loss(net, next(aux_features), pool, objective)
+            _update(optimizer, loss, (1 - k / settings.iterations) ** settings.poly_power)
+        if settings.margin_mode == "stop" and abs(scores[-1]) > settings.margin:
+            return result("margin")
+    return result("iterations")
 
 
-def _own_maps(
-    net: CamNet,
-    features: Sequence[Tensor],
-    result: RibResult,
-    labels: Tensor,
-    settings: RibSettings,
-    *,
-    with_graph: bool,
-    may_spread: bool,
-) -> list[Tensor] | None:
-    """Adds this step's map at every scale to `result`; the signed maps of the loss scales, or None after a spread stop."""
-    signed, has_spread = [], False
-    for index, scale in enumerate(settings.scales):
-        in_loss = scale in settings.loss_scales
-        with torch.set_grad_enabled(with_graph and in_loss):
-            maps = net.maps(features[index])
-        merged = merge_mirrored(maps.detach())
-        result.iterates[index].append(merged)
-        if index == 0 and may_spread:
-            has_spread = _has_spread(merged[labels > 0], settings)
-        if has_spread and settings.spread_scales == "first":
-            return None
-        if in_loss:
-            signed.append(maps)
-    return None if has_spread else signed
+def _signed_maps(net: CamNet, features: Tensor, with_graph: bool) -> Tensor:
+    with torch.set_grad_enabled(with_graph):
+        return net.maps(features)
 
 
-def _has_spread(maps: Tensor, settings: RibSettings) -> bool:
-    """Whether the union of the positions that one step's maps [n, h, w] of the image's classes cover exceeds the ratio."""
+def _has_spread(signed: Tensor, labels: Tensor, settings: RibSettings) -> bool:
+    """Whether the maps of the image's classes together cover more than `spread_ratio` of the positions.
+
+    signed: [2, C, h, w], the maps of the plain and the mirrored view at one step.
+    """
+    maps = merge_mirrored(signed.detach())[labels > 0]
     covered = (normalize_by_maximum(maps) > settings.spread_threshold).any(dim=0)
     return covered.float().mean().item() > settings.spread_ratio
 
 
+def _optimizer(net: CamNet, settings: RibSettings) -> torch.optim.Optimizer:
+    groups = net.parameter_groups(settings.learning_rate, settings.head_lr_factor)
+    groups = [{**group, "initial_lr": group["lr"]} for group in groups]
+    return torch.optim.SGD(groups, momentum=settings.momentum, weight_decay=settings.weight_decay)
+
+
+def _update(optimizer: torch.optim.Optimizer, loss: Tensor, rate_factor: float) -> None:
+    """One step of gradient descent at `rate_factor` times the initial learning rates."""
+    for group in optimizer.param_groups:
+        group["lr"] = group["initial_lr"] * rate_factor
+    optimizer.zero_grad()
+    loss.backward()
+    optimizer.step()
+
+
 def _pooling(settings: RibSettings) -> Callable[[Tensor, Tensor], Tensor]:
-    """(maps [N, C, h, w], labels [N, C]) -> logits [N, C]. GNDRP average-pools what it is not told the label of."""
+    """The function (maps [N, C, h, w], labels [N, C]) -> logits [N, C]. GNDRP average-pools classes whose label is 0."""
     if settings.pooling == "gap":
         return lambda maps, labels: gap(maps)
 
@@ -273,17 +306,10 @@ def _pooling(settings: RibSettings) -> Callable[[Tensor, Tensor], Tensor]:
 
 
 def _objective(settings: RibSettings) -> Callable[[Tensor, Tensor], Tensor]:
-    """(logits [N, C], labels [N, C]) -> what a step minimises. The margin caps the logits of the RIB objective alone."""
+    """The function (logits [N, C], labels [N, C]) -> loss. Only the RIB objective has a margin."""
     if settings.objective == "bce":
         return cross_entropy_objective
     return partial(rib_objective, margin=settings.margin if settings.margin_mode == "clamp" else None)
-
-
-def _next_batch(batches: Iterator[AuxiliaryBatch], step: int, num_steps: int) -> AuxiliaryBatch:
-    try:
-        return next(batches)
-    except StopIteration:
-        raise ValueError(f"aux_batches ended after {step} of {num_steps} steps: one batch a step is needed") from None
 
 
 def _auxiliary_loss(net: CamNet, batch: AuxiliaryBatch, pool: Callable, objective: Callable) -> Tensor | float:
@@ -292,3 +318,12 @@ def _auxiliary_loss(net: CamNet, batch: AuxiliaryBatch, pool: Callable, objectiv
         return 0.0
     labels = labels.to(net.classifier.weight)
     return objective(pool(net.maps(features), labels), labels)
+
+
+def _one_per_update(batches: Iterable[AuxiliaryBatch], updates: int) -> Iterator[AuxiliaryBatch]:
+    """The auxiliary batches. Raises ValueError if one is missing."""
+    count = 0
+    for batch in batches:
+        yield batch
+        count += 1
+    raise ValueError(f"aux_batches ended after {count} of {updates} steps: every step needs a batch")

@@ -1,6 +1,2 @@
-"""Networks whose output is a class map."""
-
-from ribstudy.models.cam_net import CamNet, build_cam_net
-from ribstudy.models.kernels import use_exact_kernels, use_fast_convolutions
-
-__all__ = ["CamNet", "build_cam_net", "use_exact_kernels", "use_fast_convolutions"]
+"""The networks of the study and the kernels that compute them: the classifier with class maps, the affinity network, and
+DeepLab-v2. Their losses and trainings are in `ribstudy.method` and `ribstudy.training`."""

@@ -1,17 +1,17 @@
-"""The network that finds the boundaries of objects (IRN, CVPR 2019, `net/resnet50_irn.py`; part of the paper's pipeline).
+"""The affinity network, which finds object boundaries (IRN, CVPR 2019, `net/resnet50_irn.py`; part of the paper's pipeline).
 
-IRN's second branch, the displacement field, tells the instances of a class apart; for masks of classes it is never used, and it
-is left out here.
+IRN's second branch, the displacement field, separates instances of a class. Masks of classes do not need it, so it is omitted.
 """
 
 from collections import OrderedDict
-from collections.abc import Iterator
 
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import avg_pool2d, interpolate, pad
 
-from ribstudy.models.backbones import Backbone, Weights, build_backbone
+from ribstudy.models.backbones import Backbone, backbone_steps, build_backbone
+from ribstudy.models.weights import Weights
+from ribstudy.runtime import torchvision_operators  # noqa: F401  (before timm)
 
 STRIDE = 4  # of the boundaries
 BRANCH_CHANNELS = 32
@@ -21,12 +21,15 @@ RESNET_STAGES = ("maxpool", "layer1", "layer2", "layer3", "layer4")
 class AffinityNet(nn.Module):
     """Images [N, 3, H, W] -> boundary logits [N, 1, ceil(H/4), ceil(W/4)].
 
-    Features of five depths, all brought to 32 channels at stride 4, are weighed by a 1x1 convolution. The backbone stays as it
-    is, and its batch norm uses its running statistics always; only the branches are trained.
+    Features of five depths are brought to 32 channels at stride 4 and merged by a 1x1 convolution. Only the branches and the
+    merging convolution are trained. The backbone is frozen, and its batch norm always uses its running statistics.
+
+    Args:
+        backbone: see `build_backbone`.
+        ends: names of the last module of every stage of the backbone; modules after the last of them are not used.
     """
 
     def __init__(self, backbone: Backbone, ends: tuple[str, ...]):
-        """ends: names of the backbone's modules that a stage ends with; what comes behind the last is not used."""
         super().__init__()
         self.stages = nn.ModuleList(_stages(backbone, ends)).requires_grad_(False).eval()
         self.normalization = backbone.normalization
@@ -39,7 +42,7 @@ class AffinityNet(nn.Module):
         height, width = (-(-length // STRIDE) for length in images.shape[-2:])
         parts = []
         for feature, stride, branch in zip(self.features(images), self._strides, self.branches, strict=True):
-            # Stride 2 (EfficientNets): the mean keeps all four values of a position, where every other one would lose three.
+            # At stride 2 (EfficientNets) the mean keeps all four values of a position; subsampling would discard three.
             feature = branch(avg_pool2d(feature, STRIDE // stride, ceil_mode=True) if stride < STRIDE else feature)
             if stride > STRIDE:
                 feature = interpolate(feature, scale_factor=stride // STRIDE, mode="bilinear", align_corners=False)
@@ -47,7 +50,7 @@ class AffinityNet(nn.Module):
         return self.merge(torch.cat(parts, dim=1))
 
     def features(self, images: Tensor) -> list[Tensor]:
-        """What never changes: the output of every stage, without a graph."""
+        """The output of every stage of the frozen backbone, without a graph."""
         outputs = []
         with torch.no_grad():
             for stage in self.stages:
@@ -61,12 +64,12 @@ class AffinityNet(nn.Module):
         return self
 
     def trained_parameters(self) -> list[nn.Parameter]:
-        """For an optimiser."""
+        """The parameters for an optimiser."""
         return [*self.branches.parameters(), *self.merge.parameters()]
 
 
 def build_affinity_net(backbone: str = "resnet50", weights: Weights = None) -> AffinityNet:
-    """An `AffinityNet` by the name of its backbone.
+    """Builds an `AffinityNet` from the name of its backbone.
 
     Args:
         backbone: "resnet50" or one of timm's EfficientNets ("tf_efficientnet_lite0").
@@ -78,20 +81,21 @@ def build_affinity_net(backbone: str = "resnet50", weights: Weights = None) -> A
     parts = build_backbone(backbone, weights)
     if backbone == "resnet50":
         return AffinityNet(parts, RESNET_STAGES)
-    import timm  # see `ribstudy.models.backbones`
+    import timm  # takes seconds to import
 
-    with torch.device("meta"):  # no weights: asked only where its resolution changes, before an output stride hides that
+    # The stages are read from a network without an output stride, which would hide where the resolution changes.
+    with torch.device("meta"):  # allocates no weights
         stages = timm.create_model(backbone).feature_info
     return AffinityNet(parts, tuple(stage["module"] for stage in stages))
 
 
 def boundary(net: AffinityNet, image: Tensor, pad_to: int | None) -> Tensor:
-    """The boundaries of an image, from the mean of the logits of its plain and of its mirrored view (IRN).
+    """The boundaries of an image, from the mean logits of its plain and its mirrored view (IRN).
 
     Args:
         net: on the device of the image.
         image: [3, H, W], normalised.
-        pad_to: sides shorter than this, in pixels, are padded with zeros at the right and at the bottom first (VOC: 512).
+        pad_to: sides shorter than this, in pixels, are first padded with zeros on the right and at the bottom (VOC: 512).
 
     Returns:
         [(H-1)//4+1, (W-1)//4+1] in 0..1.
@@ -120,15 +124,5 @@ def _stages(backbone: Backbone, ends: tuple[str, ...]) -> list[nn.Sequential]:
         if name in ends:
             stages.append(nn.Sequential(stage))
             stage = OrderedDict()
-    assert len(stages) == len(ends), f"of {ends} only {len(stages)} were found"
+    assert len(stages) == len(ends), f"found only {len(stages)} of the stages that end with {ends}"
     return stages
-
-
-def backbone_steps(backbone: Backbone) -> Iterator[tuple[str, nn.Module]]:
-    """The backbone's modules in the order of its forward pass, with an EfficientNet's blocks (`blocks.0`, ...) one by one."""
-    for part in (backbone.frozen, backbone.trained):
-        for name, module in part.named_children():
-            if name == "blocks":
-                yield from ((f"blocks.{index}", block) for index, block in module.named_children())
-            else:
-                yield name, module

@@ -3,15 +3,22 @@
 import torch
 from torch import Tensor, nn
 
-from ribstudy.models.backbones import Backbone, Weights, build_backbone
+from ribstudy.models.backbones import Backbone, build_backbone
+from ribstudy.models.batch_norm import FixedStatistics
 from ribstudy.models.kernels import use_exact_kernels, use_fast_convolutions
+from ribstudy.models.weights import Weights
 
 
-class CamNet(nn.Module):
+class CamNet(FixedStatistics):
     """Backbone and a bias-free 1x1 classifier: images [N, 3, H, W] -> signed class maps [N, C, h, w] at stride 16.
 
-    Without a bias the mean of a class's map is its logit, so the map says where the logit comes from. Batch norm uses its
-    running statistics always, also in training mode (reference code: FixedBatchNorm). Up to stride 8 nothing is trained.
+    Without a bias, the mean of a class's map is its logit, so the map shows which positions the logit comes from. Batch norm
+    always uses its running statistics, even in training mode (reference code: FixedBatchNorm). The layers up to stride 8 are
+    not trained.
+
+    Args:
+        backbone: see `build_backbone`.
+        num_classes: C.
     """
 
     def __init__(self, backbone: Backbone, num_classes: int):
@@ -23,9 +30,10 @@ class CamNet(nn.Module):
         self.frozen.requires_grad_(False)
         self.last_stage = backbone.last_stage  # in a tuple, so that its modules are not registered twice
         self.precision = "fp32"
+        self.train()
 
     def compute_with(self, *, precision: str = "fp32", compile: bool = False) -> "CamNet":
-        """Sets how the numbers are computed from here on (see `ComputeSettings`); maps are float32 in any case."""
+        """Sets how all later passes are computed (see `ComputeSettings`); maps are float32 in any case."""
         use_exact_kernels(tf32=precision == "tf32")
         self.precision = precision
         use_fast_convolutions(self, str(self.classifier.weight.device))
@@ -37,7 +45,7 @@ class CamNet(nn.Module):
         return self.maps(self.features(images))
 
     def features(self, images: Tensor) -> Tensor:
-        """What never changes: [N, 3, H, W] -> features at stride 8, without a graph."""
+        """The output of the frozen part: [N, 3, H, W] -> features at stride 8, without a graph."""
         with torch.no_grad(), self._autocast():
             return self.frozen(images)
 
@@ -55,18 +63,11 @@ class CamNet(nn.Module):
         return self.classifier(self.trained(features))
 
     def _autocast(self) -> torch.autocast:
-        """Entered anew for every pass: while it is open, autocast keeps its copies of weights that have changed since."""
+        """A new context for every pass: an open one keeps casting weights to copies from before an update."""
         return torch.autocast(self.classifier.weight.device.type, torch.bfloat16, enabled=self.precision == "bf16")
 
-    def train(self, mode: bool = True) -> "CamNet":
-        super().train(mode)
-        for module in self.modules():
-            if isinstance(module, nn.BatchNorm2d):
-                module.eval()
-        return self
-
     def parameter_groups(self, learning_rate: float, head_lr_factor: float) -> list[dict]:
-        """For an optimiser: the trained part, and the classifier with `head_lr_factor` times its learning rate."""
+        """Parameter groups for an optimiser: the trained part, and the classifier at `head_lr_factor` times its rate."""
         return [
             {"params": list(self.trained.parameters()), "lr": learning_rate},
             {"params": list(self.classifier.parameters()), "lr": head_lr_factor * learning_rate},
@@ -74,13 +75,13 @@ class CamNet(nn.Module):
 
 
 def build_cam_net(backbone: str = "resnet50", num_classes: int = 20, weights: Weights = None) -> CamNet:
-    """A `CamNet` by the name of its backbone.
+    """Builds a `CamNet` from the name of its backbone.
 
     Args:
         backbone: "resnet50" or one of timm's EfficientNets ("tf_efficientnet_lite0").
         num_classes: C.
-        weights: of the backbone: None (random), "imagenet", the path of a state dict, or a state dict; of torchvision's
-            resnet50, `fc.*` is ignored.
+        weights: of the backbone: None (random), "imagenet", the path of a state dict, or a state dict. In a state dict of
+            torchvision's resnet50, `fc.*` is ignored. The classifier's weights are random.
 
     Raises:
         ValueError: an unknown backbone, or weights that are missing or do not fit.
@@ -89,10 +90,15 @@ def build_cam_net(backbone: str = "resnet50", num_classes: int = 20, weights: We
 
 
 def build_imagenet_cam_net(backbone: str = "tf_efficientnet_lite0") -> CamNet:
-    """The untouched ImageNet classifier as a `CamNet` of 1,000 classes; the head's bias, the same everywhere, is left out."""
+    """The unchanged ImageNet classifier as a `CamNet` of 1,000 classes, in evaluation mode.
+
+    The head's bias is omitted because a map with the same value everywhere shows no position.
+
+    Raises ValueError if the backbone's weights come without an ImageNet head.
+    """
     parts = build_backbone(backbone, "imagenet")
     if parts.imagenet_head is None:
-        raise ValueError(f"the ImageNet head of {backbone!r} is not at hand; known: tf_efficientnet_lite0")
+        raise ValueError(f"no ImageNet head is available for {backbone!r}; use tf_efficientnet_lite0")
     net = CamNet(parts, num_classes=len(parts.imagenet_head))
     with torch.no_grad():
         net.classifier.weight.copy_(parts.imagenet_head[:, :, None, None])

@@ -1,10 +1,9 @@
-"""DeepLab-v2: a backbone at stride 8 or 16, and above it four dilated convolutions whose sum are the scores of the classes.
+"""DeepLab-v2: a backbone at stride 8 or 16, followed by four dilated convolutions whose sum is the scores of the classes.
 
-As deeplab-pytorch trains it (github.com/kazuto1011/deeplab-pytorch), whose checkpoints can be passed as weights.
+It follows deeplab-pytorch (github.com/kazuto1011/deeplab-pytorch), whose checkpoints can be passed as weights.
 """
 
 import logging
-import re
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
@@ -13,34 +12,42 @@ import torch
 from torch import Tensor, nn
 
 from ribstudy.datasets.transforms import Normalization
-from ribstudy.models.backbones import (
-    IMAGENET_STATISTICS,
-    LITE_STATISTICS,
+from ribstudy.models.backbones import IMAGENET_STATISTICS, LITE_STATISTICS, is_efficientnet
+from ribstudy.models.batch_norm import FixedStatistics, batch_norms
+from ribstudy.models.deeplab_pytorch import from_deeplab_pytorch, is_deeplab_pytorch
+from ribstudy.models.weights import (
     Weights,
-    _download,
-    _download_resnet50,
-    _load,
-    _packaged_weights,
-    _state_dict,
-    is_efficientnet,
+    download_resnet50,
+    download_resnet101,
+    load_state_dict,
+    packaged_efficientnet,
+    read_state_dict,
 )
+from ribstudy.runtime import torchvision_operators  # noqa: F401  (before timm and torchvision)
 
 if TYPE_CHECKING:
     from torchvision.models import ResNet
 
 log = logging.getLogger(__name__)
 
-RESNETS = ("resnet50", "resnet101")
+RESNETS = {"resnet50": download_resnet50, "resnet101": download_resnet101}
 CAFFE_STATISTICS = ((122.675 / 255, 116.669 / 255, 104.008 / 255), (1 / 255,) * 3)  # red, green, blue
 ASPP_RATES = (6, 12, 18, 24)  # at stride 8 (deeplab-pytorch)
 
 
-class DeepLab(nn.Module):
-    """images [N, 3, H, W] -> scores before the softmax, float32 [N, C, h, w]; class 0 is the background.
+class DeepLab(FixedStatistics):
+    """Images [N, 3, H, W] -> scores before the softmax, float32 [N, C, h, w]; class 0 is the background.
 
-    Batch norm uses its running statistics always, and its factors and offsets are not trained (deeplab-pytorch's optimiser has
-    the weights of convolutions only). Weights that came from Caffe want other inputs and strides; the state dict says so, and a
-    network takes that over with it.
+    Batch norm always uses its running statistics, and its scales and shifts are not trained (deeplab-pytorch optimises the
+    weights of convolutions only). Weights from Caffe need other inputs and strides. The state dict records this, and a network
+    that loads it follows.
+
+    Args:
+        features: images -> features [N, channels, h, w].
+        channels: number of feature channels.
+        num_classes: C.
+        rates: the dilation of every branch of the ASPP.
+        normalization: mean and standard deviation of each colour of the input, for values in 0..1.
     """
 
     def __init__(
@@ -52,9 +59,8 @@ class DeepLab(nn.Module):
         for branch in self.aspp:
             nn.init.normal_(branch.weight, std=0.01)
             nn.init.zeros_(branch.bias)
-        for module in self.modules():
-            if isinstance(module, nn.BatchNorm2d):
-                module.requires_grad_(False)
+        for norm in batch_norms(self):
+            norm.requires_grad_(False)
         self.normalization = self._own_normalization = normalization
         self.from_caffe = False
         self.train()
@@ -63,15 +69,8 @@ class DeepLab(nn.Module):
         features = self.features(images)
         return sum(branch(features) for branch in self.aspp).float()
 
-    def train(self, mode: bool = True) -> "DeepLab":
-        super().train(mode)
-        for module in self.modules():
-            if isinstance(module, nn.BatchNorm2d):
-                module.eval()
-        return self
-
     def parameter_groups(self, learning_rate: float, weight_decay: float) -> list[dict]:
-        """For an optimiser (deeplab-pytorch): the backbone, ASPP's weights 10 times and its biases 20 times as fast."""
+        """Parameter groups for an optimiser (deeplab-pytorch): ASPP's weights at 10 and its biases at 20 times the rate."""
         backbone = [parameter for parameter in self.features.parameters() if parameter.requires_grad]
         weights, biases = [branch.weight for branch in self.aspp], [branch.bias for branch in self.aspp]
         return [
@@ -81,7 +80,7 @@ class DeepLab(nn.Module):
         ]
 
     def follow_caffe(self, from_caffe: bool) -> None:
-        """Sets mean and deviation of the inputs, and what has a block's stride: Caffe's first convolution, else the 3x3."""
+        """Sets the normalisation of the inputs and the convolution with a block's stride: the first for Caffe, else the 3x3."""
         self.from_caffe = from_caffe
         self.normalization = CAFFE_STATISTICS if from_caffe else self._own_normalization
         for block in _bottlenecks(self):
@@ -98,13 +97,13 @@ class DeepLab(nn.Module):
 def build_deeplab(
     backbone: str = "resnet101", num_classes: int = 21, weights: Weights = None, output_stride: int = 8
 ) -> DeepLab:
-    """A `DeepLab` by the name of its backbone.
+    """Builds a `DeepLab` from the name of its backbone.
 
     Args:
         backbone: "resnet101", "resnet50" or one of timm's EfficientNets ("tf_efficientnet_lite0").
-        num_classes: C, the background among them.
-        weights: None (random), "imagenet", the path of a state dict, or a state dict; of torchvision's ResNet (`fc.*` is
-            ignored), of timm's EfficientNet, or a checkpoint of deeplab-pytorch, whose ASPP is taken where it has C classes.
+        num_classes: C, including the background.
+        weights: None (random), "imagenet", the path of a state dict, or a state dict. It comes from torchvision's ResNet
+            (`fc.*` is ignored), timm's EfficientNet or deeplab-pytorch, whose ASPP is used if it has C classes.
         output_stride: 8 or 16, of the scores.
 
     Raises:
@@ -112,7 +111,7 @@ def build_deeplab(
     """
     if output_stride not in (8, 16):
         raise ValueError(f"output_stride {output_stride!r} is not offered; set 8 or 16")
-    # On a map of half the size a rate of half the size reaches as far in the image.
+    # On a map of half the size, half the rate covers the same distance in the image.
     rates = [rate * 8 // output_stride for rate in ASPP_RATES]
     if backbone in RESNETS:
         return _on_resnet(backbone, num_classes, weights, output_stride, rates)
@@ -128,21 +127,21 @@ def _on_resnet(name: str, num_classes: int, weights: Weights, output_stride: int
 
     network = get_model(name, weights=None)
     for block in _bottlenecks(network):
-        # Random weights: as batch norm is frozen, branches must be small for the activations to stay bounded; not zero, or
-        # nothing in them would ever learn.
+        # With frozen batch norm and random weights, activations stay bounded only if the branches are small. They cannot be
+        # zero, because then their convolutions would have no gradient.
         nn.init.constant_(block.bn3.weight, 0.1)
     network.maxpool.ceil_mode = True  # as Caffe pools
     _dilate(network, output_stride)
     stem = [("conv1", network.conv1), ("bn1", network.bn1), ("relu", network.relu), ("maxpool", network.maxpool)]
     stages = [(f"layer{stage}", getattr(network, f"layer{stage}")) for stage in range(1, 5)]
     net = DeepLab(nn.Sequential(OrderedDict([*stem, *stages])), 2048, num_classes, rates, IMAGENET_STATISTICS)
-    state = _state_dict(weights, imagenet=_download_resnet50 if name == "resnet50" else _download_resnet101)
+    state = read_state_dict(weights, imagenet=RESNETS[name])
     if state is not None:
         aspp = {}
         if is_deeplab_pytorch(state):
             state, aspp = from_deeplab_pytorch(state)
             net.follow_caffe(True)
-        _load(net.features, {key: value for key, value in state.items() if not key.startswith("fc.")}, name=name)
+        load_state_dict(net.features, {key: value for key, value in state.items() if not key.startswith("fc.")}, name=name)
         _load_aspp(net.aspp, aspp)
     return net
 
@@ -154,7 +153,7 @@ def _bottlenecks(network: nn.Module) -> list[nn.Module]:
 
 
 def _dilate(network: "ResNet", output_stride: int) -> None:
-    """Stride 1 and dilated 3x3 convolutions in place of the strides beyond `output_stride`: 2 and 4 at 8, or 1 and 2 at 16."""
+    """Replaces the strides beyond `output_stride` by dilated 3x3 convolutions: dilations 2 and 4 at stride 8, 1 and 2 at 16."""
     for stage, dilation in ((network.layer3, 16 // output_stride), (network.layer4, 32 // output_stride)):
         for block in stage:
             block.conv2.dilation = block.conv2.padding = (dilation, dilation)
@@ -168,63 +167,16 @@ def _on_efficientnet(name: str, num_classes: int, weights: Weights, output_strid
     import timm
 
     network = timm.create_model(name, pretrained=False, output_stride=output_stride)
-    state = _state_dict(weights, imagenet=lambda: _packaged_weights(name, network))
+    state = read_state_dict(weights, imagenet=lambda: packaged_efficientnet(name, network))
     if state is not None:
-        _load(network, state, name=name)
+        load_state_dict(network, state, name=name)
     parts = [(part, getattr(network, part)) for part in ("conv_stem", "bn1", "blocks", "conv_head", "bn2")]
     statistics = LITE_STATISTICS if "lite" in name else IMAGENET_STATISTICS
     return DeepLab(nn.Sequential(OrderedDict(parts)), network.num_features, num_classes, rates, statistics)
 
 
-def _download_resnet101() -> Mapping[str, Tensor]:
-    from torchvision.models import ResNet101_Weights
-
-    return _download("resnet101", ResNet101_Weights.IMAGENET1K_V1, setting="segmentation.weights")
-
-
-_PREFIX = re.compile(r"^(module\.|scales?\.|base\.)+")
-_STEM = re.compile(r"^layer1\.conv1\.(conv|bn)\.(\w+)$")
-_BLOCK = re.compile(r"^layer([2-5])\.block(\d+)\.(reduce|conv3x3|increase|shortcut|proj)\.(conv|bn)\.(\w+)$")
-_ASPP = re.compile(r"^aspp\.(?:stages\.)?c(\d+)\.(\w+)$")
-_PLACES = {"reduce": 1, "conv3x3": 2, "increase": 3}  # of a convolution in torchvision's bottleneck
-
-
-def is_deeplab_pytorch(state: Mapping[str, Tensor]) -> bool:
-    """Whether the names of a state dict are those of deeplab-pytorch's networks."""
-    return any(_BLOCK.match(_PREFIX.sub("", key)) for key in state)
-
-
-def from_deeplab_pytorch(state: Mapping[str, Tensor]) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
-    """A state dict of deeplab-pytorch under torchvision's names of a ResNet, and that of its ASPP (empty where it has none).
-
-    The first convolution reads blue, green, red; here it reads red, green, blue. Names that are not known stay as they are.
-    """
-    backbone, aspp = {}, {}
-    for key, value in state.items():
-        key = _PREFIX.sub("", key)
-        if found := _ASPP.match(key):
-            aspp[f"{found[1]}.{found[2]}"] = value
-        else:
-            backbone[_torchvision_name(key)] = value
-    if "conv1.weight" in backbone:
-        backbone["conv1.weight"] = backbone["conv1.weight"].flip(1)
-    return backbone, aspp
-
-
-def _torchvision_name(key: str) -> str:
-    if found := _STEM.match(key):
-        return f"{found[1]}1.{found[2]}"
-    if not (found := _BLOCK.match(key)):
-        return key
-    stage, block, unit, kind, name = found.groups()
-    block = f"layer{int(stage) - 1}.{int(block) - 1}"
-    if unit in _PLACES:
-        return f"{block}.{kind}{_PLACES[unit]}.{name}"
-    return f"{block}.downsample.{0 if kind == 'conv' else 1}.{name}"
-
-
 def _load_aspp(aspp: nn.ModuleList, state: Mapping[str, Tensor]) -> None:
     if "0.weight" in state and len(state["0.weight"]) != aspp[0].out_channels:
-        log.info("the ASPP of the weights has %d classes, not %d: left out", len(state["0.weight"]), aspp[0].out_channels)
+        log.info("the ASPP of the weights has %d classes, not %d: ignored", len(state["0.weight"]), aspp[0].out_channels)
     elif state:
-        _load(aspp, state, name="ASPP")
+        load_state_dict(aspp, state, name="ASPP")

@@ -1,4 +1,4 @@
-"""Which of torch's kernels compute a network: exact ones everywhere, on a CPU fast ones for what small batches are made of."""
+"""Which of torch's kernels compute a network: exact kernels everywhere, and on a CPU fast ones for small batches."""
 
 import torch
 import torch.nn.functional as F
@@ -6,9 +6,9 @@ from torch import Tensor, nn
 
 
 def use_exact_kernels(*, tf32: bool = False) -> None:
-    """For this process: float32 means float32 on an accelerator too (`tf32`: not quite), and the same input the same output.
+    """Makes this process compute float32 exactly and reproducibly on an accelerator too; with `tf32`, only reproducibly.
 
-    torch's own defaults take TF32 for convolutions, and gradients whose sums come in any order.
+    By default, torch uses TF32 for convolutions and sums gradients in an arbitrary order.
     """
     torch.backends.cudnn.allow_tf32 = tf32
     torch.backends.cuda.matmul.allow_tf32 = tf32
@@ -17,11 +17,12 @@ def use_exact_kernels(*, tf32: bool = False) -> None:
 
 
 def use_fast_convolutions(net: nn.Module, device: str) -> None:
-    """On a CPU: twice the speed of 1x1 convolutions on small batches, and two to three times that of many depthwise ones.
+    """Speeds up 1x1 convolutions of small batches on a CPU two times and many depthwise convolutions two to three times.
 
-    1x1 (half of ResNet-50's work): on one thread torch hands one of fewer than 16 images to its own kernel, not to oneDNN,
-    unless it is dilated or strided; the single position of the kernel stays where it is under any dilation. Depthwise (half
-    of an EfficientNet's time at stride 16): see `DepthwiseConv2d`. Parameters and their names stay as they are.
+    1x1 convolutions are half of ResNet-50's work. On one thread and with fewer than 16 images, torch computes them by its own
+    kernel, not by oneDNN, unless they are dilated or strided. A dilation does not change a kernel with a single position.
+    Depthwise convolutions take half of an EfficientNet's time at stride 16, see `DepthwiseConv2d`. Parameters and their names
+    do not change.
     """
     if torch.device(device).type != "cpu":
         return
@@ -35,15 +36,17 @@ def use_fast_convolutions(net: nn.Module, device: str) -> None:
 
 
 class DepthwiseConv2d(nn.Conv2d):
-    """A depthwise convolution that is dilated or has a wide kernel, by way of convolutions that oneDNN has fast kernels for.
+    """A dilated or wide depthwise convolution, computed by convolutions for which oneDNN has fast kernels.
 
-    Under a dilation of d a position meets only those at distances of multiples of d, so the d x d interleaved grids can be
-    taken for images of their own, whose convolution is undilated: the products are the same. The gradients of a wide one are
-    those of `_WideDepthwise`.
+    With dilation d, a position interacts only with positions at multiples of d. The d x d interleaved grids can therefore be
+    treated as separate images and convolved without dilation; the products are the same. For the gradients of a wide kernel
+    see `_WideDepthwise`.
+
+    Args:
+        conv: a convolution that `can_replace` accepts. Its parameters are shared.
     """
 
     def __init__(self, conv: nn.Conv2d):
-        """The same as `conv`, whose parameters it takes over; one that `can_replace` accepts."""
         with torch.device("meta"):
             super().__init__(
                 conv.in_channels,
@@ -58,7 +61,7 @@ class DepthwiseConv2d(nn.Conv2d):
 
     @staticmethod
     def can_replace(conv: nn.Conv2d) -> bool:
-        """Whether it is depthwise, dilated alike in both directions or wide, and keeps the size of its images."""
+        """Whether `conv` is depthwise, keeps the size of its images, and is dilated (equally in both directions) or wide."""
         (rows, columns), (step, other) = conv.kernel_size, conv.dilation
         return (
             type(conv) is nn.Conv2d
@@ -73,13 +76,13 @@ class DepthwiseConv2d(nn.Conv2d):
         )
 
     def forward(self, images: Tensor) -> Tensor:
-        """[N, C, H, W] -> [N, C, H, W]; channels last, in which the grids are cut and put together fastest."""
+        """[N, C, H, W] -> [N, C, H, W]; channels last, because the grids are split and merged fastest in this layout."""
         step = self.dilation[0]
         if step == 1:
             return self._undilated(images)
         count, channels, height, width = images.shape
         rows, columns = -(-height // step), -(-width // step)
-        if (height, width) != (rows * step, columns * step):  # zeros behind the last row and column, as the padding has
+        if (height, width) != (rows * step, columns * step):  # zeros after the last row and column, as in the padding
             images = F.pad(images, (0, columns * step - width, 0, rows * step - height))
         grids = images.permute(0, 2, 3, 1)
         grids = grids.reshape(count, rows, step, columns, step, channels).permute(2, 4, 0, 1, 3, 5)
@@ -96,14 +99,16 @@ class DepthwiseConv2d(nn.Conv2d):
         return found if self.bias is None else found + self.bias[:, None, None].to(found.dtype)
 
 
-# With more columns oneDNN takes ten times as long for the gradient of a depthwise kernel, and with more values of images at
-# once than the processor's cache holds twice as long again.
+# oneDNN takes ten times as long for the gradient of a depthwise kernel with more columns, and twice as long again if the images
+# exceed the processor's cache.
 FAST_COLUMNS, CHUNK_VALUES = 3, 2**19
 
 
 class _WideDepthwise(torch.autograd.Function):
-    """An undilated depthwise convolution that keeps the size of its images; the gradient of its kernel is put together from
-    those of some columns at a time."""
+    """An undilated depthwise convolution that keeps the size of its images.
+
+    The gradient of its kernel is computed for a few columns at a time.
+    """
 
     @staticmethod
     def forward(ctx, images: Tensor, weight: Tensor) -> Tensor:
@@ -130,6 +135,6 @@ def _kernel_gradient(images: Tensor, gradient: Tensor, shape: torch.Size) -> Ten
         for first in range(0, columns, FAST_COLUMNS):
             some = total[..., first : first + FAST_COLUMNS]
             left = columns // 2 - first
-            met = F.pad(part, (left, some.shape[3] - 1 - left))  # what these columns meet; less than nothing cuts off
+            met = F.pad(part, (left, some.shape[3] - 1 - left))  # the input of these columns; a negative padding crops
             some += torch.nn.grad.conv2d_weight(met, some.shape, of_part, padding=(rows // 2, 0), groups=shape[0])
     return total

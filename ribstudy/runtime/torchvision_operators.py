@@ -1,8 +1,10 @@
-"""Lets a torchvision built for CUDA be imported beside a torch without CUDA.
+"""Makes a torchvision that was built for CUDA importable together with a torch that was built without it.
 
-In that pairing torchvision's compiled library is not loaded; its import ends with "operator torchvision::nms does not exist".
-Declaring the two operators that the import looks up is enough: transforms, models and data sets work, compiled box operators do
-not (the study uses none). Nothing happens where torch has CUDA, or where torchvision was built for the CPU.
+In this combination torchvision's compiled library is not loaded, and its import ends with "operator torchvision::nms does not
+exist". Declaring the two missing operators is enough: transforms, models and data sets work. Compiled box operators do not
+work, but the study uses none. Nothing is declared if torch has CUDA or torchvision was built for the CPU.
+
+Every module that imports torchvision or timm, which imports torchvision, imports this one first.
 """
 
 import importlib.util
@@ -16,14 +18,14 @@ _OPERATORS = (
 )
 
 
-def _is_mixed_pair() -> bool:
+def _builds_differ() -> bool:
     torchvision = importlib.util.find_spec("torchvision")
     if torch.version.cuda is not None or torchvision is None:
         return False
     return "+cu" in (Path(torchvision.origin).parent / "version.py").read_text()
 
 
-if _is_mixed_pair():
+if _builds_differ():
     _library = torch.library.Library("torchvision", "DEF")
     for _operator in _OPERATORS:
         _library.define(_operator)

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 
 from ribstudy import datasets
-from ribstudy.models import CamNet
+from ribstudy.models.cam_net import CamNet
 from ribstudy.runtime import ranks
 from ribstudy.runtime.files import atomic
 from ribstudy.stages.data import DATA, data_lists

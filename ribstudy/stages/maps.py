@@ -12,7 +12,7 @@ from ribstudy.method.cam import compute_cam
 from ribstudy.method.inputs import Feed, OwnViews, ViewsAndAuxiliaryImages
 from ribstudy.method.rib import adapt_features, num_updates, stored_adaptation
 from ribstudy.method.stored_maps import StoredMaps
-from ribstudy.models import CamNet
+from ribstudy.models.cam_net import CamNet
 from ribstudy.stages.classifier import CLASSIFIER, classifier_weights, trained_net
 from ribstudy.stages.images import image_names, open_images
 from ribstudy.stages.run import Run

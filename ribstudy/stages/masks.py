@@ -14,8 +14,8 @@ from ribstudy.masks.affinity import affinity_labels
 from ribstudy.masks.labelling import refined_mask
 from ribstudy.masks.random_walk import walk_maps
 from ribstudy.masks.walked_maps import WalkedMaps
-from ribstudy.models import use_fast_convolutions
 from ribstudy.models.affinity_net import AffinityNet, boundary, build_affinity_net
+from ribstudy.models.kernels import use_fast_convolutions
 from ribstudy.runtime import ranks
 from ribstudy.stages.images import image_names, open_images
 from ribstudy.stages.maps import CAM, RIB

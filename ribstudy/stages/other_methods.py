@@ -9,7 +9,7 @@ from torch import Tensor
 from ribstudy.method.inputs import Feed, OwnViews
 from ribstudy.method.other.advcam import compute_advcam
 from ribstudy.method.stored_maps import StoredMaps
-from ribstudy.models import CamNet
+from ribstudy.models.cam_net import CamNet
 from ribstudy.stages.classifier import CLASSIFIER, classifier_weights, trained_net
 from ribstudy.stages.images import image_names, open_images
 from ribstudy.stages.run import Run

@@ -10,8 +10,8 @@ from ribstudy import datasets
 from ribstudy.config import Settings
 from ribstudy.masks.crf import refine_probabilities
 from ribstudy.masks.deeplab import predict_logits, predicted, probabilities_at
-from ribstudy.models import use_fast_convolutions
 from ribstudy.models.deeplab import DeepLab, build_deeplab
+from ribstudy.models.kernels import use_fast_convolutions
 from ribstudy.runtime import ranks
 from ribstudy.stages.data import DATA
 from ribstudy.stages.images import image_names, open_images

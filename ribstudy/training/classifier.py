@@ -12,7 +12,7 @@ from ribstudy.datasets.transforms import crop_batch
 from ribstudy.method.inputs import Feed, OwnViews
 from ribstudy.method.losses import classification_loss
 from ribstudy.method.pooling import gap
-from ribstudy.models import CamNet, build_cam_net
+from ribstudy.models.cam_net import CamNet, build_cam_net
 from ribstudy.runtime.progress import track
 from ribstudy.training.fit import Training, fit, new_net
 from ribstudy.training.settings import ClassifierSettings

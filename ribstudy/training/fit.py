@@ -13,7 +13,7 @@ from accelerate import Accelerator
 from torch import Tensor, nn
 from torch.optim.lr_scheduler import LambdaLR, LRScheduler
 
-from ribstudy.models import use_exact_kernels, use_fast_convolutions
+from ribstudy.models.kernels import use_exact_kernels, use_fast_convolutions
 from ribstudy.runtime import ranks
 from ribstudy.runtime.progress import track
 from ribstudy.training.batches import Batch, Load, check_batch, training_batches

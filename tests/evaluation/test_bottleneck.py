@@ -14,7 +14,7 @@ from ribstudy.evaluation import bottleneck
 from ribstudy.evaluation.bottleneck import HGR_THRESHOLDS, OUTPUTS
 from ribstudy.method.rib import adapt_features, rib_unit
 from ribstudy.method.settings import RibSettings
-from ribstudy.models import build_cam_net
+from ribstudy.models.cam_net import build_cam_net
 from ribstudy.stages import Run, execute
 from ribstudy.stages.bottleneck import BOTTLENECK
 from ribstudy.stages.maps import RIB

@@ -2,14 +2,15 @@
 
 import torch
 
-from ribstudy.method.rib import RibSettings
+from ribstudy.method.settings import RibSettings
 
-# Learning rates that move a network of a few weights, and stops that stay out of the way.
+# A learning rate that changes a network of a few weights, and stops that never apply.
 QUIET = {"learning_rate": 0.05, "margin": 1e9, "spread_ratio": 1.0}
 LABELS = torch.tensor([1.0, 0.0, 1.0])
 
 
 def inputs(settings: RibSettings, seed: int = 0, num_aux: int = 2):
+    """Random views of one image at every scale, and per iteration a random auxiliary batch."""
     generator = torch.Generator().manual_seed(seed)
     views = []
     for scale in settings.scales:

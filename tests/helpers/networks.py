@@ -3,24 +3,31 @@
 import torch
 from torch import nn
 
-from ribstudy.models import CamNet
 from ribstudy.models.backbones import Backbone
+from ribstudy.models.batch_norm import batch_norms
+from ribstudy.models.cam_net import CamNet
 from ribstudy.models.deeplab import DeepLab
 
 
+def randomize_statistics(network: nn.Module) -> None:
+    """Gives every batch norm statistics other than its initial ones."""
+    for norm in batch_norms(network):
+        nn.init.normal_(norm.running_mean, std=0.1)
+        nn.init.uniform_(norm.running_var, 0.5, 1.5)
+
+
 def tiny_net(num_classes: int = 3, seed: int = 0) -> CamNet:
-    """Two convolutions and a batch norm at stride 4, random but seeded."""
+    """Two convolutions and a batch norm at stride 4, with random weights from a seed; just built, so in training mode."""
     with torch.random.fork_rng():
         torch.manual_seed(seed)
         frozen = nn.Sequential(nn.Conv2d(3, 6, 3, stride=2, padding=1), nn.ReLU())
         trained = nn.Sequential(nn.Conv2d(6, 8, 3, stride=2, padding=1), nn.BatchNorm2d(8), nn.ReLU())
-        nn.init.normal_(trained[1].running_mean, std=0.1)
-        nn.init.uniform_(trained[1].running_var, 0.5, 1.5)
+        randomize_statistics(trained)
         statistics = ((0.5,) * 3, (0.5,) * 3)
-        return CamNet(Backbone(frozen, trained, 8, statistics, last_stage=(trained[1],)), num_classes).eval()
+        return CamNet(Backbone(frozen, trained, 8, statistics, last_stage=(trained[1],)), num_classes)
 
 
-def negative_net():
+def negative_net() -> CamNet:
     """A network whose map of class 0 is negative everywhere."""
     net = tiny_net()
     with torch.no_grad():

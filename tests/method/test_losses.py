@@ -8,7 +8,7 @@ import torch
 from ribstudy.method.losses import cross_entropy_objective
 
 
-def test_the_control_pulls_a_low_logit_as_the_rib_objective_does_and_a_certain_one_not_at_all():
+def test_the_control_has_the_gradient_of_the_rib_objective_for_low_logits_and_none_for_high_ones():
     logits = torch.tensor([[-30.0, 30.0, 30.0, 0.0]], requires_grad=True)
     cross_entropy_objective(logits, torch.tensor([[1.0, 1.0, 0.0, 1.0]])).backward()
     assert logits.grad[0].tolist() == pytest.approx([-1, 0, 1, -0.5], abs=1e-6)

@@ -1,10 +1,12 @@
+"""Pooling and the RIB objective against their definitions and cases computed by hand."""
+
 import pytest
 import torch
 
 from ribstudy.method.losses import rib_objective, target_logits
 from ribstudy.method.pooling import gap, gndrp
 
-# One image, one class; maximum 10, so tau = 0.4 keeps what is below 4: -2, 1, 3 (4 itself is discriminative).
+# One image and one class with maximum 10: tau = 0.4 keeps the values below 4, which are -2, 1 and 3.
 MAP = torch.tensor([[[[10.0, 4.0, 3.0], [1.0, -2.0, 9.0]]]])
 PRESENT = torch.ones(1, 1)
 
@@ -33,7 +35,7 @@ def test_equals_the_definition_for_any_number_of_classes(denominator, num_classe
     generator = torch.Generator().manual_seed(num_classes)
     maps = torch.randn(2, num_classes, 5, 4, generator=generator, dtype=torch.float64)
     labels = (torch.rand(2, num_classes, generator=generator) < 0.5).float()
-    labels[0, -1] = 1  # the last class too: the reference code is wrong from class 20 on
+    labels[0, -1] = 1  # also the last class: the reference code is wrong from class 20 on
     torch.testing.assert_close(gndrp(maps, labels, 0.4, denominator), slow_gndrp(maps, labels, 0.4, denominator))
     assert not torch.allclose(gndrp(maps, labels, 0.4)[0, -1], gap(maps)[0, -1])
 
@@ -63,7 +65,7 @@ def test_all_negative_map_gives_zero_without_gradient(denominator):
     assert maps.grad.abs().sum() == 0
 
 
-def test_gradient_flows_through_the_region_alone():
+def test_gradient_flows_through_the_region_only():
     maps = MAP.clone().requires_grad_()
     gndrp(maps, PRESENT, 0.4).sum().backward()
     assert (maps.grad * 6).flatten().tolist() == pytest.approx([0, 0, 1, 1, 1, 0])

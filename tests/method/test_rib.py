@@ -1,3 +1,5 @@
+"""The adaptation against a slow version, its stops, and the state of the network afterwards."""
+
 import copy
 import itertools
 import shutil
@@ -5,11 +7,14 @@ import shutil
 import pytest
 import torch
 from helpers.adaptation import LABELS, QUIET, inputs
-from helpers.networks import negative_net, tiny_net
+from helpers.networks import negative_net, randomize_statistics, tiny_net
 
-from ribstudy.method.rib import RibSettings, adapt, adapt_features
-from ribstudy.models import CamNet
+from ribstudy.method.maps import aggregate
+from ribstudy.method.rib import RibResult, adapt, adapt_features
+from ribstudy.method.settings import RibSettings
 from ribstudy.models.backbones import build_backbone
+from ribstudy.models.batch_norm import batch_norms
+from ribstudy.models.cam_net import CamNet, build_cam_net
 
 
 def slow_gndrp(maps, labels, s: RibSettings):
@@ -28,7 +33,7 @@ def slow_gndrp(maps, labels, s: RibSettings):
 
 
 def slow_maps(net, images, s: RibSettings):
-    """The tiny network layer by layer; with batch statistics its batch norm is written out."""
+    """The tiny network layer by layer, with its batch norm written out."""
     convolution, norm, _ = net.trained
     values = convolution(net.frozen(images))
     mean, variance = norm.running_mean, norm.running_var
@@ -45,13 +50,13 @@ def log_likelihood(logits, labels):
 
 
 def is_adapted(name: str, s: RibSettings) -> bool:
-    """By the tiny network's names: its batch norm, trained.1, is its last stage."""
+    """Whether a parameter of the tiny network is adapted; its batch norm, trained.1, is its last stage."""
     chosen = {"all": ("trained", "classifier"), "last_stage": ("trained.1", "classifier"), "classifier": ("classifier",)}
     return name.startswith(chosen[s.trained]) and not (s.batch_norm == "frozen" and name.startswith("trained.1"))
 
 
 def slow_adapt(net, views, labels, aux, s: RibSettings):
-    """The loop as the reference code has it: nothing cached, every scale with a graph, the useless last update done."""
+    """The loop of the reference code: nothing is cached, every scale has a graph, and the unused last update is computed."""
     net = copy.deepcopy(net)
     sums = [0 for _ in views]
     velocity = {}
@@ -137,7 +142,7 @@ def test_equals_a_slow_obvious_implementation(changes):
         torch.testing.assert_close(ours, theirs, rtol=1e-4, atol=1e-6)
 
 
-def test_the_spread_stop_leaves_scale_one_a_map_ahead():
+def test_after_a_spread_stop_scale_1_has_one_map_more():
     settings = RibSettings(**{**QUIET, "spread_ratio": 0.0, "spread_threshold": 0.0})
     views, aux = inputs(settings)
     result = adapt(tiny_net(), views, LABELS, aux, settings)
@@ -153,11 +158,11 @@ def test_a_map_that_is_negative_everywhere(empty_region):
     result = adapt(negative_net(), views, labels, aux, settings)
     expected, _, _ = slow_adapt(negative_net(), views, labels, aux, settings)
     torch.testing.assert_close(result.maps[0], expected[0], rtol=1e-4, atol=1e-6)
-    assert (result.scores[0] == 0) == (empty_region == "skip")  # skipped: no logit, and so nothing that moves the map up
+    assert (result.scores[0] == 0) == (empty_region == "skip")  # if skipped, there is no logit that could raise the map
     assert (result.scores[-1] > result.scores[0]) == (empty_region == "pool")
 
 
-def test_features_in_place_of_images_give_the_same_result():
+def test_features_instead_of_images_give_the_same_result():
     settings = RibSettings(**QUIET)
     views, aux = inputs(settings)
     net = tiny_net()
@@ -168,8 +173,8 @@ def test_features_in_place_of_images_give_the_same_result():
         assert torch.equal(a, b)
 
 
-def test_bf16_is_near_and_uses_the_weights_of_its_step():
-    """Autocast keeps copies of the weights while it is open; a copy from before an update would leave the maps as they were."""
+def test_bf16_is_close_and_uses_the_weights_of_its_step():
+    """Autocast caches copies of the weights while it is open; with a copy from before an update, the maps would not change."""
     settings = RibSettings(**{**QUIET, "iterations": 3, "learning_rate": 0.02})
     views, aux = inputs(settings)
     exact = adapt(tiny_net(), views, LABELS, aux, settings)
@@ -201,40 +206,79 @@ def test_adaptation_raises_the_score_and_the_first_map_is_the_cam():
     torch.testing.assert_close(result.iterates[0][0], plain + mirrored.flip(-1))
 
 
-TOUCHED = [{}, {"trained": "classifier"}, {"trained": "last_stage", "batch_norm": "batch"}, {"batch_norm": "frozen"}]
+ADAPTED = [{}, {"trained": "classifier"}, {"trained": "last_stage", "batch_norm": "batch"}, {"batch_norm": "frozen"}]
+
+
+def with_gradients(net):
+    for parameter in net.parameters():
+        parameter.grad = torch.full_like(parameter, 2.0)
+    return net
+
+
+def with_batch_norm_in_training(net):
+    net.trained[1].train()
+    return net
+
+
+def with_mixed_modes(net):
+    net.train().trained[0].eval()
+    net.classifier.eval()
+    return net
+
+
+def without_tracking(net):
+    net.trained[1].train().track_running_stats = False
+    return net
+
+
+STATES = {
+    "just built": lambda net: net,
+    "train": lambda net: net.train(),
+    "eval": lambda net: net.eval(),
+    "mixed modes": with_mixed_modes,
+    "batch norm in training mode": with_batch_norm_in_training,
+    "statistics not tracked": without_tracking,
+    "no parameter requires a gradient": lambda net: net.requires_grad_(False),
+    "every parameter requires a gradient": lambda net: net.requires_grad_(True),
+    "gradients from before": with_gradients,
+}
 
 
 def state_of(net):
-    """All that an adaptation may touch."""
+    """Everything that an adaptation may change: tensors, and modes and flags by name."""
+    gradients = {f"gradient of {name}": p.grad for name, p in net.named_parameters() if p.grad is not None}
     modes = {name: (module.training, getattr(module, "track_running_stats", None)) for name, module in net.named_modules()}
-    with_gradient = {name: (p.requires_grad, p.grad is None) for name, p in net.named_parameters()}
-    return copy.deepcopy(net.state_dict()), modes, with_gradient
+    requires_grad = {name: p.requires_grad for name, p in net.named_parameters()}
+    return copy.deepcopy({**net.state_dict(), **gradients}), modes, requires_grad
 
 
 def assert_same_state(net, before):
-    after = state_of(net)
-    assert all(torch.equal(value, before[0][name]) for name, value in after[0].items())
-    assert after[1:] == before[1:]
+    tensors, *flags = state_of(net)
+    assert tensors.keys() == before[0].keys()
+    assert all(torch.equal(value, before[0][name]) for name, value in tensors.items())
+    assert flags == list(before[1:])
 
 
-@pytest.mark.parametrize("changes", TOUCHED, ids=str)
-def test_weights_buffers_mode_and_gradients_are_restored(changes):
-    settings = RibSettings(**{**QUIET, **changes})
+@pytest.mark.parametrize("changes", ADAPTED, ids=str)
+@pytest.mark.parametrize("state", STATES)
+def test_the_network_is_used_as_in_evaluation_and_left_as_it_was(state, changes):
+    settings = RibSettings(**{**QUIET, "iterations": 4, **changes})
     views, aux = inputs(settings)
-    net = tiny_net().train()
+    expected = adapt(tiny_net().eval(), views, LABELS, aux, settings)
+    net = STATES[state](tiny_net())
     before = state_of(net)
-    first = adapt(net, views, LABELS, aux, settings)
+    result = adapt(net, views, LABELS, aux, settings)
     assert_same_state(net, before)
-    second = adapt(net, views, LABELS, aux, settings)
-    assert all(torch.equal(a, b) for a, b in zip(first.maps, second.maps, strict=True))
-    assert not torch.equal(first.iterates[0][0], first.iterates[0][-1])
+    assert all(torch.equal(a, b) for a, b in zip(result.maps, expected.maps, strict=True))
+    assert not torch.equal(result.iterates[0][0], result.iterates[0][-1])
 
 
-@pytest.mark.parametrize("changes", TOUCHED, ids=str)
-def test_all_is_restored_when_an_exception_passes_through(changes):
+@pytest.mark.parametrize("changes", ADAPTED, ids=str)
+@pytest.mark.parametrize("state", STATES)
+def test_the_network_is_restored_when_an_exception_passes_through(state, changes):
     settings = RibSettings(**{**QUIET, **changes})
     views, aux = inputs(settings)
-    net = tiny_net()
+    net = STATES[state](tiny_net())
     before = state_of(net)
 
     def broken_batches():
@@ -244,11 +288,40 @@ def test_all_is_restored_when_an_exception_passes_through(changes):
     with pytest.raises(OSError, match="disk gone"):
         adapt(net, views, LABELS, broken_batches(), settings)
     assert_same_state(net, before)
+    net.classifier.register_forward_hook(lambda *_: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        adapt(net, views, LABELS, aux, settings)
+    assert_same_state(net, before)
+
+
+@pytest.mark.parametrize("state", ["just built", "batch norm in training mode"])
+def test_the_frozen_part_uses_its_running_statistics_too(state):
+    settings = RibSettings(**{**QUIET, "iterations": 2, "learning_rate": 1e-4, "scales": (1.0,), "loss_scales": (1.0,)})
+    views, aux = inputs(settings)
+    net = build_cam_net("tf_efficientnet_lite0", num_classes=3)
+    randomize_statistics(net)
+    expected = adapt(copy.deepcopy(net).eval(), views, LABELS, aux, settings)
+    for norm in batch_norms(net):
+        norm.train(state != "just built")
+    before = state_of(net)
+    result = adapt(net, views, LABELS, aux, settings)
+    assert_same_state(net, before)
+    assert torch.equal(result.maps[0], expected.maps[0])
+
+
+def test_gradients_are_computed_under_no_grad_too():
+    settings = RibSettings(**QUIET)
+    views, aux = inputs(settings)
+    expected = adapt(tiny_net(), views, LABELS, aux, settings)
+    with torch.no_grad():
+        result = adapt(tiny_net(), views, LABELS, aux, settings)
+        assert not torch.is_grad_enabled()
+    assert all(torch.equal(a, b) for a, b in zip(result.maps, expected.maps, strict=True))
 
 
 @pytest.mark.parametrize("name", ["resnet50", "tf_efficientnet_lite0"])
-def test_the_last_stage_is_a_part_of_what_is_adapted(name):
-    """And its modules are in the state of the network once."""
+def test_the_last_stage_is_a_part_of_the_trained_part(name):
+    """Its modules are in the state dict only once."""
     backbone = build_backbone(name, None)
     all_weights = {id(p) for p in backbone.trained.parameters()}
     last = {id(p) for module in backbone.last_stage for p in module.parameters()}
@@ -263,7 +336,7 @@ def test_without_auxiliary_images():
     torch.testing.assert_close(adapt(tiny_net(), views, LABELS, aux, settings).maps[0], expected[0])
 
 
-def test_a_diverged_adaptation_is_no_result():
+def test_a_diverged_adaptation_is_an_error():
     settings = RibSettings(**{**QUIET, "learning_rate": 1e12})
     views, aux = inputs(settings)
     with pytest.raises(FloatingPointError, match="diverged at learning rate 1000000000000"):
@@ -289,3 +362,27 @@ def test_bad_input_is_named():
         adapt(net, views, torch.ones(4), aux, settings)
     with pytest.raises(ValueError, match="ended after 2 of 9"):
         adapt(net, views, LABELS, itertools.islice(aux, 2), settings)
+
+
+def test_no_more_auxiliary_batches_are_drawn_than_updates():
+    settings = RibSettings(**{**QUIET, "iterations": 4})
+    views, aux = inputs(settings)
+    batches = iter(aux)
+    adapt(tiny_net(), views, LABELS, batches, settings)
+    assert len(list(batches)) == 1
+
+
+def test_the_cam_is_the_first_map_of_every_scale():
+    settings = RibSettings(**QUIET)
+    views, aux = inputs(settings)
+    cam = adapt(tiny_net(), views, LABELS, aux, settings).cam
+    single = adapt(tiny_net(), views, LABELS, aux, RibSettings(**{**QUIET, "iterations": 1})).maps
+    assert all(torch.equal(a, b) for a, b in zip(cam, single, strict=True))
+
+
+def test_an_unknown_aggregation_is_refused():
+    maps = torch.ones(2, 1, 3, 3)
+    with pytest.raises(ValueError, match="aggregation 'mean' is unknown; known: raw, normalized, last"):
+        aggregate(maps, "mean")
+    with pytest.raises(ValueError, match="aggregation 'mean' is unknown"):
+        RibResult(iterates=[list(maps)], aggregation="mean").maps  # noqa: B018

@@ -34,12 +34,12 @@ def test_features_have_strides_up_to_16(net):
 
 
 def test_branches_have_the_order_of_irn():
-    """Group norm first, then enlarged, then ReLU, then cropped: computed here from the features, branch by branch."""
+    """Every branch is normalised, then resized, then rectified, then cropped."""
     net = build_affinity_net("resnet50").eval()
     for stage in net.stages:
         for module in stage.modules():
             if isinstance(module, nn.BatchNorm2d):
-                nn.init.uniform_(module.weight, 0.5, 1.5)  # else the residual branches are 0
+                nn.init.uniform_(module.weight, 0.5, 1.5)  # the initial weight 0 would disable the residual branches
     view = images(1, 3, 50, 70)
     with torch.no_grad():
         stem, layer1, layer2, layer3, layer4 = net.features(view)
@@ -55,7 +55,7 @@ def test_branches_have_the_order_of_irn():
     assert net.merge.bias is not None
 
 
-def test_a_step_changes_the_branches_alone():
+def test_a_step_changes_only_the_branches():
     net = build_affinity_net(EFFICIENTNET).train()
     before = {name: value.clone() for name, value in net.state_dict().items()}
     optimizer = torch.optim.SGD(net.trained_parameters(), lr=0.1, weight_decay=0.1)
@@ -101,7 +101,7 @@ def test_the_boundary_is_the_mean_of_both_views(net):
     torch.testing.assert_close(boundary(net, image, None), ((plain + mirrored) / 2).sigmoid(), rtol=1e-4, atol=1e-5)
 
 
-def test_padding_is_zeros_on_the_short_sides_alone(net):
+def test_only_short_sides_are_padded_with_zeros(net):
     image = images(3, 37, 80)
     padded = torch.zeros(2, 3, 64, 80)
     padded[0, :, :37], padded[1, :, :37] = image, image.flip(-1)

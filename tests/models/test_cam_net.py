@@ -3,14 +3,14 @@ import torch
 from torch import nn
 from torchvision.models import resnet50
 
-from ribstudy.models import build_cam_net, kernels
-from ribstudy.models.cam_net import build_imagenet_cam_net
+from ribstudy.models import kernels
+from ribstudy.models.cam_net import build_cam_net, build_imagenet_cam_net
 from ribstudy.models.kernels import DepthwiseConv2d
 
 
 @pytest.fixture(scope="module")
 def reference():
-    """torchvision's ResNet-50 with seeded random weights and statistics that are not the initial ones."""
+    """torchvision's ResNet-50 with random weights and running variances from a seed."""
     with torch.random.fork_rng():
         torch.manual_seed(0)
         network = resnet50(weights=None).eval()
@@ -29,14 +29,14 @@ def test_resnet50_has_stride_16_and_the_given_weights(reference):
     with torch.no_grad():
         stem = reference.maxpool(reference.relu(reference.bn1(reference.conv1(images))))
         torch.testing.assert_close(net.features(images), reference.layer2(reference.layer1(stem)))
-        for block in reference.layer4.modules():  # the reference's last stage without its stride, and without dilation
+        for block in reference.layer4.modules():  # the last stage without its stride and without dilation
             if isinstance(block, nn.Conv2d):
                 block.stride = (1, 1)
         features = reference.layer4(reference.layer3(net.features(images)))
         torch.testing.assert_close(net(images), net.classifier(features))
 
 
-def test_only_the_part_behind_stride_8_is_trained(reference):
+def test_only_the_part_after_stride_8_is_trained(reference):
     net = build_cam_net("resnet50", num_classes=2, weights=reference.state_dict()).train()
     before = {name: value.clone() for name, value in net.state_dict().items()}
     net(torch.randn(2, 3, 64, 64)).mean().backward()
@@ -58,7 +58,7 @@ def test_the_mean_of_a_map_is_the_logit_of_the_classifier():
 
 
 def test_packaged_imagenet_weights_classify():
-    """The weights are the real ones: the untouched classifier knows the cat that scikit-image brings along."""
+    """With the real weights, the unchanged classifier recognises scikit-image's photograph of a cat."""
     import numpy as np
     from PIL import Image
     from skimage.data import chelsea
@@ -94,7 +94,7 @@ def test_fast_convolutions_compute_the_same_under_the_same_names():
     net = build_cam_net("tf_efficientnet_lite0", num_classes=3).eval()
     images = torch.randn(2, 3, 80, 112)  # maps of 5 x 7 positions: neither side is even
     plain, names = net(images), list(net.state_dict())
-    for _ in range(2):  # a second time there is nothing left to do
+    for _ in range(2):  # the second call changes nothing
         net.compute_with()
     convolutions = [module for module in net.modules() if isinstance(module, nn.Conv2d)]
     pointwise = [module for module in convolutions if module.kernel_size == (1, 1)]
@@ -115,7 +115,7 @@ def test_fast_convolutions_compute_the_same_under_the_same_names():
     [((6, 8), 2, 5), ((7, 5), 2, 3), ((7, 8), 3, 3), ((2, 1), 4, 5), ((7, 5), 1, 5), ((4, 1), 1, 5)],
 )
 def test_depthwise_convolution(monkeypatch, size, dilation, kernel, chunk_values):
-    """Outputs, and gradients of images, weights and bias, are those of torch's own convolution."""
+    """Outputs and the gradients of images, weights and bias equal those of torch's convolution."""
     monkeypatch.setattr(kernels, "CHUNK_VALUES", chunk_values)
     torch.manual_seed(0)
     conv = nn.Conv2d(4, 4, kernel, padding=dilation * (kernel // 2), dilation=dilation, groups=4).double()
@@ -131,7 +131,7 @@ def test_depthwise_convolution(monkeypatch, size, dilation, kernel, chunk_values
 
 
 def test_depthwise_convolution_under_autocast():
-    """Types are torch's own: bfloat16 out, float32 gradients, which lie within bfloat16's precision of the exact ones."""
+    """As in torch, outputs are bfloat16 and gradients float32; the gradients are exact within bfloat16's precision."""
     torch.manual_seed(0)
     conv = nn.Conv2d(4, 4, 5, padding=2, groups=4)
     images = torch.randn(3, 4, 7, 6, requires_grad=True)

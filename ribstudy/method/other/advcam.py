@@ -16,7 +16,7 @@ from ribstudy.method.maps import merge_mirrored
 from ribstudy.method.pooling import gap
 from ribstudy.method.settings import AdvCamSettings
 from ribstudy.method.stored_maps import StoredMaps
-from ribstudy.models import CamNet
+from ribstudy.models.cam_net import CamNet
 
 EPSILON = 1e-12  # in the normalisation of the step (reference code)
 

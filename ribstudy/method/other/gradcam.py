@@ -19,7 +19,7 @@ from ribstudy.method.maps import merge_mirrored
 from ribstudy.method.pooling import gap
 from ribstudy.method.settings import BaselineSettings
 from ribstudy.method.stored_maps import StoredMaps
-from ribstudy.models import CamNet
+from ribstudy.models.cam_net import CamNet
 
 
 class PooledClassifier(nn.Module):

@@ -10,7 +10,7 @@ from ribstudy.datasets.transforms import views
 from ribstudy.method.cam import cam_unit, stored_seed_maps
 from ribstudy.method.other.gradcam import PooledClassifier, baseline_unit, class_maps, gradient_weights
 from ribstudy.method.settings import BaselineSettings
-from ribstudy.models import build_cam_net
+from ribstudy.models.cam_net import build_cam_net
 from ribstudy.stages import Run, Shard, execute, key
 from ribstudy.stages.other_methods import BASELINE
 from ribstudy.store import Store
