@@ -12,7 +12,7 @@ from PIL import Image
 from torch import Tensor, nn
 from torch.nn.functional import interpolate
 
-from ribstudy.datasets.base import VOID
+from ribstudy.datasets.pictures import VOID
 from ribstudy.datasets.transforms import normalize
 from ribstudy.method.losses import balanced_cross_entropy, mean_cross_entropy
 from ribstudy.models.deeplab import DeepLab

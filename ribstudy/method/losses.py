@@ -4,7 +4,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy, multilabel_soft_margin_loss
 
-from ribstudy.datasets.base import VOID
+from ribstudy.datasets.pictures import VOID
 
 
 def classification_loss(logits: Tensor, labels: Tensor) -> Tensor:

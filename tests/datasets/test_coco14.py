@@ -213,7 +213,7 @@ def test_who_waits_for_another_process_says_so(root, caplog):
     waiting = threading.Thread(target=datasets.prepare, args=(coco(root),))
     with caplog.at_level("INFO"), FileLock(cache / ".lock"):
         waiting.start()
-        while "waiting for another process that is at work on the masks of COCO 2014" not in caplog.text:
+        while "waiting for another process that is working on the masks of COCO 2014" not in caplog.text:
             time.sleep(0.01)
         assert [path.name for path in cache.iterdir()] == [".lock"]
     waiting.join()

@@ -18,7 +18,8 @@ from torchvision.datasets import SBDataset
 from torchvision.datasets.voc import DATASET_YEAR_DICT
 
 from ribstudy.datasets import fetch, voc12
-from ribstudy.datasets.base import VOID, DataError, read_mask, write_mask
+from ribstudy.datasets.base import DataError
+from ribstudy.datasets.pictures import VOID, read_mask, write_mask
 
 TRAIN, VAL, OTHERS = ["2007_01", "2007_03"], ["2007_02", "2007_04"], ["2008_03", "2008_01", "2008_02"]
 SBD = {

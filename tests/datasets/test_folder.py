@@ -14,7 +14,8 @@ from ribstudy import datasets
 from ribstudy.config import load_settings
 from ribstudy.datasets import folder as folder_module
 from ribstudy.datasets.base import DataError
-from ribstudy.datasets.folder import draw_val, read_listing, read_picture
+from ribstudy.datasets.folder_lists import draw_val, read_listing
+from ribstudy.datasets.pictures import picture_size, read_picture
 from ribstudy.datasets.settings import DataSettings
 from ribstudy.report.figures import data as data_figures
 
@@ -361,7 +362,7 @@ def test_a_picture_is_turned_upright_and_its_mask_is_of_that_size(root, name):
     upright = np.zeros((32, 16, 3), np.uint8)
     upright[:, 8:] = 200
     np.testing.assert_allclose(read_picture(path, max_side=None), upright, atol=2)
-    assert folder_module.picture_size(path) == (16, 32)
+    assert picture_size(path) == (16, 32)
     write_labels(root, {**LABELS, name: "cat"})
     save(root / "masks" / "x.png", np.full((32, 16), 2, np.uint8))
     assert datasets.check(own(root), decode=True) == []

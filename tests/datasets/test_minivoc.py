@@ -9,7 +9,8 @@ from PIL import Image
 
 from ribstudy import datasets
 from ribstudy.datasets import minivoc, voc12
-from ribstudy.datasets.base import PALETTE, VOID, DataError
+from ribstudy.datasets.base import DataError
+from ribstudy.datasets.pictures import PALETTE, VOID
 from ribstudy.datasets.settings import DataSettings, MiniVocSettings
 
 SMALL = MiniVocSettings(num_train=12, num_train_aug=24, num_val=12, image_size=128, seed=5)

@@ -11,7 +11,7 @@ from PIL import Image
 
 from ribstudy import datasets
 from ribstudy.datasets import synthetic
-from ribstudy.datasets.base import PALETTE
+from ribstudy.datasets.pictures import PALETTE
 from ribstudy.datasets.settings import DataSettings
 from ribstudy.datasets.submission import submit_voc12, write_voc_archive
 

@@ -10,7 +10,8 @@ from PIL import Image
 
 from ribstudy import datasets
 from ribstudy.datasets import synthetic, voc12
-from ribstudy.datasets.base import PALETTE, DataError, read_bytes
+from ribstudy.datasets.base import DataError, read_bytes
+from ribstudy.datasets.pictures import PALETTE
 from ribstudy.datasets.settings import DataSettings
 from ribstudy.datasets.voc12 import VOC_CLASSES, VocDataset, check
 from ribstudy.report.figures import data as data_figures
