@@ -32,5 +32,5 @@ def _showing(dataset: Dataset, class_name: str, names: list[str]) -> list[str]:
     column = dataset.class_names.index(class_name)
     showing = [name for name in names if dataset.label(name)[column]]
     if not showing:
-        raise ValueError(f"images.class_name = {class_name!r}: split {dataset.split!r} has no such image")
+        raise ValueError(f"images.class_name = {class_name!r}: no image of split {dataset.split!r} shows this class")
     return showing

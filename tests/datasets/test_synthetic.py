@@ -1,4 +1,4 @@
-"""The drawn stand-ins for VOC 2012 and COCO 2014: the same from the same seed, in the real format, and true to it."""
+"""The synthetic VOC 2012 and COCO 2014: reproducible from their seed, and in the format of the real data sets."""
 
 import hashlib
 import json
@@ -15,8 +15,8 @@ from torchvision.models.detection import FasterRCNN_ResNet50_FPN_Weights
 from ribstudy import datasets
 from ribstudy.datasets import base, devkit, synthetic, synthetic_drawing, voc12
 from ribstudy.datasets.base import DataError
-from ribstudy.datasets.pictures import VOID
 from ribstudy.datasets.coco14 import COCO_CLASSES
+from ribstudy.datasets.pictures import VOID
 from ribstudy.datasets.settings import DataSettings
 from ribstudy.datasets.voc12 import VOC_CLASSES
 
@@ -52,7 +52,7 @@ def scene(
 
 
 def grown(mask: np.ndarray, reach: int) -> np.ndarray:
-    """The mask and all pixels at most so far from it."""
+    """The mask and all pixels within `reach` of it."""
     return ndimage.maximum_filter(mask, 2 * reach + 1)
 
 
@@ -71,7 +71,7 @@ def test_every_voc_class_appears(voc):
     assert voc12.VocDataset(voc, "train_aug", VOC_CLASSES).labels.any(axis=0).all()
 
 
-def test_the_voc_kit_has_a_split_test_where_one_is_asked_for(voc, tmp_path):
+def test_the_voc_kit_has_a_split_test_on_request(voc, tmp_path):
     synthetic.write_voc(tmp_path / "kit", **VOC_NUMBERS, num_test=3, seed=3, sizes=SMALL)
     kit, without = file_hashes(tmp_path / "kit"), file_hashes(voc)
     assert without.items() <= kit.items()
@@ -159,7 +159,7 @@ def test_every_object_shows(style):
         assert places <= set(np.unique(owners).tolist())
 
 
-def test_colours_tell_the_classes_apart():
+def test_every_class_has_its_own_stripes():
     looks = {(colours.tobytes(), steps) for colours, steps in map(synthetic_drawing.stripes, range(80))}
     assert len(looks) == 80
 
@@ -229,10 +229,10 @@ def test_run_lengths_by_hand():
 
 
 @pytest.mark.parametrize("write", [synthetic.write_voc, synthetic.write_coco])
-def test_a_place_that_is_taken_is_left_alone(tmp_path, write):
+def test_a_folder_in_use_is_left_unchanged(tmp_path, write):
     (tmp_path / "thesis.txt").write_text("mine")
     numbers = VOC_NUMBERS if write is synthetic.write_voc else COCO_NUMBERS
-    with pytest.raises(DataError, match="this place is taken"):
+    with pytest.raises(DataError, match="this path is already in use"):
         write(tmp_path, **numbers)
     assert [path.name for path in tmp_path.iterdir()] == ["thesis.txt"]
 
@@ -248,6 +248,6 @@ def test_nothing_is_left_when_drawing_fails(tmp_path, monkeypatch):
     ("numbers", "message"),
     [({"num_val": 0}, "num_val = 0: at least 1 image"), ({"num_train": 25}, "num_train = 25: .* which has 24 images")],
 )
-def test_numbers_that_do_not_fit(tmp_path, numbers, message):
+def test_impossible_numbers_of_images(tmp_path, numbers, message):
     with pytest.raises(ValueError, match=message):
         synthetic.write_voc(tmp_path / "voc", **{**VOC_NUMBERS, **numbers})

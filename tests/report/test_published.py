@@ -13,8 +13,6 @@ import yaml
 from PIL import Image
 
 from ribstudy.bench import costs
-from ribstudy.stages.classifier import CLASSIFIER
-from ribstudy.stages.maps import CAM, RIB
 from ribstudy.cli import main as command_line
 from ribstudy.config import load_settings, preset_names
 from ribstudy.datasets import fetch
@@ -23,6 +21,8 @@ from ribstudy.report import paper, published
 from ribstudy.report.chapter import Chapter
 from ribstudy.report.published import FullRun
 from ribstudy.runtime.paths import PROJECT
+from ribstudy.stages.classifier import CLASSIFIER
+from ribstudy.stages.maps import CAM
 from ribstudy.store import Result
 from ribstudy.workflow import batch as batches
 from ribstudy.workflow import jobs as study
