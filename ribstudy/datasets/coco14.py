@@ -133,7 +133,7 @@ class CocoSource(Source):
 
     def prepare(self, *, processes: int = 1) -> None:
         """Writes the indexes, and draws the missing masks in `processes` worker processes."""
-        self._demand_parts()
+        self._require_parts()
         if all(_is_prepared(self.cache, split) for split in SPLITS):
             return
         self.cache.mkdir(parents=True, exist_ok=True)
@@ -146,7 +146,7 @@ class CocoSource(Source):
         return CocoDataset(picture_folder(self.root, split), self.cache, split)
 
     def fingerprint(self) -> dict:
-        self._demand_parts()
+        self._require_parts()
         return {"name": "coco14", "version": VERSION, **{split: _digest_once(stamp(self._json(split))) for split in SPLITS}}
 
     def lists(self) -> list[Path]:
@@ -164,7 +164,7 @@ class CocoSource(Source):
     def _json(self, split: str) -> Path:
         return annotation_file(self.root, split)
 
-    def _demand_parts(self) -> None:
+    def _require_parts(self) -> None:
         if problems := missing_parts(self.root):
             raise DataError("; ".join(problems))
 

@@ -1,10 +1,12 @@
 """The layout of the PASCAL VOC devkit: where its files are, and how its lists and annotations are read and written. ::
 
-JPEGImages/<name>.jpg                    the images
-Annotations/<name>.xml                   their objects (class, box, flags), from which the image-level labels are made
-SegmentationClass/<name>.png             palette PNG: 0 background, 1..C classes, 255 void (not counted by any score)
-SegmentationClassAug/<name>.png          masks of the images that SBD adds; optional
-ImageSets/Segmentation/<split>.txt       one image name per line
+    JPEGImages/<name>.jpg                    the images
+    Annotations/<name>.xml                   their objects (class, box, flags), from which the image-level labels are made
+    SegmentationClass/<name>.png             palette PNG: 0 background, 1..C classes, 255 void (not counted by any score)
+    SegmentationClassAug/<name>.png          masks of the images that SBD adds; optional
+    ImageSets/Segmentation/<split>.txt       one image name per line
+
+Image names have no suffix, such as 2007_000032.
 """
 
 from collections.abc import Mapping, Sequence

@@ -85,7 +85,7 @@ def devkit_folder(root: Path) -> Path:
 
 
 def merge_train_aug(train: Sequence[str], val: Collection[str], sbd: Iterable[str]) -> list[str]:
-    """train in its order, then all other images of SBD except those of val, sorted."""
+    """train in its order, then all other images of SBD except the images of val, sorted."""
     return [*train, *sorted(set(sbd) - set(train) - set(val))]
 
 

@@ -51,9 +51,9 @@ def test_a_script_without_a_guard_ends_with_an_error_instead_of_waiting_for_itse
     assert 'under `if __name__ == "__main__":`' in run.stderr
 
 
-def test_data_sets_and_worker_processes_can_be_imported_without_torch():
-    """A plan of jobs reads settings and lists of images only, and torch takes seconds to import."""
-    code = "import sys; sys.modules['torch'] = None; import ribstudy.datasets.base, ribstudy.datasets.settings"
+def test_the_settings_can_be_imported_without_torch():
+    """Settings and lists of images are enough for a plan of jobs, and torch takes seconds to import."""
+    code = "import sys; sys.modules['torch'] = None; import ribstudy.config"
     stub = "import sys, types; package = types.ModuleType('ribstudy'); package.__path__ = [sys.argv[1]]; "
     stub += "sys.modules['ribstudy'] = package; "
     package = Path(ribstudy.__file__).parent
