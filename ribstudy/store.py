@@ -24,7 +24,7 @@ from typing import Any
 
 import numpy as np
 
-from ribstudy.datasets.base import VOID, read_mask, write_mask
+from ribstudy.datasets.pictures import VOID, read_mask, write_mask
 from ribstudy.masks.walked_maps import WalkedMaps
 from ribstudy.method.stored_maps import StoredMaps
 from ribstudy.runtime.files import atomic, write_json

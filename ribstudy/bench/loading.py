@@ -12,7 +12,8 @@ from PIL import Image
 
 from ribstudy.bench.costs import COCO, STRIDE, VOC, DataSetSize, Measurement, Workload
 from ribstudy.bench.measure import BenchError, Plan, time_in_turn, time_once
-from ribstudy.datasets.base import Dataset, open_jpeg
+from ribstudy.datasets.base import Dataset
+from ribstudy.datasets.pictures import open_jpeg
 from ribstudy.datasets.transforms import resize
 from ribstudy.evaluation.metrics import threshold_sweep
 from ribstudy.method.auxiliary import AuxiliaryDraws, DisjointPools

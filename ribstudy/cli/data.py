@@ -1,34 +1,40 @@
-"""The command `python -m ribstudy data`: the stage of that name, and what gets data sets into a state in which it can run."""
+"""The command `python -m ribstudy data`: checks a data set, downloads VOC 2012, or writes a synthetic data set."""
 
 import argparse
 import sys
 
-SIZES = {"voc12": ("train", "train_aug", "val"), "coco14": ("train", "val")}  # what `synthesize` asks for
+SIZES = {"voc12": ("train", "train_aug", "val"), "coco14": ("train", "val")}  # splits whose sizes `synthesize` needs
 
 
 def add_arguments(command: argparse.ArgumentParser) -> None:
+    """Adds the actions of the command and their options."""
     command.add_argument(
         "action",
         nargs="?",
         choices=["check", "fetch", "synthesize"],
-        help="check: list all problems and make nothing; fetch: download; synthesize: write a stand-in of any size, for trials",
+        help="check: list all faults, write nothing; fetch: download; synthesize: write a data set of any size, for trials",
     )
     command.add_argument(
-        "data_set", nargs="?", metavar="DATASET", help="fetch: voc12; synthesize: voc12 or coco14; check: a preset, as --preset"
+        "data_set",
+        nargs="?",
+        metavar="DATASET",
+        help="fetch: voc12; synthesize: voc12 or coco14; check: a preset, like --preset",
     )
     command.add_argument("--decode", action="store_true", help="check: decode every image in full")
-    command.add_argument("--processes", type=int, help="check and synthesize: processes side by side (default: all cores)")
-    command.add_argument("--mirror-voc", metavar="URL", help="fetch: another address, or a file, of VOC's archive")
-    command.add_argument("--mirror-sbd", metavar="URL", help="fetch: another address, or a file, of SBD's archive")
-    command.add_argument("--seed", type=int, default=0, help="synthesize: of what is drawn (default: 0)")
+    command.add_argument("--processes", type=int, help="check and synthesize: number of processes (default: all cores)")
+    command.add_argument("--mirror-voc", metavar="URL", help="fetch: another address or a file of VOC's archive")
+    command.add_argument("--mirror-sbd", metavar="URL", help="fetch: another address or a file of SBD's archive")
+    command.add_argument("--seed", type=int, default=0, help="synthesize: seed of the images (default: 0)")
     for split in SIZES["voc12"]:
         option = f"--{split.replace('_', '-')}"
-        command.add_argument(option, dest=split, type=int, metavar="N", help=f"synthesize: images of {split}")
-    command.add_argument("--test", type=int, metavar="N", default=0, help="synthesize voc12: images of test (default: 0)")
+        command.add_argument(option, dest=split, type=int, metavar="N", help=f"synthesize: number of images in {split}")
+    command.add_argument(
+        "--test", type=int, metavar="N", default=0, help="synthesize voc12: number of images in test (default: 0)"
+    )
 
 
 def check(options: argparse.Namespace, data_settings) -> int:
-    """Prints all problems of the data; 1 where there is one."""
+    """Prints all faults of the data. Returns the exit code, 1 if there are any."""
     from ribstudy import datasets
 
     folder = datasets.data_folder(data_settings)
@@ -45,7 +51,7 @@ def fetch(options: argparse.Namespace) -> int:
 
     if options.data_set != "voc12":
         raise ValueError(
-            "data fetch: only voc12 can be fetched (data fetch voc12 --root DIR); for COCO 2014 see data/README.md"
+            "data fetch: only voc12 can be downloaded (data fetch voc12 --root DIR); for COCO 2014 see data/README.md"
         )
     folder = fetch_voc12(_root(options), mirror_voc=options.mirror_voc, mirror_sbd=options.mirror_sbd)
     print(folder)
@@ -57,7 +63,7 @@ def synthesize(options: argparse.Namespace) -> int:
     from ribstudy.datasets import synthetic
 
     if options.data_set not in SIZES:
-        raise ValueError(f"data synthesize {options.data_set or ''}: name a format: {' or '.join(SIZES)}")
+        raise ValueError(f"data synthesize {options.data_set or ''}: pass a format: {' or '.join(SIZES)}")
     numbers = {f"num_{split}": getattr(options, split) for split in SIZES[options.data_set]}
     for name, number in numbers.items():
         if number is None:
@@ -65,7 +71,9 @@ def synthesize(options: argparse.Namespace) -> int:
     if options.data_set == "voc12":
         numbers["num_test"] = options.test
     elif options.test:
-        raise ValueError(f"data synthesize {options.data_set} --test {options.test}: only voc12 has a split test, leave it out")
+        raise ValueError(
+            f"data synthesize {options.data_set} --test {options.test}: only voc12 has a split test, leave the option out"
+        )
     write = synthetic.write_voc if options.data_set == "voc12" else synthetic.write_coco
     write(_root(options), **numbers, seed=options.seed, processes=_processes(options))
     print(_root(options))
@@ -79,8 +87,8 @@ def _root(options: argparse.Namespace):
 
 
 def _processes(options: argparse.Namespace) -> int:
-    from ribstudy.runtime import ranks as launch
+    from ribstudy.runtime import ranks
 
     if options.processes is not None and options.processes < 1:
         raise ValueError(f"--processes {options.processes}: at least 1 is needed")
-    return options.processes or launch.cores()
+    return options.processes or ranks.cores()

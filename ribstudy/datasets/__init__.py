@@ -1,4 +1,7 @@
-"""The data sets of the study by their settings: MiniVOC (drawn), PASCAL VOC 2012, COCO 2014, and a folder of own images."""
+"""The data sets: MiniVOC (drawn), PASCAL VOC 2012, COCO 2014 and a folder of own images, opened by their settings.
+
+Images, labels and masks become arrays here, and tensors in `transforms`. Nothing here knows about networks.
+"""
 
 from pathlib import Path
 
@@ -28,7 +31,7 @@ __all__ = [
 
 
 class MiniVocSource(VocSource):
-    """MiniVOC, drawn where it is not there yet: at data.root, or in a folder of its own for every description."""
+    """MiniVOC, drawn if it does not exist yet, at data.root or in a folder named by its description."""
 
     class_names = minivoc.CLASS_NAMES
 
@@ -39,19 +42,19 @@ class MiniVocSource(VocSource):
         return paths.DATA / f"minivoc-{digest(minivoc.describe(self.settings.minivoc))}"
 
     def prepare(self, *, processes: int = 1) -> None:
-        """Raises DataError where the folder holds other data."""
+        """Raises DataError if the folder contains a MiniVOC with other settings."""
         present = minivoc.read_description(self.root)
         if present is None:
             minivoc.generate(self.root, self.settings.minivoc)
         elif present != minivoc.describe(self.settings.minivoc):
-            raise DataError(f"{self.root}: holds a MiniVOC with other settings ({present}); pass another data.root, or none")
+            raise DataError(f"{self.root}: contains a MiniVOC with other settings ({present}); pass another data.root, or none")
 
     def fingerprint(self) -> dict:
         return {"name": "minivoc", **minivoc.describe(self.settings.minivoc)}
 
     def check(self, *, decode: bool = False, processes: int = 1) -> list[str]:
         if minivoc.read_description(self.root) is None:
-            return [f"{self.root}: MiniVOC is not drawn yet: python -m ribstudy data"]
+            return [f"{self.root}: MiniVOC is not drawn yet; run python -m ribstudy data"]
         return super().check(decode=decode, processes=processes)
 
 
@@ -61,7 +64,7 @@ SOURCES: dict[str, type[Source]] = {
     "coco14": CocoSource,
     "folder": FolderSource,
 }
-UNLABELLED_SPLITS = {"voc12": voc12.UNLABELLED_SPLITS}  # MiniVOC, in the same layout, has none
+UNLABELLED_SPLITS = {"voc12": voc12.UNLABELLED_SPLITS}  # MiniVOC has the same layout, but none of these
 
 
 def _source(settings: DataSettings) -> Source:
@@ -69,28 +72,29 @@ def _source(settings: DataSettings) -> Source:
 
 
 def class_names(settings: DataSettings) -> tuple[str, ...]:
+    """The C classes, in the order of the labels."""
     return _source(settings).class_names
 
 
 def data_folder(settings: DataSettings) -> Path:
-    """The folder of the data: data.root, or for MiniVOC without one a folder of its own for every description."""
+    """The folder of the data: data.root, or for MiniVOC without it, a folder named by the description of its images."""
     return _source(settings).root
 
 
 def splits(settings: DataSettings) -> tuple[str, ...]:
-    """The names of the splits: train, val, and train_aug where a data set has more images to train on than are reported."""
+    """The names of the splits: train, val, and train_aug if there are more training images than results are reported on."""
     return _source(settings).splits
 
 
 def unlabelled_splits(settings: DataSettings) -> tuple[str, ...]:
-    """The names of splits to predict only, without labels and masks: they may be opened, but need not be there."""
+    """The names of the optional splits without labels and masks, which are only for predictions."""
     return UNLABELLED_SPLITS.get(settings.name, ())
 
 
 def prepare(settings: DataSettings, *, processes: int = 1) -> Path:
-    """The folder of the data, ready to be read: what is made from them, or drawn, is made where it is not there yet.
+    """Draws the data, or makes files derived from them, if they do not exist yet. Returns the folder of the data.
 
-    Raises DataError where something is missing or malformed.
+    Raises DataError if something is missing or malformed.
     """
     source = _source(settings)
     source.prepare(processes=processes)
@@ -98,37 +102,37 @@ def prepare(settings: DataSettings, *, processes: int = 1) -> Path:
 
 
 def open_dataset(settings: DataSettings, split: str) -> Dataset:
-    """One split, prepared before where it is not yet; DataError for one that the data set does not have."""
+    """Prepares the data if needed, and opens one split. Raises DataError for a split that the data set does not have."""
     source = _source(settings)
     known = (*source.splits, *unlabelled_splits(settings))
     if split not in known:
         raise DataError(
-            f"data set {settings.name} has no split {split!r}, only {', '.join(known)}: {source.training_split} is what the"
-            f" classifier is trained on, so set infer.split={source.training_split}"
+            f"data set {settings.name} has no split {split!r}, only {', '.join(known)}: the"
+            f" classifier is trained on split {source.training_split}; use split={source.training_split}"
         )
     source.prepare()
     return source.open(split)
 
 
 def training_set(settings: DataSettings) -> Dataset:
-    """The split that the classifier is trained on and auxiliary images are drawn from."""
+    """The split on which the classifier is trained, and from which auxiliary images are drawn."""
     return open_dataset(settings, _source(settings).training_split)
 
 
 def fingerprint(settings: DataSettings) -> dict:
-    """What the identity of the data depends on, without absolute paths."""
+    """A JSON-like value that identifies the data. It contains no absolute paths."""
     return _source(settings).fingerprint()
 
 
 def lists(settings: DataSettings) -> list[Path]:
-    """The files that say which images there are and what they show."""
+    """The files that list the images and their labels."""
     return _source(settings).lists()
 
 
 def check(settings: DataSettings, *, decode: bool = False, processes: int = 1) -> list[str]:
-    """All problems of the data at once, a line each that names the file; an empty list means that there is none.
+    """All faults of the data, one line for each that names the file.
 
-    Reads every annotation and mask, and the header of every image; `decode` also decodes every image. Images are read by
-    `processes` processes; the list does not depend on how many.
+    Reads every annotation and mask, and the header of every image; `decode` also decodes every image. The result does not
+    depend on `processes`, the number of worker processes.
     """
     return _source(settings).check(decode=decode, processes=processes)

@@ -1,4 +1,4 @@
-"""Any data set as a folder of own images: an example to look at, and a way to take a part of a set elsewhere."""
+"""Writes a part of any data set as a folder of own images, to share it or as an example of the layout."""
 
 import csv
 from collections.abc import Sequence
@@ -7,15 +7,16 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from ribstudy.datasets.base import VOID, Dataset, new_folder, write_mask
+from ribstudy.datasets.base import Dataset, new_folder
+from ribstudy.datasets.pictures import VOID, write_mask
 
 
 def write_folder(root: Path, dataset: Dataset, names: Sequence[str], class_names: Sequence[str]) -> None:
-    """Writes images, labels.csv, classes.txt and masks of some images; of their classes only `class_names`, in this order.
+    """Writes images, labels.csv, classes.txt and masks of some images, in the layout of `folder.py`.
 
-    The layout is that of `folder.py`. In a mask, what shows another class is background.
+    Only the classes in `class_names` are kept, in this order. In a mask, pixels of other classes become background.
 
-    Raises DataError where `root` holds something already.
+    Raises DataError if `root` is a file or a folder that is not empty.
     """
     kept = [dataset.class_names.index(name) for name in class_names]
     value_of = np.zeros(256, np.uint8)

@@ -1,13 +1,13 @@
-"""PASCAL VOC 2012 and the masks of SBD, fetched into a folder: what is there already is neither fetched nor changed::
+"""Downloads PASCAL VOC 2012 and the masks of SBD into a folder. Existing files are neither downloaded again nor changed. ::
 
-    <root>/VOCtrainval_11-May-2012.tar, <root>/benchmark.tgz    the archives of VOC and SBD; can be put there by hand
-    <root>/SBD/                                                 SBD, unpacked
-    <root>/VOCdevkit/VOC2012/                                   the devkit; or <root> itself, where it holds JPEGImages
-        ImageSets/Segmentation/train_aug.txt                    train in VOC's order, then what SBD adds, sorted
-        SegmentationClassAug/<name>.png                         masks of train_aug: VOC's own where VOC has one, else SBD's
+    <root>/VOCtrainval_11-May-2012.tar, <root>/benchmark.tgz    the archives of VOC and SBD; you can put them there
+    <root>/SBD/                                                 unpacked SBD
+    <root>/VOCdevkit/VOC2012/                                   the devkit; or <root> itself, if it contains JPEGImages
+        ImageSets/Segmentation/train_aug.txt                    train in VOC's order, then the images SBD adds, sorted
+        SegmentationClassAug/<name>.png                         masks of train_aug: VOC's own if VOC has one, else SBD's
 
-Addresses, checksums and unpacking are torchvision's. A run that was stopped is gone on with by the next: an archive behind its
-last byte, masks behind the last one that was written.
+Addresses, checksums and unpacking come from torchvision. If a run was interrupted, the next one resumes it: an archive after
+its last byte, the masks after the last one that was written.
 """
 
 import contextlib
@@ -33,14 +33,16 @@ from torchvision.datasets import SBDataset, VOCSegmentation
 from torchvision.datasets.utils import calculate_md5
 from torchvision.datasets.voc import DATASET_YEAR_DICT
 
-from ribstudy.datasets import voc12
-from ribstudy.datasets.base import DataError, write_mask
+from ribstudy.datasets.base import DataError
+from ribstudy.datasets.devkit import FOLDERS, list_path, missing_parts, read_names
+from ribstudy.datasets.pictures import write_mask
+from ribstudy.datasets.voc12 import SPLITS_WITH_MASKS
 from ribstudy.runtime.files import atomic, locked
 from ribstudy.runtime.progress import track
 
-COUNTS = {"train": 1464, "train_aug": 10582, "val": 1449}  # images of each split, as everybody counts them
+COUNTS = {"train": 1464, "train_aug": 10582, "val": 1449}  # published number of images in each split
 MASK_FOLDER = "SegmentationClassAug"
-TIMEOUT = 60  # seconds without an answer or a byte
+TIMEOUT = 60  # seconds without any data from the server
 CHUNK = 2**20  # bytes
 
 log = logging.getLogger(__name__)
@@ -48,7 +50,7 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Archive:
-    """A file to fetch: its address (or path) and checksum, the place to keep it, and the option that names another address."""
+    """An archive: its address (or path), checksum, and place on disk, and the option that sets another address."""
 
     url: str
     md5: str
@@ -59,43 +61,45 @@ class Archive:
 def fetch_voc12(
     root: Path, *, mirror_voc: str | None = None, mirror_sbd: str | None = None, counts: Mapping[str, int] = COUNTS
 ) -> Path:
-    """The folder of a devkit that holds train_aug and its masks, after what was missing has been fetched.
+    """Completes a devkit with train_aug and its masks, downloading the missing parts, and returns the folder of the devkit.
 
-    root: a devkit (the folder with JPEGImages), the folder above it, or the folder to make VOCdevkit/VOC2012 in.
-    mirror_voc, mirror_sbd: the archive's address elsewhere, by http, https or file, or a path.
-    counts: how many images the splits must have.
+    Args:
+        root: a devkit (the folder with JPEGImages), the folder above it, or the folder in which to make VOCdevkit/VOC2012.
+        mirror_voc, mirror_sbd: another address of an archive, by http, https or file, or a path.
+        counts: the number of images that each split must have.
 
-    Raises DataError where an archive is not to be had, is not the published one, or gives other counts; OSError, with the
-    path, where the disk is full or not writable.
+    Raises:
+        DataError: an archive is not available, is not the published one, or gives other counts.
+        OSError: the disk is full or not writable; the error contains the path.
     """
     root = Path(root).expanduser()
     devkit = devkit_folder(root)
     if not _is_complete(devkit):
         root.mkdir(parents=True, exist_ok=True)
-        with locked(root / ".fetch.lock", f"fetching into {root}"):
+        with locked(root / ".fetch.lock", f"the download to {root}"):
             _complete(root, devkit, _archives(root, mirror_voc, mirror_sbd), counts)
-    check_counts(devkit, {split: voc12.read_names(devkit, split) for split in counts}, counts)
+    check_counts(devkit, {split: read_names(devkit, split) for split in counts}, counts)
     return devkit
 
 
 def devkit_folder(root: Path) -> Path:
-    """The devkit at or below `root`; where there is none, the place for it."""
+    """The devkit at or below `root`, or its future folder if there is none."""
     places = (root, root / "VOC2012", root / "VOCdevkit" / "VOC2012")
     return next((place for place in places if (place / "JPEGImages").is_dir()), places[-1])
 
 
 def merge_train_aug(train: Sequence[str], val: Collection[str], sbd: Iterable[str]) -> list[str]:
-    """train in its order, then all other images of SBD, sorted, but for those of val."""
+    """train in its order, then all other images of SBD except the images of val, sorted."""
     return [*train, *sorted(set(sbd) - set(train) - set(val))]
 
 
 def check_counts(devkit: Path, names: Mapping[str, Sequence[str]], counts: Mapping[str, int]) -> None:
-    """Raises DataError where a split has another number of images than `counts` says."""
+    """Raises DataError if the number of images in a split differs from `counts`."""
     found = {split: len(names[split]) for split in counts}
     if found != dict(counts):
         raise DataError(
             f"{_list_path(devkit).parent}: the lists have {_numbers(found)} images, but {_numbers(counts)} are expected; "
-            "remove the list that is not the published one, or pass another root"
+            "remove the list that differs from the published one, or pass another root"
         )
 
 
@@ -104,7 +108,7 @@ def _numbers(counts: Mapping[str, int]) -> str:
 
 
 def sbd_mask(path: Path) -> np.ndarray:
-    """The classes in a file of SBD's `cls`, uint8 [H, W]: 0 background, 1..20. SBD draws no void border."""
+    """The classes in a file of SBD's folder `cls`, uint8 [H, W]: 0 background, 1..20. SBD has no void border."""
     try:
         return loadmat(path)["GTcls"][0]["Segmentation"][0].astype(np.uint8)
     except (ValueError, TypeError, KeyError, IndexError) as error:
@@ -120,16 +124,16 @@ def _archives(root: Path, mirror_voc: str | None, mirror_sbd: str | None) -> tup
 
 
 def _is_complete(devkit: Path) -> bool:
-    if voc12.missing_parts(devkit) or not _list_path(devkit).is_file():
+    if missing_parts(devkit) or not _list_path(devkit).is_file():
         return False
-    return not _missing_masks(devkit, voc12.read_names(devkit, "train_aug"))
+    return not _missing_masks(devkit, read_names(devkit, "train_aug"))
 
 
 def _complete(root: Path, devkit: Path, archives: tuple[Archive, Archive], counts: Mapping[str, int]) -> None:
-    """Fetches and unpacks what is missing, and writes the list and the masks."""
+    """Downloads and unpacks the missing archives, and writes the list and the masks of train_aug."""
     sbd = root / "SBD"
-    needs_voc, needs_sbd = bool(voc12.missing_parts(devkit)), not sbd.is_dir()
-    # Both archives before one is unpacked: what goes wrong goes wrong early.
+    needs_voc, needs_sbd = bool(missing_parts(devkit)), not sbd.is_dir()
+    # Both archives are downloaded before either is unpacked, so that errors come early.
     voc_file, sbd_file = (
         _get(archive) if needs else None for archive, needs in zip(archives, (needs_voc, needs_sbd), strict=True)
     )
@@ -137,10 +141,10 @@ def _complete(root: Path, devkit: Path, archives: tuple[Archive, Archive], count
         _unpack_voc(root, voc_file, devkit)
     if sbd_file:
         _unpack_sbd(root, sbd_file, sbd)
-    names = {split: voc12.read_names(devkit, split) for split in voc12.SPLITS_WITH_MASKS}
+    names = {split: read_names(devkit, split) for split in SPLITS_WITH_MASKS}
     sources = {Path(path).stem: Path(path) for part in ("train", "val") for path in SBDataset(sbd, part, "segmentation").masks}
     has_list = _list_path(devkit).is_file()
-    names["train_aug"] = voc12.read_names(devkit, "train_aug") if has_list else merge_train_aug(**names, sbd=sources)
+    names["train_aug"] = read_names(devkit, "train_aug") if has_list else merge_train_aug(**names, sbd=sources)
     check_counts(devkit, names, counts)
     if not has_list:
         with _naming(_list_path(devkit)), atomic(_list_path(devkit)) as temporary:
@@ -150,7 +154,7 @@ def _complete(root: Path, devkit: Path, archives: tuple[Archive, Archive], count
 
 
 def _list_path(devkit: Path) -> Path:
-    return devkit / "ImageSets" / "Segmentation" / "train_aug.txt"
+    return list_path(devkit, "train_aug")
 
 
 def _missing_masks(devkit: Path, names: Iterable[str]) -> list[str]:
@@ -159,7 +163,7 @@ def _missing_masks(devkit: Path, names: Iterable[str]) -> list[str]:
 
 
 def _write_masks(devkit: Path, names: Sequence[str], sources: Mapping[str, Path]) -> None:
-    """Masks for SegmentationClassAug, some 400 a second."""
+    """Writes masks to SegmentationClassAug, about 400 per second."""
     if unknown := sorted(set(names) - set(sources)):
         number = f"{len(unknown)} of its images are neither in VOC's train nor in SBD"
         raise DataError(f"{_list_path(devkit)}: {number}, such as {unknown[0]}; remove the list and run this again")
@@ -173,14 +177,14 @@ def _write_masks(devkit: Path, names: Sequence[str], sources: Mapping[str, Path]
 
 
 def _unpack_voc(root: Path, archive: Path, devkit: Path) -> None:
-    """The devkit, whole; of a devkit that is there in part, the missing folders."""
+    """Unpacks the whole devkit, or only the missing folders of an existing one."""
     with _unpacking(root, archive, DATASET_YEAR_DICT["2012"]["filename"]) as folder:
         VOCSegmentation(folder, "2012", download=True)
         unpacked = folder / "VOCdevkit" / "VOC2012"
         if not devkit.exists():
             devkit.parent.mkdir(exist_ok=True)
             unpacked.replace(devkit)
-        for part in voc12.FOLDERS:
+        for part in FOLDERS:
             if not (devkit / part).is_dir():
                 (devkit / part).parent.mkdir(parents=True, exist_ok=True)
                 (unpacked / part).replace(devkit / part)
@@ -195,7 +199,7 @@ def _unpack_sbd(root: Path, archive: Path, sbd: Path) -> None:
 
 @contextlib.contextmanager
 def _unpacking(root: Path, archive: Path, filename: str) -> Iterator[Path]:
-    """A new folder where torchvision finds the archive under its name; gone afterwards, with what a killed run left of it."""
+    """Yields a new folder in which torchvision finds the archive under its name. Deleted afterwards, or by the next run."""
     folder = root / ".unpacking"
     shutil.rmtree(folder, ignore_errors=True)
     log.info("unpacking %s", archive)
@@ -209,7 +213,7 @@ def _unpacking(root: Path, archive: Path, filename: str) -> Iterator[Path]:
 
 
 def _get(archive: Archive) -> Path:
-    """A file with the archive's checksum: the one at its place, the one that its address is the path of, or a new download."""
+    """A file with the archive's checksum: at its place on disk, at the path given as its address, or newly downloaded."""
     address = urlsplit(archive.url)
     if archive.path.is_file():
         path = archive.path
@@ -218,19 +222,19 @@ def _get(archive: Archive) -> Path:
     elif address.scheme in ("", "file"):
         path = Path(url2pathname(address.path) if address.scheme else archive.url).expanduser()
     else:
-        raise DataError(f"{archive.option} {archive.url}: an address begins with http://, https:// or file://, or is a path")
+        raise DataError(f"{archive.option} {archive.url}: pass an address with http://, https:// or file://, or a path")
     if not path.is_file():
         raise DataError(f"{archive.option} {archive.url}: no such file")
     if (md5 := calculate_md5(path)) != archive.md5:
-        sums = f"its md5 is {md5}, but that of {archive.path.name} is {archive.md5}"
-        raise DataError(f"{path}: {sums}; it is damaged, or another file: remove it and run this again")
+        sums = f"its md5 is {md5}, but {archive.path.name} has {archive.md5}"
+        raise DataError(f"{path}: {sums}; it is damaged or another file: remove it and run this again")
     return path
 
 
 def _download(archive: Archive) -> Path:
-    """Fetches the archive. What comes is kept beside its place in a `.part` file until it is whole and its checksum agrees.
+    """Downloads the archive to a `.part` file, which is renamed once it is complete and its checksum agrees.
 
-    A connection that breaks is made anew as long as each one brings something.
+    Reconnects after a broken connection, as long as every connection delivers some data.
     """
     part = archive.path.with_name(archive.path.name + ".part")
     while True:
@@ -241,25 +245,25 @@ def _download(archive: Archive) -> Path:
         except (requests.RequestException, urllib3.exceptions.HTTPError) as error:
             if _size(part) <= size:
                 raise DataError(_unreachable(archive, part, error)) from None
-            log.info("%s: the connection broke after %.0f MB; going on", archive.url, _size(part) / 1e6)
+            log.info("%s: the connection broke after %.0f MB; resuming", archive.url, _size(part) / 1e6)
     if (md5 := calculate_md5(part)) != archive.md5:
         part.unlink()
-        sums = f"gave a file with md5 {md5}, but that of {archive.path.name} is {archive.md5}"
-        raise DataError(f"{archive.url}: {sums}; it was removed: run this again, or name another address: {archive.option} URL")
+        sums = f"returned a file with md5 {md5}, but {archive.path.name} has {archive.md5}"
+        raise DataError(f"{archive.url}: {sums}; it was removed: run this again, or pass another address: {archive.option} URL")
     return part.replace(archive.path)
 
 
 def _append_rest(url: str, part: Path) -> None:
-    """Fetches what `part` lacks; all of it anew from a server that does not give parts."""
-    headers = {"Accept-Encoding": "identity"}  # the checksum is of the packed bytes
+    """Downloads the missing rest of `part`, or the whole file if the server does not support byte ranges."""
+    headers = {"Accept-Encoding": "identity"}  # the checksum is for the compressed bytes
     if size := _size(part):
         headers["Range"] = f"bytes={size}-"
     with requests.get(url, headers=headers, stream=True, timeout=TIMEOUT) as response:
         if size and response.status_code == requests.codes.requested_range_not_satisfiable:
-            return  # nothing is left to come
+            return  # the file is complete
         response.raise_for_status()
         if response.headers.get("Content-Type", "").startswith("text/html"):
-            raise requests.RequestException("a web page came instead of the archive")
+            raise requests.RequestException("the server returned a web page instead of the archive")
         length = int(response.headers.get("Content-Length", 0))
         size = size if response.status_code == requests.codes.partial_content else 0
         chunks = range(math.ceil(length / CHUNK)) if length else itertools.count()
@@ -274,12 +278,13 @@ def _append_rest(url: str, part: Path) -> None:
 
 
 def _unreachable(archive: Archive, part: Path, error: BaseException) -> str:
-    while error.__context__ is not None:  # the innermost says it best: "Connection refused"
+    """The message for an archive that could not be downloaded."""
+    while error.__context__ is not None:  # the innermost error is the clearest: "Connection refused"
         error = error.__context__
     kept = f"; the first {_size(part) / 1e6:.0f} MB are kept in {part.name}" if part.is_file() else ""
     return (
-        f"{archive.url}: could not be fetched ({error}){kept}. Get {archive.path.name} (md5 {archive.md5}) elsewhere, put it "
-        f"at {archive.path} and run this again, or name another address: {archive.option} URL"
+        f"{archive.url}: could not be downloaded ({error}){kept}. Get {archive.path.name} (md5 {archive.md5}) elsewhere, put "
+        f"it at {archive.path} and run this again, or pass another address: {archive.option} URL"
     )
 
 
@@ -289,7 +294,7 @@ def _size(path: Path) -> int:
 
 @contextlib.contextmanager
 def _naming(path: Path) -> Iterator[None]:
-    """Gives an OSError the path where it has none: a full disk does not say which file it had no room for."""
+    """Adds the path to an OSError without one: the error for a full disk does not name the file."""
     try:
         yield
     except OSError as error:

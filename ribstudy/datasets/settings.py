@@ -1,31 +1,33 @@
-"""Which data set, and which of its images."""
+"""Settings that choose a data set, and images of it."""
 
+import csv
+import io
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-import yaml
 from pydantic import Field, Strict, model_validator
 
-from ribstudy.settings import Count, Section, Seed, Share
+from ribstudy.settings import Count, Section, Seed, Share, validate
 
 
 class TiedBackground(Section):
-    """A background that comes with a class: what a classifier can mistake for it."""
+    """A background that co-occurs with a class, so that a classifier can mistake it for the class."""
 
-    class_name: str = Field(description="the class, by its name in MiniVOC")
-    probability: Share = Field(description="share of the images of the class that get the background")
-    elsewhere: Share = Field(0.0, description="share of the images without the class that get it")
+    class_name: str = Field(description="name of the class in MiniVOC")
+    probability: Share = Field(description="share of the images with the class that get the background")
+    elsewhere: Share = Field(0.0, description="share of the images without the class that get the background")
 
 
 class MiniVocSettings(Section):
-    """The drawn data set (`datasets/minivoc.py`)."""
+    """The drawn data set MiniVOC (`datasets/minivoc.py`)."""
 
-    num_train: Count = Field(description="images with masks that results are reported on; they are part of train_aug too")
-    num_train_aug: Count = Field(description="images the classifier is trained on; at least num_train")
-    num_val: Count = Field(description="images that choices are made on")
+    num_train: Count = Field(description="images with masks on which results are reported; they are also in train_aug")
+    num_train_aug: Count = Field(description="images on which the classifier is trained; at least num_train")
+    num_val: Count = Field(description="held-out images, on which choices are made")
     image_size: Annotated[int, Field(ge=64)] = Field(description="side of the square images in pixels")
-    seed: Seed = Field(description="seed of the drawing; apart from the study's seed, so that seeds share one data set")
-    tied: TiedBackground | None = Field(None, description="a background that comes with one class; None: with none")
+    seed: Seed = Field(description="seed of the images; separate from the study's seed, so that all seeds share one data set")
+    tied: TiedBackground | None = Field(None, description="a background that co-occurs with one class; None: there is none")
 
     @model_validator(mode="after")
     def _train_is_part_of_train_aug(self):
@@ -35,13 +37,17 @@ class MiniVocSettings(Section):
 
 
 class DataSettings(Section):
+    """The data set."""
+
     name: Literal["minivoc", "voc12", "coco14", "folder"] = Field(
-        description="MiniVOC, which is drawn; a published data set; or a folder of your own images"
+        description="MiniVOC, which is drawn; a published data set; or a folder of own images"
     )
-    root: Annotated[Path, Strict(False)] | None = Field(None, description="folder of the data; None: drawn (MiniVOC)")
-    minivoc: MiniVocSettings | None = Field(None, description="needed where name is minivoc")
+    root: Annotated[Path, Strict(False)] | None = Field(
+        None, description="folder of the data; None: MiniVOC is drawn into a folder of its own"
+    )
+    minivoc: MiniVocSettings | None = Field(None, description="needed if name is minivoc")
     max_side: Annotated[int, Field(ge=32)] | None = Field(
-        None, description="of a folder: an image whose longer side has more pixels is shrunk to this many; None: never"
+        None, description="for a folder: images whose longer side has more pixels are shrunk to this many; None: never"
     )
 
     @model_validator(mode="after")
@@ -49,23 +55,27 @@ class DataSettings(Section):
         if self.name == "minivoc" and self.minivoc is None:
             raise ValueError("data.minivoc is missing: name minivoc needs its sizes and seed")
         if self.max_side is not None and self.name != "folder":
-            raise ValueError(f"data.max_side = {self.max_side}: only images of name folder are shrunk")
+            raise ValueError(f"data.max_side = {self.max_side}: only images of a folder are shrunk (data.name = folder)")
         return self
 
 
 class ImageSelection(Section):
-    """Which images something is computed for, or learnt from."""
+    """The images of a data set to compute something for, or to train on (see `datasets/selection.py`).
 
-    split: Literal["train", "val", "train_aug", "test"] = Field("train", description="the data set's list of images")
-    skip: Annotated[int, Field(ge=0)] = Field(0, description="without the first so many of these images")
-    limit: Count | None = Field(None, description="only so many of them; None: all")
-    masked: bool = Field(False, description="only images that have a mask, those that maps can be scored on")
+    As a text, for command lines and notebooks: "split=val,limit=2,masked=true,class_name=cat". A field whose text contains a
+    comma is quoted as in a CSV file: 'split=val,"class_name=beetle, black"'.
+    """
+
+    split: Literal["train", "val", "train_aug", "test"] = Field("train", description="name of the list of images")
+    skip: Annotated[int, Field(ge=0)] = Field(0, description="number of images to leave out at the start of the list")
+    limit: Count | None = Field(None, description="maximum number of images; None: all")
+    masked: bool = Field(False, description="only images with a mask, on which maps can be scored")
     class_name: str | None = Field(
-        None, description="only images that show this class, counted before skip and limit; None: any"
+        None, description="only images that show this class, filtered before skip and limit; None: any"
     )
 
     def covers(self, other: "ImageSelection") -> bool:
-        """Whether every image of `other` is one of these, whatever the data set."""
+        """Whether this selection includes every image of `other`, in any data set."""
         same_list = (self.split, self.masked, self.class_name) == (other.split, other.masked, other.class_name)
         return same_list and self.skip <= other.skip and self._end >= other._end
 
@@ -73,11 +83,43 @@ class ImageSelection(Section):
     def _end(self) -> float:
         return float("inf") if self.limit is None else self.skip + self.limit
 
-    def __str__(self) -> str:
-        """As `--images` takes it."""
-        values = self.model_dump(exclude_defaults=True)
-        return ",".join(f"{name}={value}" for name, value in {"split": self.split, **values}.items())
-
     @classmethod
-    def parse(cls, text: str) -> "ImageSelection":
-        return cls(**{k: yaml.safe_load(v) for k, v in (part.split("=") for part in text.split(","))})
+    def parse(cls, text: str) -> Self:
+        """The selection that a text describes. Fields that it leaves out have their default.
+
+        Raises ValueError for a text of another form, unknown or repeated fields, and bad values.
+        """
+        what = f"images {text!r}"
+        rows = csv.reader(io.StringIO(text, newline=""), skipinitialspace=True)
+        fields = [cell.partition("=") for row in rows for cell in row]
+        names = [name.strip() for name, _, _ in fields]
+        if not fields or not all(separator for _, separator, _ in fields):
+            raise ValueError(f"{what}: expected fields such as split=val,limit=2; known: {', '.join(cls.model_fields)}")
+        if repeated := [name for name in names if names.count(name) > 1]:
+            raise ValueError(f"{what}: {repeated[0]} is given more than once")
+        texts = dict(zip(names, (value for _, _, value in fields), strict=True))
+        return validate(cls, {name: _value(name, value) for name, value in texts.items()}, what=what)
+
+    def __str__(self) -> str:
+        """The text that `parse` reads. Fields with their default value are left out, except split."""
+        values = {"split": self.split, **self.model_dump(exclude_defaults=True)}
+        return _csv_line([f"{name}={'true' if value is True else value}" for name, value in values.items()])
+
+
+def _value(name: str, text: str) -> bool | int | str:
+    """The value of a field: a bool for true and false, an int for integers, otherwise the text. A class name is a text."""
+    if name == "class_name":
+        return text
+    text = text.strip()
+    if text.lower() in ("true", "false"):
+        return text.lower() == "true"
+    try:
+        return int(text)
+    except ValueError:
+        return text
+
+
+def _csv_line(cells: Sequence[str]) -> str:
+    buffer = io.StringIO(newline="")
+    csv.writer(buffer, lineterminator="\r\n").writerow(cells)
+    return buffer.getvalue().removesuffix("\r\n")

@@ -1,4 +1,4 @@
-"""From uint8 images to network inputs: the views that maps are computed on, and the random crops of training."""
+"""From uint8 images to network inputs: the views from which maps are computed, and random crops for training."""
 
 from collections.abc import Iterable, Sequence
 
@@ -7,24 +7,25 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from ribstudy.datasets.base import VOID, Dataset
+from ribstudy.datasets.base import Dataset
+from ribstudy.datasets.pictures import VOID
 
 Normalization = tuple[tuple[float, ...], tuple[float, ...]]
 
 
 def normalize(image: np.ndarray, normalization: Normalization) -> Tensor:
-    """uint8 [H, W, 3] -> float32 [3, H, W], channels in 0..1 less their mean, divided by their deviation."""
+    """uint8 [H, W, 3] -> float32 [3, H, W]: channels in 0..1, minus their mean, divided by their standard deviation."""
     mean, deviation = (torch.tensor(values, dtype=torch.float32)[:, None, None] for values in normalization)
     return (torch.from_numpy(np.array(image)).permute(2, 0, 1).to(torch.float32) / 255 - mean) / deviation
 
 
 def resize(image: np.ndarray, height: int, width: int) -> np.ndarray:
-    """uint8 [H, W, 3] -> uint8 [height, width, 3], bicubic as PIL does it (reference code, `misc/imutils.py`)."""
+    """uint8 [H, W, 3] -> uint8 [height, width, 3], bicubic interpolation of PIL (reference code, `misc/imutils.py`)."""
     return np.asarray(Image.fromarray(image).resize((width, height), Image.Resampling.BICUBIC))
 
 
 def views(image: np.ndarray, scales: Sequence[float], normalization: Normalization) -> list[Tensor]:
-    """The image at each scale, plain and mirrored: a list of [2, 3, round(H s), round(W s)], halves rounded to even."""
+    """The image at each scale, plain and mirrored: a list of [2, 3, round(H s), round(W s)], with halves rounded to even."""
     height, width = image.shape[:2]
     result = []
     for scale in scales:
@@ -37,10 +38,11 @@ def views(image: np.ndarray, scales: Sequence[float], normalization: Normalizati
 def random_crop_view(
     image: np.ndarray, *, long_side: tuple[int, int], crop_size: int, normalization: Normalization, rng: np.random.Generator
 ) -> Tensor:
-    """A training view: the longer side drawn from `long_side`, normalised, mirrored in one of two cases, cropped at random.
+    """A training view: resized to a random longer side, normalised, mirrored with probability 0.5, and cropped at random.
 
-    uint8 [H, W, 3] -> float32 [3, crop_size, crop_size]; where the image is smaller than the crop, it lies at a random place
-    on zeros (reference code: `random_resize_long`, `random_crop` of `misc/imutils.py`).
+    uint8 [H, W, 3] -> float32 [3, crop_size, crop_size]. The longer side is drawn uniformly from `long_side`, both ends
+    included. An image smaller than the crop is padded with zeros, at a random position (reference code: `random_resize_long`
+    and `random_crop` in `misc/imutils.py`).
     """
     height, width = image.shape[:2]
     factor = rng.integers(long_side[0], long_side[1], endpoint=True) / max(height, width)
@@ -59,7 +61,10 @@ def crop_batch(
     crop_size: int,
     normalization: Normalization,
 ) -> tuple[Tensor, Tensor]:
-    """Training views of some images, each with its generator: images [B, 3, crop_size, crop_size] and labels [B, C]."""
+    """Training views of some images, each drawn with its own generator.
+
+    Returns images [B, 3, crop_size, crop_size] and labels [B, C], both float32.
+    """
     crops = torch.zeros(len(indices), 3, crop_size, crop_size)
     for position, (index, rng) in enumerate(zip(indices, rngs, strict=False)):
         image = dataset.image(dataset.names[index])
@@ -78,15 +83,16 @@ def masked_crop(
     normalization: Normalization,
     rng: np.random.Generator,
 ) -> tuple[Tensor, Tensor]:
-    """An image and its mask, resized by a factor, mirrored in one of two cases, cropped at random: the same for both.
+    """An image and its mask, both resized by `factor`, mirrored with probability 0.5 and cropped at random in the same way.
 
-    uint8 [H, W, 3] and uint8 [H, W] -> float32 [3, s, s] and int64 [s, s]. The image is resized bicubically, its mask to the
-    nearest pixel. Where they are smaller than the crop they lie at a random place, on zeros (the mean colour) and on 255.
+    uint8 [H, W, 3] and uint8 [H, W] -> float32 [3, s, s] and int64 [s, s], s = crop_size. The image is resized with bicubic
+    and its mask with nearest-neighbour interpolation. If they are smaller than the crop, they are padded at a random position,
+    the image with zeros (the mean colour) and the mask with 255.
 
-    Raises ValueError where image and mask differ in size.
+    Raises ValueError if image and mask differ in size.
     """
     if image.shape[:2] != mask.shape:
-        raise ValueError(f"the image has {image.shape[:2]} pixels (height, width) and its mask {mask.shape}")
+        raise ValueError(f"the image has {image.shape[:2]} pixels (height, width), but its mask has {mask.shape}")
     height, width = (max(round(length * factor), 1) for length in mask.shape)
     view = normalize(resize(image, height, width), normalization)
     classes = torch.from_numpy(np.array(Image.fromarray(mask).resize((width, height), Image.Resampling.NEAREST)))[None]
@@ -101,7 +107,7 @@ def _random_crop(view: Tensor, size: int, rng: np.random.Generator) -> Tensor:
 
 
 def _random_windows(shape: Sequence[int], size: int, rng: np.random.Generator) -> list[tuple[slice, slice]]:
-    """For each side what is taken of it, and where in the crop it lies."""
+    """For each side, the slice of the view and the slice of the crop that it is copied to."""
     windows = []
     for length in shape:
         kept = min(length, size)
@@ -112,7 +118,7 @@ def _random_windows(shape: Sequence[int], size: int, rng: np.random.Generator) -
 
 
 def _cut(view: Tensor, size: int, windows: list[tuple[slice, slice]], *, fill: int = 0) -> Tensor:
-    """[C, H, W] -> [C, size, size]."""
+    """Copies the windows into a crop filled with `fill`: [C, H, W] -> [C, size, size]."""
     source, target = zip(*windows, strict=True)
     crop = torch.full((len(view), size, size), fill, dtype=view.dtype)
     crop[:, *target] = view[:, *source]

@@ -1,40 +1,33 @@
-"""PASCAL VOC 2012 and every data set in its devkit's layout (MiniVOC too): one reader, one check.
+"""PASCAL VOC 2012, and every other data set in the layout of its devkit (MiniVOC too).
 
-    JPEGImages/<name>.jpg                    the pictures
-    Annotations/<name>.xml                   their objects: class, box, flags; the image-level labels come from here
-    SegmentationClass/<name>.png             palette PNG: 0 background, 1..C classes, 255 void (left out of every score)
-    SegmentationClassAug/<name>.png          the same, of images that SBD adds; need not be there
-    ImageSets/Segmentation/<split>.txt       one name per line
+`train_aug` is train plus the images that SBD adds (10,582 images in VOC 2012). The plain devkit does not contain its list, and
+its masks are optional because the labels are enough for training: only train and val must have masks. In train_aug, an image
+without a mask in SegmentationClass gets its mask from SegmentationClassAug, so VOC's own masks take precedence over SBD's.
 
-`train_aug` is train plus the images that SBD adds (10,582 of VOC 2012). The plain devkit does not hold its list, and a devkit
-need not hold masks for it: the labels are enough to train on. So masks are demanded of train and val only. Where train_aug is
-opened, an image without a mask in SegmentationClass has that of SegmentationClassAug: VOC's own truth wins over SBD's.
-
-`test` (1,456 images of VOC 2012) is there to predict only: the evaluation server keeps its annotations and masks. It need not
-be there; where its list is, the check reads its pictures.
+`test` (1,456 images of VOC 2012) is only for predictions: the evaluation server keeps its annotations and masks. It is
+optional; if its list exists, the check reads its images too.
 """
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass
-from functools import cache, cached_property, lru_cache, partial
+from functools import cached_property, lru_cache, partial
 from pathlib import Path
-from xml.etree import ElementTree
 
 import numpy as np
 
-from ribstudy.datasets.base import (
-    DataError,
-    Dataset,
-    Source,
-    Stamp,
-    map_in_order,
-    open_jpeg,
-    read_bytes,
-    read_mask,
-    size_problem,
-    stamp,
+from ribstudy.datasets.base import DataError, Dataset, Source, Stamp, map_in_order, stamp
+from ribstudy.datasets.devkit import (
+    MASK_FOLDERS,
+    VocObject,
+    annotation_path,
+    list_path,
+    mask_path,
+    missing_parts,
+    picture_path,
+    read_names,
+    read_objects,
 )
+from ribstudy.datasets.pictures import open_jpeg, read_mask, size_problem
 from ribstudy.runtime.files import digest
 
 VOC_CLASSES: tuple[str, ...] = (
@@ -44,33 +37,14 @@ VOC_CLASSES: tuple[str, ...] = (
 
 SPLITS = ("train", "val", "train_aug")
 SPLITS_WITH_MASKS = ("train", "val")
-UNLABELLED_SPLITS = ("test",)  # can be opened where they are there; never demanded, and no part of the identity of the data
-FOLDERS = ("JPEGImages", "Annotations", "SegmentationClass", "ImageSets/Segmentation")
-MASK_FOLDERS = ("SegmentationClass", "SegmentationClassAug")  # the first that holds an image's mask is read
-MISSING_LIST_HINTS = {
-    "train_aug": " The plain VOC 2012 devkit does not hold this list of train plus SBD, 10,582 names:"
-    " python -m ribstudy data fetch voc12 --root FOLDER makes it.",
-    "test": " The plain VOC 2012 devkit holds neither this list of 1,456 names nor its pictures: VOC's evaluation server,"
-    " http://host.robots.ox.ac.uk:8080, offers the test data after registration; unpack their archive over the devkit.",
-}
-
-
-@dataclass(frozen=True)
-class VocObject:
-    """An annotated object: class index from 0, box (left, top, right, bottom) in pixels counted from 1, both ends included."""
-
-    class_index: int
-    box: tuple[float, float, float, float]
-    difficult: bool = False
-    truncated: bool = False
-    occluded: bool = False
+UNLABELLED_SPLITS = ("test",)  # optional, and not part of the identity of the data
 
 
 class VocDataset(Dataset):
     """The images of one split of a devkit."""
 
     def __init__(self, root: Path, split: str, class_names: Sequence[str]):
-        """Raises DataError where the folder, one of its parts or the split's list is missing or malformed."""
+        """Raises DataError if the folder, one of its parts, or the list of the split is missing or malformed."""
         self.root = Path(root)
         self.split = split
         self.class_names = tuple(class_names)
@@ -82,15 +56,15 @@ class VocDataset(Dataset):
     def label(self, name: str) -> np.ndarray:
         """The image-level label of one image, bool [C].
 
-        Every annotated object counts, also one marked "difficult", as in the reference code (IRN reads every name in the XML).
-        All False in `test`, where it means that the classes are not known.
+        Every annotated object counts, even if it is marked "difficult", as in the reference code (IRN reads every name in the
+        XML). In `test` all values are False, which means that the classes are unknown.
         """
         label = np.zeros(len(self.class_names), bool)
         label[[item.class_index for item in self.objects(name)]] = True
         return label
 
     def objects(self, name: str) -> tuple[VocObject, ...]:
-        """The annotated objects of one image; DataError where there is none, or one of an unknown class. None in `test`."""
+        """The annotated objects of one image, or () in `test`. Raises DataError as `read_objects` does."""
         if self.split in UNLABELLED_SPLITS:
             return ()
         return read_objects(annotation_path(self.root, name), self.class_names)
@@ -103,19 +77,19 @@ class VocDataset(Dataset):
 
     def mask(self, name: str) -> np.ndarray:
         if self.split in UNLABELLED_SPLITS:
-            known = " or ".join(SPLITS_WITH_MASKS)
-            raise DataError(f"{name}: split {self.split} has no masks, VOC's evaluation server keeps them; use split {known}")
+            why = f"split {self.split} has no masks because VOC's evaluation server keeps them"
+            raise DataError(f"{name}: {why}; use split {' or '.join(SPLITS_WITH_MASKS)}")
         return read_mask(mask_path(self.root, name, required=self.split in SPLITS_WITH_MASKS), len(self.class_names))
 
     @cached_property
     def masked_names(self) -> list[str]:
-        """All of train and val; of train_aug those whose mask is there; none of test."""
+        """All images of train and val, the images of train_aug whose mask exists, and no images of test."""
         if self.split in SPLITS_WITH_MASKS:
             return self.names
         if self.split in UNLABELLED_SPLITS:
             return []
-        there = {path.stem for folder in MASK_FOLDERS for path in (self.root / folder).glob("*.png")}
-        return [name for name in self.names if name in there]
+        present = {path.stem for folder in MASK_FOLDERS for path in (self.root / folder).glob("*.png")}
+        return [name for name in self.names if name in present]
 
 
 class VocSource(Source):
@@ -127,21 +101,22 @@ class VocSource(Source):
     class_names = VOC_CLASSES
 
     def prepare(self, *, processes: int = 1) -> None:
-        """Raises DataError where a folder or one of the lists of train and val is missing."""
+        """Raises DataError if a folder, or the list of train or val, is missing."""
         if problems := missing_parts(self.root):
-            raise DataError("; ".join(problems) + " (data.root is the folder that holds JPEGImages, such as VOCdevkit/VOC2012)")
-        for split in SPLITS_WITH_MASKS:  # the others are demanded where they are opened
+            hint = "data.root is the folder that contains JPEGImages, such as VOCdevkit/VOC2012"
+            raise DataError(f"{'; '.join(problems)} ({hint})")
+        for split in SPLITS_WITH_MASKS:  # the other lists are read when their split is opened
             read_names(self.root, split)
 
     def open(self, split: str) -> VocDataset:
         return VocDataset(self.root, split, self.class_names)
 
     def fingerprint(self) -> dict:
-        """Of the lists, the labels of all listed images, and the size in bytes of their pictures.
+        """Depends on the lists, the labels of all listed images, and the size in bytes of their image files.
 
-        It does not see the masks, the split test, nor a picture that was changed and has as many bytes as before. While a
-        process lives it looks anew only where a list has changed or a file in Annotations or JPEGImages came, went or was
-        replaced: what is written over in place is seen by the next process.
+        It does not depend on the masks or the split test, and does not notice a changed image that has as many bytes as
+        before. Within one process it is computed again only if a list has changed, or if a file in Annotations or JPEGImages
+        was added, removed or replaced. A file that was overwritten in place is noticed by the next process.
         """
         self.prepare()
         lists = tuple(map(stamp, self.lists()))
@@ -164,7 +139,7 @@ class VocSource(Source):
 def _content_digests(
     root: Path, class_names: tuple[str, ...], lists: tuple[Stamp, ...], folders: tuple[Stamp, ...]
 ) -> dict[str, dict[str, str] | str]:
-    """What `VocSource.fingerprint` says of the content; `folders` decides only whether it is looked at again."""
+    """The digests in `VocSource.fingerprint`. `folders` only invalidates the cache."""
     names = sorted({name for file in lists for name in read_names(root, file.path.stem)})
     return {
         "lists": {file.path.name: hashlib.sha256(file.path.read_bytes()).hexdigest() for file in lists},
@@ -174,86 +149,17 @@ def _content_digests(
 
 
 def _class_indices(path: Path, class_names: tuple[str, ...]) -> list[int] | None:
-    """The classes of an annotation file; None where it is at fault: the check names all such files, an identity none."""
+    """The classes of an annotation file, or None if it has a fault, which the check reports instead."""
     try:
         return sorted({item.class_index for item in read_objects(path, class_names)})
     except DataError:
         return None
 
 
-def list_path(root: Path, split: str) -> Path:
-    return root / "ImageSets" / "Segmentation" / f"{split}.txt"
-
-
-def picture_path(root: Path, name: str) -> Path:
-    return root / "JPEGImages" / f"{name}.jpg"
-
-
-def annotation_path(root: Path, name: str) -> Path:
-    return root / "Annotations" / f"{name}.xml"
-
-
-def mask_path(root: Path, name: str, *, required: bool) -> Path:
-    """The file of an image's mask. `required`: the one in SegmentationClass, whether it is there or not."""
-    paths = [root / folder / f"{name}.png" for folder in MASK_FOLDERS]
-    found = paths[0] if required else next((path for path in paths if path.is_file()), None)
-    if found is None:
-        raise DataError(f"{name} has no mask: neither {paths[0]} nor {paths[1]} is there")
-    return found
-
-
-def read_names(root: Path, split: str) -> list[str]:
-    """The names in ImageSets/Segmentation/<split>.txt, in its order."""
-    path = list_path(root, split)
-    if not path.is_file():
-        known = ", ".join(sorted(other.stem for other in path.parent.glob("*.txt"))) or "none"
-        hint = MISSING_LIST_HINTS.get(split, "")
-        raise DataError(f"{path}: this list of split {split!r} is missing (lists there: {known}).{hint}")
-    names = [line.strip() for line in path.read_text().splitlines() if line.strip()]
-    if not names:
-        raise DataError(f"{path}: the list is empty")
-    for name in names:
-        if "/" in name or " " in name:
-            raise DataError(f"{path}: {name!r} is not an image name; expected one name per line, such as 2007_000032")
-    if len(set(names)) < len(names):
-        raise DataError(f"{path}: {len(names) - len(set(names))} names stand there more than once")
-    return names
-
-
-def read_objects(path: Path, class_names: Sequence[str]) -> tuple[VocObject, ...]:
-    """The objects of an annotation file; in one process it is parsed again only where it has changed."""
-    return _read_objects_once(stamp(path), tuple(class_names))
-
-
-@cache
-def _read_objects_once(file: Stamp, class_names: tuple[str, ...]) -> tuple[VocObject, ...]:
-    path = file.path
-    try:
-        tree = ElementTree.fromstring(read_bytes(path))
-    except ElementTree.ParseError as error:
-        raise DataError(f"{path}: is not readable as XML ({error})") from None
-    objects = tuple(_parse_object(node, path=path, class_names=class_names) for node in tree.iter("object"))
-    if not objects:
-        raise DataError(f"{path}: holds no object, so the image has no label")
-    return objects
-
-
-def _parse_object(node: ElementTree.Element, *, path: Path, class_names: tuple[str, ...]) -> VocObject:
-    name = (node.findtext("name") or "").strip()
-    if name not in class_names:
-        raise DataError(f"{path}: object of unknown class {name!r}; known: {', '.join(class_names)}")
-    try:
-        box = tuple(float(node.findtext(f"bndbox/{side}")) for side in ("xmin", "ymin", "xmax", "ymax"))
-    except (TypeError, ValueError):
-        raise DataError(f"{path}: the box of a {name} is missing or not four numbers") from None
-    flags = {flag: (node.findtext(flag) or "0").strip() == "1" for flag in ("difficult", "truncated", "occluded")}
-    return VocObject(class_names.index(name), box, **flags)
-
-
 def check(root: Path, class_names: Sequence[str], *, decode: bool = False, processes: int = 1) -> list[str]:
-    """All problems of a devkit at once, a line for each that names the file; an empty list means that there is none.
+    """All faults of a devkit, one line for each that names the file.
 
-    Reads every annotation, every mask, and of every picture the header and the end; `decode` also decodes every picture.
+    Reads every annotation and mask, and the header and the end of every image file; `decode` also decodes every image.
     """
     root = Path(root)
     problems = missing_parts(root)
@@ -276,30 +182,19 @@ def check(root: Path, class_names: Sequence[str], *, decode: bool = False, proce
     return problems
 
 
-def missing_parts(root: Path) -> list[str]:
-    """A line for each folder of the devkit that is not there."""
-    if not root.is_dir():
-        return [f"{root}: this folder of the data set is missing"]
-    return [
-        f"{root / folder}: this folder is missing; a VOC devkit holds {', '.join(FOLDERS)}"
-        for folder in FOLDERS
-        if not (root / folder).is_dir()
-    ]
-
-
 def _overlaps(root: Path, names_of: dict[str, list[str]]) -> list[str]:
-    """val and test must not share images with what is trained on."""
+    """Reports images of val and test that are also in train or train_aug."""
     trained = {*names_of.get("train", ()), *names_of.get("train_aug", ())}
     shared = {split: sorted(trained.intersection(names_of.get(split, ()))) for split in ("val", *UNLABELLED_SPLITS)}
     return [
-        f"{list_path(root, split)}: {len(names)} of its images are also trained on, such as {names[0]}"
+        f"{list_path(root, split)}: {len(names)} of its images are also in train or train_aug, such as {names[0]}"
         for split, names in shared.items()
         if names
     ]
 
 
 def _check_image(item: tuple[str, bool, bool], *, root: Path, class_names: Sequence[str], decode: bool) -> list[str]:
-    """item: an image's name, whether it must have an annotation, and whether a mask."""
+    """The faults of one image. item: its name, whether it needs an annotation, and whether it needs a mask."""
     name, need_annotation, need_mask = item
     picture = picture_path(root, name)
     problems, picture_size, mask_size = [], None, None

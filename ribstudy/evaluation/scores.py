@@ -32,7 +32,7 @@ from ribstudy.masks.random_walk import walked_scores
 from ribstudy.masks.settings import CrfSettings
 from ribstudy.masks.threshold import AGREEMENT_THRESHOLDS, RULES, crf_agreement, histogram_of, most_agreed
 from ribstudy.method.cam import stored_seed_maps
-from ribstudy.runtime.processes import run_tasks
+from ribstudy.runtime.processes import map_in_processes
 from ribstudy.runtime.progress import track
 from ribstudy.store import Result
 
@@ -414,7 +414,7 @@ def _endings_chunk(units: Units, names: list[str]) -> dict[str, tuple[str, float
 def _in_chunks(work: Callable[[list[str]], Part], names: list[str], processes: int) -> Iterator[Part]:
     """work(chunk) of every chunk of the images: chunk i holds those at i, i + 100, i + 200, ..."""
     chunks = [names[place::NUM_CHUNKS] for place in range(min(NUM_CHUNKS, len(names)))]
-    parts = run_tasks(work, chunks, processes=processes if len(names) >= WORTH_PROCESSES else 1)
+    parts = map_in_processes(work, chunks, processes=processes if len(names) >= WORTH_PROCESSES else 1)
     return (part for _, part in zip(track(chunks, "scores"), parts, strict=True))
 
 

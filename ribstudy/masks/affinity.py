@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 from torch.utils.checkpoint import checkpoint
 
-from ribstudy.datasets.base import VOID
+from ribstudy.datasets.pictures import VOID
 from ribstudy.masks.crf import refine_labels
 from ribstudy.masks.labelling import mask_of
 

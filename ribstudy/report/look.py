@@ -1,15 +1,15 @@
-"""CAM and RIB on photographs: the untouched ImageNet classifier, adapted to one picture. Nothing is trained beforehand.
+"""CAM and RIB on photographs: the pretrained ImageNet classifier, adapted to one photograph without any training. ::
 
-    python -m ribstudy look photo.jpg                        # any picture; the class that the classifier is surest of
+    python -m ribstudy look photo.jpg                        # any image; the most probable class
     python -m ribstudy look photo.jpg --class "Egyptian cat"
-    python -m ribstudy look --search cat                     # the ImageNet classes whose name holds "cat"
+    python -m ribstudy look --search cat                     # the ImageNet classes with "cat" in their name
     python -m ribstudy look cat --out book/_static/look_cat.png
 
-The last line makes the picture of the front page; `cat` is one of the installed photographs (see `photographs`).
+The last line makes the figure of the front page; `cat` is one of the installed photographs (see `photographs`).
 
-There are no masks here, so these pictures illustrate the method; they measure nothing. The head's bias is left out of the maps
-and of the ranking: its values have a standard deviation of 0.05 where top logits are 4 to 8, and with or without it every
-installed photograph has the same top class.
+There are no masks here, so these figures illustrate the method and measure nothing. The maps and the ranking of classes ignore
+the bias of the head: its standard deviation is 0.05, while the top logits are 4 to 8, and every installed photograph has the
+same top class with and without it.
 
 Shapes: C = 1,000 classes, H x W pixels at the working size, S steps.
 """
@@ -24,7 +24,6 @@ from pathlib import Path
 import numpy as np
 import torch
 from matplotlib.figure import Figure
-from PIL import Image, ImageOps, UnidentifiedImageError
 from skimage import data as skimage_data
 from sklearn.datasets import load_sample_image
 from torch import Tensor
@@ -34,23 +33,24 @@ from ribstudy.runtime import torchvision_operators  # noqa: F401  (before timm)
 # isort: split
 from timm.data import ImageNetInfo
 
+from ribstudy.datasets.pictures import read_picture
 from ribstudy.datasets.transforms import normalize, resize, views
 from ribstudy.method.maps import seed_maps
 from ribstudy.method.rib import StoppedBy, adapt
 from ribstudy.method.settings import RibSettings
 from ribstudy.models.cam_net import CamNet, build_imagenet_cam_net
 
-# The values are ours, chosen without masks, by a rule that was written down after the curves had been seen. Learning rate: the
-# largest of 5e-5, 7.5e-5, 1e-4 and 1.5e-4 at which the pooled logit ends within a tenth of its peak on all seven installed
-# photographs other than the cat, which the front page shows (rocket as "missile", flower as "daisy", the others by their top
-# class). At 1.5e-4 four of them fall further, and their maps run into the background. At 1e-4 too the rocket's own top class
-# "drilling platform" ends at 0.81 of its peak, and the cat, whose region below tau shrinks away, at 0.47.
-# No spread stop: an object may fill a photograph, as the cat does.
+# We chose these values without masks, by a rule that we wrote down after we had seen the curves. Learning rate: the largest of
+# 5e-5, 7.5e-5, 1e-4 and 1.5e-4 at which the pooled logit ends within a tenth of its peak on all seven installed photographs
+# except the cat of the front page (rocket as "missile", flower as "daisy", the others with their top class). At 1.5e-4 four of
+# them drop further, and their maps spread into the background. Even at 1e-4, the rocket's own top class "drilling platform"
+# ends at 0.81 of its peak, and the cat, whose region below tau becomes tiny, at 0.47.
+# There is no spread stop, because an object may fill a photograph, as the cat does.
 LOOK_SETTINGS = RibSettings(iterations=10, learning_rate=1e-4, spread_ratio=1.0, scales=(1.0,), loss_scales=(1.0,))
-LONG_SIDE = 320  # pixels; at the classifier's own 224 the map of a photograph has 14 x 10 positions, too few to see growth
-AUXILIARY_SIDE = 224  # the auxiliary photographs are only classified, at the size that the classifier was trained for
+LONG_SIDE = 320  # pixels; at the classifier's own 224 a map has 14 x 10 positions, too few to see it grow
+AUXILIARY_SIDE = 224  # pixels, the training size of the classifier, which only classifies the auxiliary photographs
 NUM_AUXILIARY = 3
-CONTOUR = 0.3  # share of the maximum that the pictures draw a line at; above it the reference code counts a position as covered
+CONTOUR = 0.3  # share of the maximum at which a line is drawn; the reference code counts positions above it as covered
 
 
 @dataclass(frozen=True, eq=False)
@@ -58,10 +58,10 @@ class Explanation:
     """CAM and RIB of one photograph and one class.
 
     image: uint8 [H, W, 3], the photograph at the working size.
-    class_name, probability: the class, and the softmax share that the classifier gives it before the adaptation.
+    class_name, probability: the class and its softmax probability before the adaptation.
     maps: float32 [S, H, W] in 0..1, each divided by its own maximum; maps[k] is the sum of the first k + 1 steps.
-    scores: [S] at most, the class's pooled logits before each step, summed over the views of the objective.
-    stopped_by: what ended the adaptation; S is the number of iterations unless a stop came first.
+    scores: at most [S], the pooled logits of the class before each step, summed over the views of the objective.
+    stopped_by: the reason why the adaptation ended; S is the number of iterations unless an early stop ended it.
     """
 
     image: np.ndarray
@@ -73,7 +73,7 @@ class Explanation:
 
     @property
     def cam(self) -> np.ndarray:
-        """[H, W]: the map of the untouched classifier, which is the first term of RIB's sum."""
+        """[H, W]: the map of the unadapted classifier, which is the first term of RIB's sum."""
         return self.maps[0]
 
     @property
@@ -83,10 +83,10 @@ class Explanation:
 
 
 def photographs() -> dict[str, np.ndarray]:
-    """The colour and grey photographs, uint8 [H, W, 3], that lie inside the installed packages; nothing is downloaded.
+    """The colour and grey photographs, uint8 [H, W, 3], that come with installed packages; nothing is downloaded.
 
-    Left out are scikit-image's textures, drawings and scientific images. `flower` and `china` (scikit-learn) are under
-    CC BY 2.0: whoever shows them names their authors, who stand in README.txt beside the files.
+    Textures, drawings and scientific images of scikit-image are left out. `flower` and `china` (scikit-learn) are licensed
+    under CC BY 2.0: name their authors, listed in README.txt next to the files, when you show them.
     """
     return {
         "cat": skimage_data.chelsea(),
@@ -104,7 +104,7 @@ def photographs() -> dict[str, np.ndarray]:
 def class_names() -> tuple[str, ...]:
     """The 1,000 ImageNet classes in the order of the outputs, as comma-separated synonyms.
 
-    The two called "crane" are told apart by their description in brackets.
+    Two classes are called "crane"; a description in brackets distinguishes them.
     """
     info = ImageNetInfo()
     names = [info.index_to_description(index) for index in range(info.num_classes())]
@@ -114,17 +114,17 @@ def class_names() -> tuple[str, ...]:
 
 
 def search_classes(text: str) -> list[str]:
-    """The ImageNet classes whose name holds `text`, else those with a similar name. Raises ValueError where there is none."""
+    """The ImageNet classes whose name contains `text`, else with a similar name. Raises ValueError if there are none."""
     found = [name for name in class_names() if text.casefold() in name.casefold()] or _similar_classes(text)
     if not found:
-        raise ValueError(f"no ImageNet class has a name that holds {text!r} or is similar to it")
+        raise ValueError(f"no ImageNet class has a name that contains {text!r} or is similar to it")
     return found
 
 
 def class_index(name: str) -> int:
-    """The output of a class by its full name or one of its synonyms, in any case.
+    """The index of a class, given its full name or one of its synonyms, in upper or lower case.
 
-    Raises ValueError for a name that no class has, with similar ones, and for a synonym that several classes have.
+    Raises ValueError for an unknown name, with similar ones, and for a synonym that several classes have.
     """
     wanted = name.strip().casefold()
     full = [index for index, known in enumerate(class_names()) if known.casefold() == wanted]
@@ -152,45 +152,16 @@ def _similar_classes(text: str) -> list[str]:
     return list(dict.fromkeys(owners[synonym] for synonym in near))
 
 
-def read_photo(path: Path) -> np.ndarray:
-    """An image file as uint8 [H, W, 3], upright by its EXIF orientation.
-
-    Transparent parts become white; more than 8 bits of grey are stretched from the darkest to the brightest value.
-
-    Raises ValueError that names the file: missing, no image, truncated or otherwise not decodable.
-    """
-    try:
-        with Image.open(path) as image:
-            return np.array(_to_rgb(ImageOps.exif_transpose(image)))
-    except FileNotFoundError:
-        raise ValueError(f"{path}: no such file") from None
-    except UnidentifiedImageError:
-        raise ValueError(f"{path}: is not an image, or of a format that Pillow does not read") from None
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:  # Pillow's PNG reader: SyntaxError
-        raise ValueError(f"{path}: the image is not readable, it may be truncated ({error})") from error
-
-
-def _to_rgb(image: Image.Image) -> Image.Image:
-    if image.mode == "F" or image.mode.startswith("I"):  # Pillow would clip at 255
-        values = np.asarray(image, dtype=np.float64)
-        span = np.ptp(values) or 1
-        image = Image.fromarray(((values - values.min()) / span * 255).round().astype(np.uint8))
-    if image.has_transparency_data:
-        image = image.convert("RGBA")
-        image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
-    return image.convert("RGB")
-
-
 def explain(
     net: CamNet, image: np.ndarray, class_index: int | None = None, *, settings: RibSettings = LOOK_SETTINGS
 ) -> Explanation:
-    """Adapts the ImageNet classifier to a photograph and gives the maps of all steps; the weights of `net` stay as they are.
+    """Adapts the ImageNet classifier to a photograph and returns the maps of all steps. The weights of `net` do not change.
 
     Args:
         net: `build_imagenet_cam_net()`.
-        image: uint8 [H, W, 3] of any size; brought to the working size first, its longer side `LONG_SIDE` pixels.
-        class_index: the class to explain, 0..999; None: the one that the classifier is surest of.
-        settings: as for `adapt`; CAM and RIB are of the same scales.
+        image: uint8 [H, W, 3] of any size; it is first resized so that its longer side has `LONG_SIDE` pixels.
+        class_index: the class to explain, 0..999; None: the most probable class.
+        settings: as for `adapt`; CAM and RIB use the same scales.
     """
     image = _fit(image)
     image_views = views(image, settings.scales, net.normalization)
@@ -214,11 +185,11 @@ def explain(
 
 
 def auxiliary_batch(net: CamNet, image: np.ndarray, class_index: int) -> tuple[Tensor, Tensor]:
-    """The installed photographs that each step also sees, the same in every step: images [B, 3, s, s] and labels [B, C].
+    """The auxiliary images of every step, from the installed photographs: images [B, 3, s, s] and labels [B, C].
 
-    Each is cut to its central square and labelled with its own top class. Taken are the three that the classifier is surest of,
-    without the photograph `image` itself (uint8 [H, W, 3] at the working size) and without those that have `class_index` among
-    their five top classes: the cat is no auxiliary photograph for "tabby".
+    Each photograph is cropped to its central square and labelled with its own top class. The three with the highest top
+    probability are used, except `image` itself (uint8 [H, W, 3] at the working size) and photographs that have `class_index`
+    among their five top classes: the cat is not an auxiliary image for "tabby".
     """
     others = [photo for photo in photographs().values() if not np.array_equal(_fit(photo), image)]
     squares = torch.stack([normalize(_central_square(photo), net.normalization) for photo in others])
@@ -247,14 +218,14 @@ def _logits(net: CamNet, images: Tensor) -> Tensor:
 
 
 def draw(explanation: Explanation) -> Figure:
-    """Six panels in two rows: the photograph, CAM, and RIB after some steps up to the last; fewer where there are fewer steps.
+    """Up to six panels in two rows: the photograph, CAM, and RIB after several steps, including the last.
 
-    The maps lie over the grey photograph on one colour scale from 0 to 1, with a line at `CONTOUR`.
+    The maps are drawn over the grey photograph with one colour scale from 0 to 1, and a line at `CONTOUR`.
     """
     steps = np.unique(np.linspace(1, len(explanation.maps), 5).round().astype(int))
     height, width = explanation.image.shape[:2]
-    panel_height = min(2 * height / width, 4) + 0.3  # inches; 0.3 for the title, and no endless strips
-    figure = Figure(figsize=(6, 2 * panel_height + 0.7), layout="constrained")  # 6 inches: 12 points are 11 px on a phone
+    panel_height = min(2 * height / width, 4) + 0.3  # inches, limited for tall photographs; 0.3 for the title
+    figure = Figure(figsize=(6, 2 * panel_height + 0.7), layout="constrained")  # at 6 inches, 12 points are 11 px on a phone
     figure.suptitle(f"{explanation.class_name.split(',')[0]} ({explanation.probability:.0%})", fontsize=13)
     figure.supxlabel(f"bright: near the map's maximum; line: {CONTOUR} of it", fontsize=11)
     panels = figure.subplots(2, 3).flat
@@ -271,21 +242,21 @@ def draw(explanation: Explanation) -> Figure:
 
 def _draw_map(panel, image: np.ndarray, heat: np.ndarray) -> None:
     panel.imshow(image.mean(axis=2), cmap="gray", vmin=0, vmax=255)
-    panel.imshow(heat, cmap="inferno", vmin=0, vmax=1, alpha=np.clip(1.2 * heat, 0, 0.75))  # nothing over the background
-    if heat.min() < CONTOUR < heat.max() and min(heat.shape) > 1:  # else matplotlib warns that there is no line
+    panel.imshow(heat, cmap="inferno", vmin=0, vmax=1, alpha=np.clip(1.2 * heat, 0, 0.75))  # transparent over the background
+    if heat.min() < CONTOUR < heat.max() and min(heat.shape) > 1:  # otherwise matplotlib warns that there is no line
         panel.contour(heat, [CONTOUR], colors="cyan", linewidths=1)
 
 
 def look(photo: Path | str, *, class_name: str | None = None, out: Path | None = None) -> Path:
-    """Draws CAM and RIB of a photograph into a picture and returns its path.
+    """Draws CAM and RIB of a photograph to an image file and returns the path of the file.
 
     Args:
-        photo: an image file, or where there is no such file, the name of an installed photograph.
-        class_name: an ImageNet class; None: the one that the classifier is surest of.
-        out: the picture to write; None: `<photo>_rib.png` beside the file, for an installed photograph in the current folder.
+        photo: an image file (see `read_picture`), or if it does not exist, the name of an installed photograph.
+        class_name: an ImageNet class; None: the most probable class.
+        out: the file to write; None: `<photo>_rib.png` next to the photograph, or in the current folder for an installed one.
 
     Raises:
-        ValueError: an unreadable file, an unknown class, or a picture that could not be written; before the adaptation starts.
+        ValueError: an unreadable file, an unknown class, or a path that cannot be written; before the adaptation starts.
     """
     photo = Path(photo)
     out = Path(out) if out is not None else photo.with_name(f"{photo.stem}_rib.png")
@@ -301,13 +272,13 @@ def _check_out(out: Path) -> None:
         raise ValueError(f"{out}: the folder {out.parent} does not exist")
     known = Figure().canvas.get_supported_filetypes()
     if out.suffix.lower().removeprefix(".") not in known:
-        raise ValueError(f"{out}: the suffix {out.suffix!r} is not that of a picture; known: {', '.join(sorted(known))}")
+        raise ValueError(f"{out}: the suffix {out.suffix!r} is not known for figures; known: {', '.join(sorted(known))}")
 
 
 def _open(photo: Path) -> np.ndarray:
     if photo.exists():
-        return read_photo(photo)
+        return read_picture(photo)
     installed = photographs()
     if str(photo) not in installed:
-        raise ValueError(f"{photo}: no such file, and no installed photograph of that name (known: {', '.join(installed)})")
+        raise ValueError(f"{photo}: no such file, and no installed photograph has this name (known: {', '.join(installed)})")
     return installed[str(photo)]

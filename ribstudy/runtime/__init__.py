@@ -1,1 +1,1 @@
-"""The machine: ranks, worker processes, files, folders, progress. Nothing here knows of images or networks."""
+"""The machine: ranks, worker processes, files, folders and progress. Nothing here knows about images or networks."""

@@ -1,4 +1,4 @@
-"""Files that are whole or not there, locks, and digests of content."""
+"""Atomic writes, file locks, and digests of content."""
 
 import contextlib
 import hashlib
@@ -16,14 +16,14 @@ log = logging.getLogger(__name__)
 
 @contextlib.contextmanager
 def atomic(path: Path) -> Iterator[Path]:
-    """A temporary path beside `path` that takes its place when the block ends well, and vanishes when it does not."""
+    """Yields a temporary path next to `path`. It replaces `path` if the block succeeds and is deleted if the block raises."""
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=path.suffix, dir=path.parent)
     os.close(handle)
     temporary = Path(name)
     try:
         yield temporary
-        temporary.chmod(0o644)  # mkstemp makes files that only their owner reads
+        temporary.chmod(0o644)  # mkstemp makes files that only their owner can read
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
@@ -31,12 +31,12 @@ def atomic(path: Path) -> Iterator[Path]:
 
 @contextlib.contextmanager
 def locked(path: Path, what: str) -> Iterator[None]:
-    """Holds the lock file `path`: of two processes that want the same, the second waits for the first, and says so."""
+    """Keeps the lock file `path` locked during the block. If another process has the lock, logs `what` it waits for."""
     lock = FileLock(path)
     try:
         lock.acquire(timeout=0)
     except Timeout:
-        log.info("waiting for another process that is at work on %s (%s)", what, path)
+        log.info("waiting for another process that is working on %s (%s)", what, path)
         lock.acquire()
     try:
         yield
@@ -45,12 +45,13 @@ def locked(path: Path, what: str) -> Iterator[None]:
 
 
 def write_json(path: Path, value: object) -> None:
+    """Writes a JSON file atomically, with sorted keys."""
     with atomic(path) as temporary:
         temporary.write_text(json.dumps(value, indent=1, sort_keys=True) + "\n")
 
 
 def file_digest(path: Path) -> str:
-    """The SHA-256 of a file's content."""
+    """The SHA-256 of a file's content, in hexadecimal digits."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 

@@ -1,4 +1,4 @@
-"""Where the project's folders are, so that notebooks and commands work from any working directory."""
+"""The project's folders, so that notebooks and commands work from any working directory."""
 
 import os
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Work side by side, in processes that end with the one that started them."""
+"""Worker processes that end together with the process that started them."""
 
 import os
 import threading
@@ -8,52 +8,55 @@ from concurrent.futures.process import BrokenProcessPool
 from multiprocessing import current_process, get_context, parent_process
 from typing import TypeVar
 
-import torch
-
-Task = TypeVar("Task")
+Item = TypeVar("Item")
 Outcome = TypeVar("Outcome")
 
 
 def worker_pool(count: int) -> ProcessPoolExecutor:
-    """A pool of `count` fresh processes with one torch thread each, which end with this one, also where it is killed."""
+    """A pool of `count` new processes with one torch thread each. They end when this process ends, even if it is killed."""
     return ProcessPoolExecutor(count, get_context("spawn"), _start_worker)
 
 
-def run_tasks(work: Callable[[Task], Outcome], tasks: Sequence[Task], *, processes: int) -> Iterator[Outcome]:
-    """work(task) of every task, in their order; in so many processes of their own, or (1) in this one.
+def map_in_processes(work: Callable[[Item], Outcome], items: Sequence[Item], *, processes: int) -> Iterator[Outcome]:
+    """Yields work(item) for every item, in the order of the items.
 
-    What `work` raises passes through and ends the rest. With more than one process `work` and the tasks must be picklable.
+    With `processes` = 1 the work runs in this process. With more, `work` and the items must be picklable.
+
+    Raises the first exception that `work` raises, and ValueError if a worker process is killed.
     """
-    if processes == 1 or len(tasks) <= 1:
-        yield from map(work, tasks)
+    if processes == 1 or len(items) <= 1:
+        yield from map(work, items)
         return
-    with worker_pool(min(processes, len(tasks))) as pool:
+    with worker_pool(min(processes, len(items))) as pool:
         try:
-            yield from pool.map(work, tasks)
+            yield from pool.map(work, items)
         except BrokenProcessPool:
             raise ValueError(
-                "a process was ended from outside, most likely since memory ran out; what is finished is kept: run it again "
-                "with fewer processes (--processes)"
+                "a worker process was killed, most likely because memory ran out; finished items are kept: run the command "
+                "again with fewer processes (--processes)"
             ) from None
 
 
 def refuse_while_importing() -> None:
-    """Raises RuntimeError where a worker process, which reads the script that started it, comes upon work that is not guarded.
+    """Raises RuntimeError in a worker process that runs unguarded code of the script that started it.
 
-    Python itself would say so, but only behind a lock that the script holds.
+    A worker process imports this script. Python would report the unguarded code too, but only after it has acquired a lock
+    that the script still has.
     """
     if getattr(current_process(), "_inheriting", False):
         raise RuntimeError(
-            'a script that runs stages must do so under `if __name__ == "__main__":`, since they start processes'
+            'a script that runs stages must do so under `if __name__ == "__main__":`, because stages start worker processes'
         )
 
 
 def _start_worker() -> None:
+    import torch  # takes seconds, and only the workers need it
+
     torch.set_num_threads(1)
     threading.Thread(target=_end_with_parent, daemon=True).start()
 
 
 def _end_with_parent() -> None:
-    """A process that was killed cannot end its workers; without this they would go on unseen."""
+    """Ends this worker process when its parent has ended. A parent that was killed cannot end its workers itself."""
     parent_process().join()
     os._exit(1)

@@ -1,4 +1,4 @@
-"""Progress of long work: a bar in a terminal, a plain line now and then where the output goes to a file or a notebook."""
+"""Progress of long work: a bar in a terminal, an occasional line if the output goes to a file or a notebook."""
 
 import sys
 import time
@@ -12,7 +12,7 @@ SECONDS_BETWEEN_LINES = 20.0
 
 
 def track(items: Iterable[Item], description: str, total: int | None = None) -> Iterator[Item]:
-    """Yields `items` and shows how far they are on stderr; `total` says how many there are where they do not know."""
+    """Yields `items` and shows the progress on stderr. `total` is their number, needed only if they have no length."""
     if total is None and isinstance(items, Sized):
         total = len(items)
     if sys.stderr.isatty():

@@ -1,8 +1,9 @@
-"""Ranks: the processes that torchrun or accelerate launch start, on one machine or on several.
+"""Ranks: the processes that `torchrun` or `accelerate launch` starts, on one machine or on several. ::
 
-torchrun --nproc-per-node 8 -m ribstudy rib --preset voc12 --data-root /data/VOCdevkit/VOC2012
+    torchrun --nproc-per-node 8 -m ribstudy rib --preset voc12 --data-root /data/VOCdevkit/VOC2012
 
-Of a stage that goes image by image each is a shard; a training they share, each with its part of every batch.
+In a stage that computes one image after another, each rank computes one shard of the images. A training runs on all ranks
+together, and each rank gets a part of every batch. Without a launcher there is one process, and no rank.
 """
 
 import atexit
@@ -18,44 +19,47 @@ from accelerate.state import AcceleratorState
 
 Value = TypeVar("Value")
 
-MEMORY_OF_A_PROCESS = 2 * 2**30  # bytes: an adaptation of ResNet-50 at VOC's sizes
-PATIENCE = timedelta(days=30)  # the first rank that is through waits for the last one
+MEMORY_OF_A_PROCESS = 2 * 2**30  # bytes, for an adaptation of ResNet-50 at the image sizes of VOC
+PATIENCE = timedelta(days=30)  # how long the first rank to finish waits for the last one
 
 
 def rank() -> tuple[int, int] | None:
-    """(rank, number of ranks) where several processes were launched, else None."""
+    """(rank, number of ranks) if several processes were launched, else None."""
     count = int(os.environ.get("WORLD_SIZE", 1))
     return (int(os.environ["RANK"]), count) if count > 1 else None
 
 
 def is_first() -> bool:
-    """Whether this is the first rank, or the only process."""
+    """Whether this process is the first rank, or the only process."""
     return (rank() or (0, 1))[0] == 0
 
 
 def device() -> str:
-    """The accelerator of this rank where there is one, else the CPU."""
+    """The device of this rank, such as "cuda:0", or "cpu" if there is no GPU."""
     if not torch.cuda.is_available():
         return "cpu"
     return f"cuda:{int(os.environ.get('LOCAL_RANK', 0)) % torch.cuda.device_count()}"
 
 
 def cores() -> int:
-    """The processor cores that this rank may use: those that the system gives it, and no more than RIBSTUDY_CORES."""
+    """The number of processor cores that this rank may use, at least 1.
+
+    The ranks of a machine share the cores that the system allows this process to use, or RIBSTUDY_CORES if this is fewer.
+    """
     available = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     available = min(available, int(os.environ.get("RIBSTUDY_CORES", available)))
     return max(1, available // int(os.environ.get("LOCAL_WORLD_SIZE", 1)))
 
 
 def cores_with_memory() -> int:
-    """As many of them as the machine has memory for, at MEMORY_OF_A_PROCESS each."""
+    """The number of cores, limited so that the machine has MEMORY_OF_A_PROCESS for each of them; at least 1."""
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     return max(1, min(cores(), memory // MEMORY_OF_A_PROCESS))
 
 
 @contextlib.contextmanager
 def one_thread(device: str) -> Iterator[None]:
-    """A scope in which torch computes on one CPU thread; on an accelerator, which becomes the current one, nothing changes."""
+    """Limits torch to one CPU thread inside the block. If `device` is a GPU, only makes it the current one."""
     if device != "cpu":
         torch.cuda.set_device(device)
         yield
@@ -69,7 +73,7 @@ def one_thread(device: str) -> Iterator[None]:
 
 
 def _join() -> None:
-    """Makes the group of all ranks, once for the whole process: torchrun's store keeps addresses of a group that is gone."""
+    """Creates the process group of all ranks, once per process: torchrun's store keeps the addresses of a destroyed group."""
     if rank() and not torch.distributed.is_initialized():
         backend = "cpu:gloo,cuda:nccl" if torch.cuda.is_available() else "gloo"
         torch.distributed.init_process_group(backend, timeout=PATIENCE)
@@ -77,26 +81,32 @@ def _join() -> None:
 
 
 def agreed(value: Value) -> Value:
-    """The first rank's value, in all of them once they have all come here; the value itself where there is one process."""
+    """The first rank's value, returned in every rank after all ranks have made this call; `value` itself without ranks."""
     if not rank():
         return value
     _join()
     values = [value]
     torch.distributed.broadcast_object_list(values, device=torch.device("cpu"))
-    torch.distributed.all_reduce(torch.zeros(1))  # a barrier among CPUs, whatever the accelerator is
+    torch.distributed.all_reduce(torch.zeros(1))  # a barrier on the CPU, with any accelerator
     return values[0]
 
 
 def wait_for_all() -> None:
-    """Returns when every rank has come here: a launcher ends the others as soon as one of them ends with an error."""
+    """Returns after all ranks have made this call.
+
+    Call it before a rank exits with an error, because a launcher then ends the other ranks at once.
+    """
     agreed(None)
 
 
 @contextlib.contextmanager
 def accelerated(device: str, **options: Any) -> Iterator[Accelerator]:
-    """What a training runs on: every rank that was launched, each with its device, or this process alone."""
+    """Yields the Accelerator that a training runs on: all ranks, each with its device, or this process alone.
+
+    `options` are passed to Accelerator.
+    """
     _join()
     try:
         yield Accelerator(cpu=device == "cpu", **options)
     finally:
-        AcceleratorState._reset_state(reset_partial_state=True)  # another training may want other options
+        AcceleratorState._reset_state(reset_partial_state=True)  # another training may need other options

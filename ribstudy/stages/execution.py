@@ -14,7 +14,7 @@ import torch
 
 from ribstudy.runtime import ranks
 from ribstudy.runtime.files import file_digest, locked
-from ribstudy.runtime.processes import refuse_while_importing, run_tasks
+from ribstudy.runtime.processes import map_in_processes, refuse_while_importing
 from ribstudy.runtime.progress import track
 from ribstudy.stages.registry import STAGES
 from ribstudy.stages.run import Run
@@ -174,7 +174,7 @@ def _run_side_by_side(stage: ItemStage, run: Run, processes: int) -> None:
     count = min(processes, len(run.items(stage)))
     shards = [Shard(index, count) for index in range(count)]
     failures = {}
-    for failed in run_tasks(partial(_run_shard, stage.name, run), shards, processes=count):
+    for failed in map_in_processes(partial(_run_shard, stage.name, run), shards, processes=count):
         failures |= failed
     if failures:
         raise ItemsFailed(stage.name, failures, run.result(stage).folder)

@@ -12,7 +12,7 @@ from PIL import Image
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
-from ribstudy.datasets.base import VOID
+from ribstudy.datasets.pictures import VOID
 from ribstudy.masks.deeplab import multi_scale_logits
 
 

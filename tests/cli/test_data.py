@@ -23,7 +23,7 @@ def test_a_synthetic_data_set_passes_the_check_of_its_preset(tmp_path, capsys, m
     assert f"{picture}: is empty" in capsys.readouterr().out
 
 
-def test_a_split_test_is_written_where_one_is_asked_for(tmp_path):
+def test_a_split_test_is_written_on_request(tmp_path):
     numbers = ["--train", "1", "--train-aug", "1", "--val", "1", "--test", "2"]
     assert main(["data", "synthesize", "voc12", "--root", str(tmp_path / "kit"), "--processes", "1", *numbers]) == 0
     assert len((tmp_path / "kit/ImageSets/Segmentation/test.txt").read_text().split()) == 2
@@ -32,10 +32,10 @@ def test_a_split_test_is_written_where_one_is_asked_for(tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["fetch"], "only voc12 can be fetched"),
-        (["fetch", "coco14", "--root", "x"], "only voc12 can be fetched"),
+        (["fetch"], "only voc12 can be downloaded"),
+        (["fetch", "coco14", "--root", "x"], "only voc12 can be downloaded"),
         (["fetch", "voc12"], "pass the folder to write to: --root DIR"),
-        (["synthesize"], "name a format: voc12 or coco14"),
+        (["synthesize"], "pass a format: voc12 or coco14"),
         (["synthesize", "voc12", "--train", "1"], "pass --train-aug N"),
         (["synthesize", "coco14", "--train", "1", "--val", "1"], "pass the folder"),
         (["synthesize", "coco14", "--train", "1", "--val", "1", "--test", "1"], "--test 1: only voc12 has a split test"),
@@ -44,7 +44,7 @@ def test_a_split_test_is_written_where_one_is_asked_for(tmp_path):
         (["--decode"], "--decode belongs to the check"),
     ],
 )
-def test_what_is_missing_is_named_in_one_line(arguments, message, capsys):
+def test_a_missing_option_is_named_in_one_line(arguments, message, capsys):
     assert main(["data", *arguments]) == 1
     error = capsys.readouterr().err
     assert error.startswith("error: ")

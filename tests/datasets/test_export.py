@@ -1,4 +1,4 @@
-"""A part of a data set as a folder of own images, and the page's example made of it."""
+"""A part of a data set as a folder of own images, and the example of the page on own data."""
 
 import numpy as np
 import pytest
@@ -19,7 +19,7 @@ def minivoc(tmp_path_factory):
     return datasets.training_set(load_settings("mini", {"data.minivoc": SMALL, "data.root": str(root)}).data)
 
 
-def test_labels_and_masks_hold_the_chosen_classes_only(minivoc, tmp_path):
+def test_labels_and_masks_contain_the_chosen_classes_only(minivoc, tmp_path):
     kept = [minivoc.class_names[index] for index in np.flatnonzero(minivoc.labels.any(axis=0))[[2, 0]]]
     root = tmp_path / "own"
     write_folder(root, minivoc, minivoc.names, kept)
@@ -38,7 +38,7 @@ def test_labels_and_masks_hold_the_chosen_classes_only(minivoc, tmp_path):
             for value, index in enumerate(indices, start=1):
                 np.testing.assert_array_equal(ours == value, theirs == index + 1)
             np.testing.assert_array_equal(ours == 255, theirs == 255)
-    with pytest.raises(DataError, match="taken"):
+    with pytest.raises(DataError, match="already in use"):
         write_folder(root, minivoc, minivoc.names, kept)
 
 

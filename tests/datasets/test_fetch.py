@@ -1,123 +1,46 @@
-"""Fetching VOC 2012 and SBD, from a server on this machine that holds small archives in their layout."""
+"""Download of VOC 2012 and SBD, from a server on this machine that offers small archives in their layout."""
 
 import errno
 import hashlib
-import io
-import re
 import socket
-import tarfile
-import threading
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image
+from helpers.voc_server import (
+    COUNTS,
+    OTHERS,
+    SBD_TGZ,
+    TRAIN,
+    TRAIN_AUG,
+    VOC_TAR,
+    Site,
+    mask_of,
+    pack,
+    write_sbd,
+    write_voc,
+)
 from scipy.io import savemat
 from torchvision.datasets import SBDataset
 from torchvision.datasets.voc import DATASET_YEAR_DICT
 
 from ribstudy.datasets import fetch, voc12
-from ribstudy.datasets.base import VOID, DataError, read_mask, write_mask
-
-TRAIN, VAL, OTHERS = ["2007_01", "2007_03"], ["2007_02", "2007_04"], ["2008_03", "2008_01", "2008_02"]
-SBD = {
-    "train": [TRAIN[0], VAL[0], OTHERS[0]],
-    "val": [OTHERS[2], VAL[1], OTHERS[1]],
-}  # overlaps with VOC's train and val, as SBD does
-TRAIN_AUG = [*TRAIN, *sorted(OTHERS)]
-COUNTS = {"train": 2, "train_aug": 5, "val": 2}
-VOC_TAR, SBD_TGZ = "VOCtrainval_11-May-2012.tar", "benchmark.tgz"
-
-
-class Handler(BaseHTTPRequestHandler):
-    """Gives files, whole or from a byte on; ends a connection early as often as the site has `cuts`, after that many bytes."""
-
-    def do_GET(self) -> None:
-        site = self.server.site
-        data = site.files.get(self.path.strip("/"))
-        start = re.fullmatch(r"bytes=(\d+)-", self.headers.get("Range", "")) if site.gives_parts else None
-        site.requests.append((self.path.strip("/"), int(start[1]) if start else 0))
-        if data is None or (start and int(start[1]) >= len(data)):
-            self.send_error(404 if data is None else 416)
-            return
-        body = data[int(start[1]) :] if start else data
-        self.send_response(206 if start else 200)
-        self.send_header("Content-Type", site.content_type)
-        self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body[: site.cuts.pop(0)] if site.cuts else body)
-
-    def log_message(self, *arguments: object) -> None:
-        pass
-
-
-class Site:
-    """What the server holds, and what it was asked for."""
-
-    def __init__(self, files: dict[str, bytes]):
-        self.files, self.requests, self.cuts = files, [], []
-        self.gives_parts, self.content_type = True, "application/octet-stream"
-        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.server.site = self
-        threading.Thread(target=self.server.serve_forever, args=(0.01,), daemon=True).start()
-
-    def url(self, name: str) -> str:
-        return f"http://127.0.0.1:{self.server.server_port}/{name}"
-
-
-def mask_of(name: str, *, border: bool) -> np.ndarray:
-    mask = np.zeros((30, 40), np.uint8)
-    mask[5:20, 5:20] = 1 + sum(name.encode()) % 20
-    mask[20, 5:20] = VOID if border else 0
-    return mask
-
-
-def write_devkit(folder: Path) -> None:
-    for part in voc12.FOLDERS:
-        (folder / part).mkdir(parents=True)
-    (folder / "padding").write_bytes(np.random.default_rng(0).bytes(3 * fetch.CHUNK))  # so that it comes in several pieces
-    for split, names in {"train": TRAIN, "val": VAL}.items():
-        (folder / "ImageSets" / "Segmentation" / f"{split}.txt").write_text("\n".join(names) + "\n")
-    for name in (*TRAIN, *VAL, *OTHERS):
-        Image.new("RGB", (40, 30)).save(folder / "JPEGImages" / f"{name}.jpg")
-        box = "<bndbox><xmin>1</xmin><ymin>1</ymin><xmax>9</xmax><ymax>9</ymax></bndbox>"
-        text = f"<annotation><object><name>dog</name>{box}</object></annotation>"
-        (folder / "Annotations" / f"{name}.xml").write_text(text)
-        if name not in OTHERS:
-            write_mask(folder / "SegmentationClass" / f"{name}.png", mask_of(name, border=True))
-
-
-def write_sbd(folder: Path) -> None:
-    for part in ("cls", "img", "inst"):
-        (folder / part).mkdir(parents=True)
-    for part, names in SBD.items():
-        (folder / f"{part}.txt").write_text("\n".join(names) + "\n")
-        for name in names:
-            savemat(
-                folder / "cls" / f"{name}.mat", {"GTcls": {"Segmentation": mask_of(name, border=False)}}, do_compression=True
-            )
-
-
-def pack(folder: Path, mode: str) -> bytes:
-    buffer = io.BytesIO()
-    with tarfile.open(fileobj=buffer, mode=mode) as archive:
-        for part in sorted(folder.iterdir()):
-            archive.add(part, part.name)
-    return buffer.getvalue()
+from ribstudy.datasets.base import DataError
+from ribstudy.datasets.devkit import read_names
+from ribstudy.datasets.pictures import read_mask, write_mask
 
 
 @pytest.fixture(scope="module")
 def archives(tmp_path_factory) -> dict[str, bytes]:
     folder = tmp_path_factory.mktemp("archives")
-    write_devkit(folder / "voc" / "VOCdevkit" / "VOC2012")
+    write_voc(folder / "voc" / "VOCdevkit" / "VOC2012")
     write_sbd(folder / "sbd" / "benchmark_RELEASE" / "dataset")
     return {VOC_TAR: pack(folder / "voc", "w"), SBD_TGZ: pack(folder / "sbd", "w:gz")}
 
 
 @pytest.fixture
 def site(archives, monkeypatch) -> Site:
-    """The server, and torchvision's addresses and checksums set to what it holds."""
+    """The server, with the addresses and checksums of torchvision set to its archives."""
     site = Site(dict(archives))
     monkeypatch.setenv("NO_PROXY", "127.0.0.1")
     monkeypatch.setitem(DATASET_YEAR_DICT["2012"], "url", site.url(VOC_TAR))
@@ -139,7 +62,7 @@ def state(root: Path) -> dict[str, int]:
     return {str(path.relative_to(root)): path.stat().st_mtime_ns for path in root.rglob("*")}
 
 
-def test_the_published_archives_are_those_of_torchvision():
+def test_torchvision_knows_the_published_archives():
     assert (DATASET_YEAR_DICT["2012"]["filename"], SBDataset.filename) == (VOC_TAR, SBD_TGZ)
     assert DATASET_YEAR_DICT["2012"]["md5"] == "6cd6e144f989b92b3379bac3b3de84fd"
     assert SBDataset.md5 == "82b4d87ceb2ed10f6038a1cba92111cb"
@@ -149,11 +72,11 @@ def test_train_aug_is_train_in_its_order_and_the_rest_of_sbd_but_val():
     assert fetch.merge_train_aug(["b", "a"], ["c"], ["e", "a", "c", "d"]) == ["b", "a", "d", "e"]
 
 
-def test_a_whole_devkit_comes_from_nothing(site, tmp_path):
+def test_a_whole_devkit_is_downloaded_into_a_new_folder(site, tmp_path):
     devkit = fetch.fetch_voc12(tmp_path / "new", counts=COUNTS)
     assert devkit == tmp_path / "new" / "VOCdevkit" / "VOC2012"
     assert voc12.check(devkit, voc12.VOC_CLASSES, decode=True) == []
-    assert voc12.read_names(devkit, "train_aug") == TRAIN_AUG
+    assert read_names(devkit, "train_aug") == TRAIN_AUG
     assert sorted(path.stem for path in (devkit / fetch.MASK_FOLDER).iterdir()) == sorted(TRAIN_AUG)
     for name in TRAIN_AUG:
         mask = read_mask(devkit / fetch.MASK_FOLDER / f"{name}.png", 20)
@@ -171,7 +94,7 @@ def test_a_second_run_asks_for_nothing_and_changes_nothing(site, tmp_path):
     assert (state(tmp_path), site.requests) == (before, [])
 
 
-def test_a_connection_that_breaks_is_gone_on_with(site, archives, tmp_path):
+def test_a_broken_connection_is_resumed(site, archives, tmp_path):
     site.cuts = [2 * fetch.CHUNK + 5, fetch.CHUNK]
     fetch.fetch_voc12(tmp_path, counts=COUNTS)
     voc_starts = [start for name, start in site.requests if name == VOC_TAR]
@@ -180,7 +103,7 @@ def test_a_connection_that_breaks_is_gone_on_with(site, archives, tmp_path):
     assert (tmp_path / VOC_TAR).read_bytes() == archives[VOC_TAR]
 
 
-def test_a_run_that_was_stopped_is_gone_on_with_by_the_next(site, archives, tmp_path):
+def test_an_interrupted_run_is_resumed_by_the_next(site, archives, tmp_path):
     part = tmp_path / f"{VOC_TAR}.part"
     part.write_bytes(archives[VOC_TAR][:1000])
     fetch.fetch_voc12(tmp_path, counts=COUNTS)
@@ -188,13 +111,13 @@ def test_a_run_that_was_stopped_is_gone_on_with_by_the_next(site, archives, tmp_
     assert not part.exists()
 
 
-def test_an_archive_that_was_whole_when_the_run_was_stopped(site, archives, tmp_path):
+def test_an_archive_that_was_complete_when_the_run_was_interrupted(site, archives, tmp_path):
     (tmp_path / f"{VOC_TAR}.part").write_bytes(archives[VOC_TAR])
     fetch.fetch_voc12(tmp_path, counts=COUNTS)
     assert site.requests[0] == (VOC_TAR, len(archives[VOC_TAR]))
 
 
-def test_a_server_that_gives_no_parts_gives_all_of_it_again(site, archives, tmp_path):
+def test_a_server_without_byte_ranges_sends_the_whole_file_again(site, archives, tmp_path):
     site.gives_parts = False
     (tmp_path / f"{VOC_TAR}.part").write_bytes(b"the beginning of something")
     fetch.fetch_voc12(tmp_path, counts=COUNTS)
@@ -208,7 +131,7 @@ def test_without_a_network_the_message_says_what_to_do(site, archives, tmp_path)
         fetch.fetch_voc12(tmp_path, mirror_voc=url, counts=COUNTS)
     message = str(caught.value)
     assert "\n" not in message
-    assert message.startswith(f"{url}: could not be fetched (")
+    assert message.startswith(f"{url}: could not be downloaded (")
     for part in (
         "refused",
         "2 MB are kept",
@@ -223,9 +146,12 @@ def test_without_a_network_the_message_says_what_to_do(site, archives, tmp_path)
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (lambda site: site.files.pop(SBD_TGZ), r"benchmark\.tgz: could not be fetched \(404.*--mirror-sbd"),
-        (lambda site: setattr(site, "content_type", "text/html; charset=utf-8"), "a web page came instead"),
-        (lambda site: site.files.update({SBD_TGZ: b"another"}), r"gave a file with md5 b32d73e5.*it was removed.*--mirror-sbd"),
+        (lambda site: site.files.pop(SBD_TGZ), r"benchmark\.tgz: could not be downloaded \(404.*--mirror-sbd"),
+        (lambda site: setattr(site, "content_type", "text/html; charset=utf-8"), "returned a web page instead"),
+        (
+            lambda site: site.files.update({SBD_TGZ: b"another"}),
+            r"returned a file with md5 b32d73e5.*it was removed.*--mirror-sbd",
+        ),
     ],
 )
 def test_a_server_with_something_else(site, tmp_path, change, message):
@@ -237,12 +163,12 @@ def test_a_server_with_something_else(site, tmp_path, change, message):
 
 
 @pytest.mark.parametrize("as_url", [True, False])
-def test_archives_that_lie_elsewhere_on_the_disk(site, archives, tmp_path, as_url):
+def test_archives_elsewhere_on_the_disk(site, archives, tmp_path, as_url):
     for name, data in archives.items():
         (tmp_path / name).write_bytes(data)
     places = [(tmp_path / name).as_uri() if as_url else str(tmp_path / name) for name in (VOC_TAR, SBD_TGZ)]
     devkit = fetch.fetch_voc12(tmp_path / "new", mirror_voc=places[0], mirror_sbd=places[1], counts=COUNTS)
-    assert voc12.read_names(devkit, "train_aug") == TRAIN_AUG
+    assert read_names(devkit, "train_aug") == TRAIN_AUG
     assert site.requests == []
 
 
@@ -260,26 +186,28 @@ def test_a_damaged_archive_put_there_by_hand_is_named_and_kept(site, archives, t
     assert (tmp_path / VOC_TAR).exists()
 
 
-@pytest.mark.parametrize(("mirror", "message"), [("ftp://host/file.tar", "begins with http"), ("/nowhere.tar", "no such file")])
-def test_a_mirror_that_is_none(site, tmp_path, mirror, message):
+@pytest.mark.parametrize(
+    ("mirror", "message"), [("ftp://host/file.tar", "pass an address with http"), ("/nowhere.tar", "no such file")]
+)
+def test_a_bad_mirror(site, tmp_path, mirror, message):
     with pytest.raises(DataError, match=f"--mirror-voc {mirror}: .*{message}"):
         fetch.fetch_voc12(tmp_path, mirror_voc=mirror, counts=COUNTS)
 
 
 def test_an_existing_devkit_gets_only_the_list_and_the_masks(site, tmp_path):
     devkit = tmp_path / "VOC"
-    write_devkit(devkit)
+    write_voc(devkit)
     before = state(devkit)
     assert fetch.fetch_voc12(devkit, counts=COUNTS) == devkit
     assert site.requests == [(SBD_TGZ, 0)]
-    assert voc12.read_names(devkit, "train_aug") == TRAIN_AUG
+    assert read_names(devkit, "train_aug") == TRAIN_AUG
     after = state(devkit)
     folders = {"ImageSets/Segmentation"}
     assert {name: after[name] for name in before.keys() - folders} == {name: before[name] for name in before.keys() - folders}
 
 
 def test_a_devkit_that_lacks_a_folder_gets_it(site, tmp_path):
-    write_devkit(tmp_path)
+    write_voc(tmp_path)
     for path in (tmp_path / "Annotations").iterdir():
         path.unlink()
     (tmp_path / "Annotations").rmdir()
@@ -288,19 +216,19 @@ def test_a_devkit_that_lacks_a_folder_gets_it(site, tmp_path):
 
 
 def test_an_own_list_and_own_masks_are_kept(site, tmp_path):
-    write_devkit(tmp_path)
+    write_voc(tmp_path)
     (tmp_path / "ImageSets/Segmentation/train_aug.txt").write_text("\n".join(TRAIN_AUG[::-1]))
     own = tmp_path / fetch.MASK_FOLDER / f"{OTHERS[0]}.png"
     own.parent.mkdir()
     write_mask(own, np.full((30, 40), 7, np.uint8))
     fetch.fetch_voc12(tmp_path, counts=COUNTS)
-    assert voc12.read_names(tmp_path, "train_aug") == TRAIN_AUG[::-1]
+    assert read_names(tmp_path, "train_aug") == TRAIN_AUG[::-1]
     assert read_mask(own, 20).min() == 7
     assert len(list(own.parent.iterdir())) == 5
 
 
-def test_a_list_with_an_image_that_nobody_has(site, tmp_path):
-    write_devkit(tmp_path)
+def test_a_list_with_an_unknown_image(site, tmp_path):
+    write_voc(tmp_path)
     (tmp_path / "ImageSets/Segmentation/train_aug.txt").write_text("\n".join([*TRAIN_AUG[:-1], "2009_01"]))
     with pytest.raises(DataError, match=r"train_aug\.txt: 1 of its images are neither .* such as 2009_01"):
         fetch.fetch_voc12(tmp_path, counts=COUNTS)
@@ -322,7 +250,7 @@ def test_a_list_of_another_length_in_a_whole_devkit(site, tmp_path):
         fetch.fetch_voc12(tmp_path, counts=COUNTS)
 
 
-def test_a_run_stopped_among_the_masks_is_gone_on_with(site, tmp_path, monkeypatch):
+def test_a_run_interrupted_between_masks_is_resumed(site, tmp_path, monkeypatch):
     def full_disk(path: Path) -> np.ndarray:
         raise OSError(errno.ENOSPC, "No space left on device")
 
@@ -340,7 +268,7 @@ def test_a_run_stopped_among_the_masks_is_gone_on_with(site, tmp_path, monkeypat
     assert site.requests == []
 
 
-def test_a_run_killed_while_unpacking_is_gone_on_with(site, tmp_path):
+def test_a_run_killed_while_unpacking_is_resumed(site, tmp_path):
     (tmp_path / ".unpacking" / "VOCdevkit" / "VOC2012" / "JPEGImages").mkdir(parents=True)
     devkit = fetch.fetch_voc12(tmp_path, counts=COUNTS)
     assert voc12.check(devkit, voc12.VOC_CLASSES) == []
@@ -356,7 +284,7 @@ def test_a_full_disk_while_downloading_names_the_file(site, tmp_path, monkeypatc
         fetch.fetch_voc12(tmp_path, counts=COUNTS)
 
 
-def test_a_file_that_is_no_mask_of_sbd(tmp_path):
+def test_a_file_that_is_not_a_mask_of_sbd(tmp_path):
     path = tmp_path / "2008_01.mat"
     path.write_bytes(b"nothing of the kind" * 50)
     with pytest.raises(DataError, match=r"2008_01\.mat: is not a mask of SBD"):

@@ -1,4 +1,4 @@
-"""MiniVOC: the same from the same seed, true to its own labels, in the devkit's layout."""
+"""MiniVOC: reproducible from its seed, consistent with its labels, and in the layout of the devkit."""
 
 import hashlib
 from pathlib import Path
@@ -9,7 +9,9 @@ from PIL import Image
 
 from ribstudy import datasets
 from ribstudy.datasets import minivoc, voc12
-from ribstudy.datasets.base import PALETTE, VOID, DataError
+from ribstudy.datasets.base import DataError
+from ribstudy.datasets.minivoc_drawing import draw_glyph
+from ribstudy.datasets.pictures import PALETTE, VOID
 from ribstudy.datasets.settings import DataSettings, MiniVocSettings
 
 SMALL = MiniVocSettings(num_train=12, num_train_aug=24, num_val=12, image_size=128, seed=5)
@@ -154,14 +156,14 @@ def test_class_names_are_vocs_in_its_order():
 
 @pytest.mark.parametrize("emoji", [emoji for glyphs in minivoc.GLYPHS.values() for emoji in glyphs])
 def test_every_glyph_is_drawn_in_colour(emoji):
-    glyph = minivoc.draw_glyph(emoji)
+    glyph = draw_glyph(emoji)
     assert glyph.mode == "RGBA"
     assert min(glyph.size) > 50
 
 
 def test_a_glyph_that_the_font_lacks_is_refused():
     with pytest.raises(DataError, match="in colour"):
-        minivoc.draw_glyph("ꙮ")
+        draw_glyph("ꙮ")
 
 
 def test_a_failure_leaves_nothing_behind(tmp_path, monkeypatch):
@@ -171,9 +173,9 @@ def test_a_failure_leaves_nothing_behind(tmp_path, monkeypatch):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_taken_place_is_refused_and_kept(tmp_path):
+def test_a_folder_in_use_is_refused_and_kept(tmp_path):
     (tmp_path / "thesis.txt").write_text("years of work")
-    with pytest.raises(DataError, match="taken"):
+    with pytest.raises(DataError, match="already in use"):
         minivoc.generate(tmp_path, SMALL)
     assert [path.name for path in tmp_path.iterdir()] == ["thesis.txt"]
 
@@ -214,8 +216,8 @@ def shows_bird(scene: minivoc.Scene) -> bool:
     return minivoc.CLASS_NAMES.index("bird") in [item.class_index for item in scene.objects]
 
 
-def test_without_a_tied_background_files_and_identity_are_those_of_always(root):
-    """The digests are of what version 1 drew before there was the option: a change to them needs a new version."""
+def test_without_a_tied_background_images_and_identity_are_unchanged(root):
+    """The digest is that of version 1 before the option existed. If it changes, the version must change."""
     assert minivoc.describe(SMALL) == {
         "version": 1,
         "num_train": 12,
@@ -251,7 +253,7 @@ def test_a_tied_background_changes_the_background_of_its_class_alone():
     assert changed
 
 
-def test_the_lot_falls_with_its_probability():
+def test_the_tied_background_is_drawn_with_its_probability():
     bird = [minivoc.CLASS_NAMES.index("bird")]
     settings = tied_to(probability=0.8, elsewhere=0.1)
     shares = [
@@ -281,6 +283,6 @@ def test_a_tied_data_set_has_a_folder_and_a_fingerprint_of_its_own():
 
 
 def test_a_tied_class_that_minivoc_lacks_is_refused(tmp_path):
-    with pytest.raises(DataError, match=r"tied.class_name = 'boat' is no class of MiniVOC; known: aeroplane"):
+    with pytest.raises(DataError, match=r"tied.class_name = 'boat' is not a class of MiniVOC; known: aeroplane"):
         minivoc.generate(tmp_path / "minivoc", tied_to(class_name="boat"))
     assert list(tmp_path.iterdir()) == []

@@ -1,4 +1,4 @@
-"""The archive for VOC's evaluation server: its layout, its bytes, and what is refused before anything is written."""
+"""The archive for VOC's evaluation server: its layout, its bytes, and masks that are refused before it is written."""
 
 import io
 import re
@@ -11,7 +11,7 @@ from PIL import Image
 
 from ribstudy import datasets
 from ribstudy.datasets import synthetic
-from ribstudy.datasets.base import PALETTE
+from ribstudy.datasets.pictures import PALETTE
 from ribstudy.datasets.settings import DataSettings
 from ribstudy.datasets.submission import submit_voc12, write_voc_archive
 
@@ -24,7 +24,7 @@ def size_of(name: str) -> tuple[int, int]:
 
 
 class LazyMasks(Mapping[str, np.ndarray]):
-    """Makes a mask when it is asked for, as one that reads files does."""
+    """Makes a mask at every access, like a mapping that reads files."""
 
     def __init__(self, names: list[str]):
         self.names, self.num_read = names, 0
@@ -70,7 +70,7 @@ def test_the_bytes_depend_on_the_masks_alone(tmp_path):
     assert set(entries) == {(0, 0, 0, "", "", 0o644)}
 
 
-def test_all_that_is_wrong_is_said_in_one_error_and_nothing_is_written(tmp_path):
+def test_all_faults_are_listed_in_one_error_and_nothing_is_written(tmp_path):
     masks = {name: np.zeros((4, 6), np.uint8) for name in "bcdefgh"}
     masks["c"] = np.zeros((6, 4), np.uint8)
     masks["d"][0, :2] = (21, 255)
@@ -80,7 +80,10 @@ def test_all_that_is_wrong_is_said_in_one_error_and_nothing_is_written(tmp_path)
     with pytest.raises(ValueError, match=r"^6 of 8 images of split test have no mask") as caught:
         write_voc_archive(masks, list("abcdefgh"), tmp_path / "new" / "masks.tar.gz", sizes=size_of)
     message = str(caught.value)
-    assert "a: is missing; c: is 6 x 4 px (height x width), its image 4 x 6; d: holds [21, 255], but only 0 to 20" in message
+    assert (
+        "a: is missing; c: is 6 x 4 px (height x width), but its image is 4 x 6; d: contains [21, 255], but only 0 to 20"
+        in message
+    )
     assert "e: is int64, not uint8; g: is 4 x 6 x 3 px" in message
     assert message.endswith("; and 1 more")
     assert list(tmp_path.iterdir()) == []
@@ -94,7 +97,7 @@ def test_all_that_is_wrong_is_said_in_one_error_and_nothing_is_written(tmp_path)
         ({"names": []}, "0 of 0 images"),
     ],
 )
-def test_what_cannot_be_an_archive_is_refused(tmp_path, changed, message):
+def test_bad_arguments_are_refused(tmp_path, changed, message):
     options = {"names": NAMES, "path": "masks.tar.gz", **changed}
     options["path"] = tmp_path / options["path"]
     with pytest.raises(ValueError, match=re.escape(message)):
@@ -125,5 +128,5 @@ def test_a_split_is_submitted_as_a_whole(kit, tmp_path, split, competition, fold
 def test_other_classes_than_vocs_are_refused(tmp_path):
     numbers = {"image_size": 64, "num_train": 1, "num_train_aug": 1, "num_val": 1, "seed": 0}
     minivoc = datasets.open_dataset(DataSettings(name="minivoc", root=tmp_path / "mini", minivoc=numbers), "val")
-    with pytest.raises(ValueError, match=r"split val has 12 classes .* takes masks of its own 20"):
+    with pytest.raises(ValueError, match=r"split val has 12 classes .* takes masks of its own 20 classes only"):
         submit_voc12(minivoc, {}, tmp_path / "masks.tar.gz")

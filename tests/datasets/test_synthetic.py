@@ -1,4 +1,4 @@
-"""The drawn stand-ins for VOC 2012 and COCO 2014: the same from the same seed, in the real format, and true to it."""
+"""The synthetic VOC 2012 and COCO 2014: reproducible from their seed, and in the format of the real data sets."""
 
 import hashlib
 import json
@@ -13,9 +13,10 @@ from scipy import ndimage
 from torchvision.models.detection import FasterRCNN_ResNet50_FPN_Weights
 
 from ribstudy import datasets
-from ribstudy.datasets import base, synthetic, voc12
-from ribstudy.datasets.base import VOID, DataError
+from ribstudy.datasets import base, devkit, synthetic, synthetic_drawing, voc12
+from ribstudy.datasets.base import DataError
 from ribstudy.datasets.coco14 import COCO_CLASSES
+from ribstudy.datasets.pictures import VOID
 from ribstudy.datasets.settings import DataSettings
 from ribstudy.datasets.voc12 import VOC_CLASSES
 
@@ -44,12 +45,14 @@ def file_hashes(root: Path) -> dict[str, str]:
     return {str(path.relative_to(root)): hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
 
 
-def scene(style: synthetic.Style, index: int, split: str = "train", *, seed: int = 3, size=(160, 120)) -> synthetic.Scene:
-    return synthetic.draw_scene(style, split, index, seed=seed, sizes={size: 1})
+def scene(
+    style: synthetic_drawing.Style, index: int, split: str = "train", *, seed: int = 3, size=(160, 120)
+) -> synthetic_drawing.Scene:
+    return synthetic_drawing.draw_scene(style, split, index, seed=seed, sizes={size: 1})
 
 
 def grown(mask: np.ndarray, reach: int) -> np.ndarray:
-    """The mask and all pixels at most so far from it."""
+    """The mask and all pixels within `reach` of it."""
     return ndimage.maximum_filter(mask, 2 * reach + 1)
 
 
@@ -58,7 +61,7 @@ def test_the_voc_kit_passes_the_check(voc):
 
 
 def test_voc_splits_are_nested_and_train_and_val_alone_have_masks(voc):
-    names = {split: voc12.read_names(voc, split) for split in voc12.SPLITS}
+    names = {split: devkit.read_names(voc, split) for split in voc12.SPLITS}
     assert {split: len(own) for split, own in names.items()} == {"train": 12, "train_aug": 24, "val": 6}
     assert names["train_aug"][:12] == names["train"]
     assert {path.stem for path in (voc / "SegmentationClass").iterdir()} == {*names["train"], *names["val"]}
@@ -68,11 +71,11 @@ def test_every_voc_class_appears(voc):
     assert voc12.VocDataset(voc, "train_aug", VOC_CLASSES).labels.any(axis=0).all()
 
 
-def test_the_voc_kit_has_a_split_test_where_one_is_asked_for(voc, tmp_path):
+def test_the_voc_kit_has_a_split_test_on_request(voc, tmp_path):
     synthetic.write_voc(tmp_path / "kit", **VOC_NUMBERS, num_test=3, seed=3, sizes=SMALL)
     kit, without = file_hashes(tmp_path / "kit"), file_hashes(voc)
     assert without.items() <= kit.items()
-    names = voc12.read_names(tmp_path / "kit", "test")
+    names = devkit.read_names(tmp_path / "kit", "test")
     assert len(names) == 3
     assert kit.keys() - without.keys() == {"ImageSets/Segmentation/test.txt", *(f"JPEGImages/{name}.jpg" for name in names)}
     settings = DataSettings(name="voc12", root=tmp_path / "kit")
@@ -95,7 +98,7 @@ def test_voc_labels_are_the_classes_of_the_mask_and_boxes_lie_in_the_image(voc):
 
 
 def test_void_lies_along_every_outline():
-    mask = synthetic.voc_mask(scene(synthetic.VOC_STYLE, 4))
+    mask = synthetic.voc_mask(scene(synthetic_drawing.VOC_STYLE, 4))
     for shifted, own in ((mask[1:], mask[:-1]), (mask[:, 1:], mask[:, :-1])):
         assert ((shifted == own) | (shifted == VOID) | (own == VOID)).all()
 
@@ -114,26 +117,26 @@ def test_a_larger_set_begins_with_the_smaller_one(voc, tmp_path):
 
 
 def test_another_seed_split_or_index_gives_another_image():
-    style = synthetic.VOC_STYLE
+    style = synthetic_drawing.VOC_STYLE
     scenes = [scene(style, 0), scene(style, 0, seed=4), scene(style, 0, "val"), scene(style, 1)]
     assert len({item.picture.tobytes() for item in scenes}) == 4
 
 
 def test_the_numbers_of_classes_are_those_of_voc():
     rng = np.random.default_rng(0)
-    numbers = Counter(len(set(synthetic.draw_classes(rng, synthetic.VOC_STYLE, first=7))) for _ in range(4000))
+    numbers = Counter(len(set(synthetic_drawing.draw_classes(rng, synthetic_drawing.VOC_STYLE, first=7))) for _ in range(4000))
     assert sum(number * times for number, times in numbers.items()) / 4000 == pytest.approx(1.555, abs=0.05)
     assert numbers[1] / 4000 == pytest.approx(6249 / 10582, abs=0.03)
-    odds = synthetic.COCO_STYLE.class_odds
+    odds = synthetic_drawing.COCO_STYLE.class_odds
     assert sum(odds) == pytest.approx(1)
     assert sum(number * share for number, share in enumerate(odds, start=1)) == pytest.approx(2.9, abs=0.05)
 
 
-@pytest.mark.parametrize(("sizes", "kilobytes"), [(synthetic.VOC_SIZES, 110), (synthetic.COCO_SIZES, 160)])
+@pytest.mark.parametrize(("sizes", "kilobytes"), [(synthetic_drawing.VOC_SIZES, 110), (synthetic_drawing.COCO_SIZES, 160)])
 def test_pictures_have_the_sizes_of_photographs_in_pixels_and_bytes(tmp_path, sizes, kilobytes):
     lengths = []
     for index in range(0, 40, 2):
-        drawn = synthetic.draw_scene(synthetic.VOC_STYLE, "train", index, seed=0, sizes=sizes)
+        drawn = synthetic_drawing.draw_scene(synthetic_drawing.VOC_STYLE, "train", index, seed=0, sizes=sizes)
         assert drawn.size in sizes
         Image.fromarray(drawn.picture).save(tmp_path / "a.jpg", quality=synthetic.JPEG_QUALITY)
         lengths.append((tmp_path / "a.jpg").stat().st_size / 1000)
@@ -141,23 +144,23 @@ def test_pictures_have_the_sizes_of_photographs_in_pixels_and_bytes(tmp_path, si
 
 
 def test_sizes_come_as_often_as_their_odds():
-    drawn = Counter(synthetic.draw_place(np.random.default_rng(index), (3, 1)) for index in range(2000))
+    drawn = Counter(synthetic_drawing.draw_place(np.random.default_rng(index), (3, 1)) for index in range(2000))
     assert drawn[0] / 2000 == pytest.approx(0.75, abs=0.03)
 
 
-@pytest.mark.parametrize("style", [synthetic.VOC_STYLE, synthetic.COCO_STYLE])
+@pytest.mark.parametrize("style", [synthetic_drawing.VOC_STYLE, synthetic_drawing.COCO_STYLE])
 def test_every_object_shows(style):
     for index in range(60):
         drawn = scene(style, index)
         owners = np.zeros(drawn.picture.shape[:2], int)
         for place, thing in enumerate(drawn.things, start=1):
-            owners[synthetic.fill(thing, drawn.size)] = place
+            owners[synthetic_drawing.fill(thing, drawn.size)] = place
         places = {place for place, thing in enumerate(drawn.things, start=1) if not thing.is_crowd}
         assert places <= set(np.unique(owners).tolist())
 
 
-def test_colours_tell_the_classes_apart():
-    looks = {(colours.tobytes(), steps) for colours, steps in map(synthetic.stripes, range(80))}
+def test_every_class_has_its_own_stripes():
+    looks = {(colours.tobytes(), steps) for colours, steps in map(synthetic_drawing.stripes, range(80))}
     assert len(looks) == 80
 
 
@@ -175,12 +178,12 @@ def test_pycocotools_reads_the_coco_kit_as_it_was_drawn(coco, split, number):
     assert len(index.imgs) == number
     crowds, overlaps = 0, 0
     for place, image in enumerate(index.loadImgs(index.getImgIds())):
-        drawn = synthetic.draw_scene(synthetic.COCO_STYLE, split, place, seed=3, sizes=MIDDLE)
+        drawn = synthetic_drawing.draw_scene(synthetic_drawing.COCO_STYLE, split, place, seed=3, sizes=MIDDLE)
         annotations = index.loadAnns(index.getAnnIds(image["id"]))
         assert (image["width"], image["height"]) == drawn.size
         total = np.zeros(drawn.picture.shape[:2], int)
         for thing, annotation in zip(drawn.things, annotations, strict=True):
-            mask, pixels = index.annToMask(annotation) > 0, synthetic.fill(thing, drawn.size)
+            mask, pixels = index.annToMask(annotation) > 0, synthetic_drawing.fill(thing, drawn.size)
             reach = 0 if thing.is_crowd else 1  # px, along the outline of a polygon
             assert not (mask & ~grown(pixels, reach)).any()
             assert not (pixels & ~grown(mask, reach)).any()
@@ -226,10 +229,10 @@ def test_run_lengths_by_hand():
 
 
 @pytest.mark.parametrize("write", [synthetic.write_voc, synthetic.write_coco])
-def test_a_place_that_is_taken_is_left_alone(tmp_path, write):
+def test_a_folder_in_use_is_left_unchanged(tmp_path, write):
     (tmp_path / "thesis.txt").write_text("mine")
     numbers = VOC_NUMBERS if write is synthetic.write_voc else COCO_NUMBERS
-    with pytest.raises(DataError, match="this place is taken"):
+    with pytest.raises(DataError, match="this path is already in use"):
         write(tmp_path, **numbers)
     assert [path.name for path in tmp_path.iterdir()] == ["thesis.txt"]
 
@@ -245,6 +248,6 @@ def test_nothing_is_left_when_drawing_fails(tmp_path, monkeypatch):
     ("numbers", "message"),
     [({"num_val": 0}, "num_val = 0: at least 1 image"), ({"num_train": 25}, "num_train = 25: .* which has 24 images")],
 )
-def test_numbers_that_do_not_fit(tmp_path, numbers, message):
+def test_impossible_numbers_of_images(tmp_path, numbers, message):
     with pytest.raises(ValueError, match=message):
         synthetic.write_voc(tmp_path / "voc", **{**VOC_NUMBERS, **numbers})

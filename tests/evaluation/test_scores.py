@@ -218,7 +218,7 @@ def test_every_pass_can_be_handed_to_other_processes(tmp_path, monkeypatch):
 
     here = results()
     monkeypatch.setattr(evaluation, "WORTH_PROCESSES", 1)
-    monkeypatch.setattr(evaluation, "run_tasks", elsewhere)
+    monkeypatch.setattr(evaluation, "map_in_processes", elsewhere)
     assert results() == here
 
 

@@ -1,8 +1,9 @@
-"""CAM and RIB on photographs: which class, which file, what is drawn; with two steps instead of ten."""
+"""CAM and RIB on photographs: classes, files and figures, with two steps instead of ten."""
 
 import numpy as np
 import pytest
 import torch
+from matplotlib.figure import Figure
 from PIL import Image
 
 from ribstudy.cli.main import main
@@ -30,7 +31,7 @@ def explanation(net, cat):
 
 @pytest.fixture
 def quick(monkeypatch):
-    """The command line with two steps on small photographs."""
+    """Two steps on small photographs, instead of the defaults."""
     explain = look.explain
     monkeypatch.setattr(look, "LONG_SIDE", 128)
     monkeypatch.setattr(look, "AUXILIARY_SIDE", 64)
@@ -129,48 +130,6 @@ def test_search_finds_by_a_part_else_by_similarity():
         look.search_classes("qqqq")
 
 
-def saved(path, image: Image.Image, **options):
-    image.save(path, **options)
-    return look.read_photo(path)
-
-
-def test_grey_and_palette_photographs_become_rgb(tmp_path):
-    grey = np.arange(200, dtype=np.uint8).reshape(10, 20)
-    np.testing.assert_array_equal(saved(tmp_path / "grey.png", Image.fromarray(grey)), np.stack([grey] * 3, axis=2))
-    red = Image.new("RGB", (8, 6), (255, 0, 0)).convert("P")
-    np.testing.assert_array_equal(saved(tmp_path / "palette.png", red), np.full((6, 8, 3), (255, 0, 0)))
-
-
-def test_transparent_parts_become_white(tmp_path):
-    rgba = np.zeros((4, 6, 4), np.uint8)
-    rgba[:, 3:] = (200, 100, 50, 255)
-    photo = saved(tmp_path / "rgba.png", Image.fromarray(rgba))
-    assert photo[0, 0].tolist() == [255, 255, 255]
-    assert photo[0, 5].tolist() == [200, 100, 50]
-
-
-@pytest.mark.parametrize(("suffix", "dtype"), [("png", np.uint16), ("tif", np.uint16), ("tif", np.int32), ("tif", np.float32)])
-def test_more_than_8_bits_are_stretched_and_not_clipped(tmp_path, suffix, dtype):
-    values = np.linspace(0, 4095, 256).reshape(16, 16)  # 12 bits, as cameras give them
-    photo = saved(tmp_path / f"deep.{suffix}", Image.fromarray(values.astype(dtype)))
-    assert photo.shape == (16, 16, 3)
-    np.testing.assert_allclose(photo[:, :, 0].ravel(), np.arange(256), atol=1)
-
-
-def test_a_deep_photograph_of_one_value_is_black(tmp_path):
-    assert not saved(tmp_path / "flat.png", Image.fromarray(np.full((4, 4), 700, np.uint16))).any()
-
-
-def test_the_exif_orientation_is_respected(tmp_path):
-    upright = np.zeros((40, 20, 3), np.uint8)
-    upright[:20] = 255
-    exif = Image.Exif()
-    exif[0x0112] = 6  # the camera was turned: to be rotated by 90 degrees clockwise
-    photo = saved(tmp_path / "turned.jpg", Image.fromarray(np.rot90(upright)), exif=exif, quality=95)
-    assert photo.shape == upright.shape
-    assert np.abs(photo.astype(int) - upright).mean() < 5
-
-
 def test_a_photograph_of_any_size_is_brought_to_the_working_size(net):
     strip = look.explain(net, np.full((3, 900, 3), 127, np.uint8), 0, settings=TWO_STEPS)
     assert strip.image.shape == (1, 320, 3)
@@ -182,18 +141,18 @@ def make_missing(path):
 
 
 def make_text(path):
-    path.write_text("this is no picture")
-    return "is not an image"
+    path.write_text("this is not an image")
+    return "is not readable as one of JPEG, PNG"
 
 
 def make_empty(path):
     path.write_bytes(b"")
-    return "is not an image"
+    return "is empty"
 
 
 def make_folder(path):
     path.mkdir()
-    return "not readable"
+    return "could not be read"
 
 
 def make_truncated(path):
@@ -215,21 +174,21 @@ def test_an_unreadable_file_is_an_error_of_one_line_that_names_it(tmp_path, caps
     assert list(tmp_path.glob("*_rib.png")) == []
 
 
-def test_drawing_has_the_photograph_the_cam_and_the_last_step(explanation):
+def test_the_figure_has_the_photograph_the_cam_and_the_last_step(explanation):
     figure = look.draw(explanation)
     titles = [panel.get_title() for panel in figure.axes if panel.get_title()]
     assert titles == ["photograph", "CAM", "RIB, 2 steps"]
     assert "Egyptian cat" in figure.get_suptitle()
 
 
-def test_drawing_ten_steps_fills_the_panels(explanation):
+def test_a_figure_of_ten_steps_fills_the_panels(explanation):
     heat = np.linspace(0, 1, 320, dtype=np.float32) * np.ones((10, 213, 1), np.float32)
     many = look.Explanation(explanation.image, "tench", 0.5, heat, np.ones(10), "iterations")
     titles = [panel.get_title() for panel in look.draw(many).axes]
     assert titles == ["photograph", "CAM", "RIB, 3 steps", "RIB, 6 steps", "RIB, 8 steps", "RIB, 10 steps"]
 
 
-def test_the_command_draws_beside_the_photograph(tmp_path, capsys, quick, cat):
+def test_the_command_draws_next_to_the_photograph(tmp_path, capsys, quick, cat):
     photo = tmp_path / "my photo.jpg"
     Image.fromarray(cat).save(photo)
     assert main(["look", str(photo), "--class", "tabby"]) == 0
@@ -237,6 +196,22 @@ def test_the_command_draws_beside_the_photograph(tmp_path, capsys, quick, cat):
     assert capsys.readouterr().out == f"{picture}\n"
     with Image.open(picture) as image:
         assert image.width > 600
+
+
+def test_a_photograph_is_loaded_as_it_appears_on_screen(tmp_path, monkeypatch):
+    """The decoder is the one for folders of own images: upright, white behind transparency, 16 bits scaled to 8."""
+    exif = Image.Exif()
+    exif[0x0112] = 6  # to be rotated by 90 degrees clockwise
+    deep = np.full((2, 3), 257 * 100, np.uint16)
+    Image.fromarray(deep).save(tmp_path / "deep.png")
+    Image.new("RGBA", (3, 2), (0, 0, 0, 0)).save(tmp_path / "rotated.png", exif=exif)
+    seen = []
+    monkeypatch.setattr(look, "explain", lambda net, image, index: seen.append(image))
+    monkeypatch.setattr(look, "draw", lambda explanation: Figure())
+    for name in ("deep.png", "rotated.png"):
+        look.look(tmp_path / name)
+    np.testing.assert_array_equal(seen[0], np.full((2, 3, 3), 100))
+    np.testing.assert_array_equal(seen[1], np.full((3, 2, 3), 255))
 
 
 def test_the_command_takes_the_name_of_an_installed_photograph(tmp_path, quick):
@@ -253,9 +228,9 @@ def test_the_command_lists_classes(capsys):
     ("arguments", "message"),
     [
         (["cat", "--class", "Egiptian cat"], "class 'Egiptian cat' is unknown to ImageNet; did you mean 'Egyptian cat'"),
-        (["dog"], "dog: no such file, and no installed photograph of that name"),
+        (["dog"], "dog: no such file, and no installed photograph has this name"),
         (["cat", "--out", "nowhere/cat.png"], "the folder nowhere does not exist"),
-        (["cat", "--out", "cat.doc"], "cat.doc: the suffix '.doc' is not that of a picture"),
+        (["cat", "--out", "cat.doc"], "cat.doc: the suffix '.doc' is not known for figures"),
     ],
 )
 def test_a_mistake_ends_with_exit_code_1_and_one_line(tmp_path, monkeypatch, capsys, arguments, message):

@@ -1,9 +1,13 @@
+"""Worker processes: the order of outcomes, exceptions, and how workers end."""
+
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
-from ribstudy.runtime.processes import run_tasks
+import ribstudy
+from ribstudy.runtime.processes import map_in_processes
 
 STARTS_A_WORKER = """
 import os, time
@@ -18,21 +22,21 @@ def test_workers_end_with_a_parent_that_is_killed():
     with subprocess.Popen([sys.executable, "-c", STARTS_A_WORKER], stdout=subprocess.PIPE) as parent:
         assert int(parent.stdout.readline()) != parent.pid
         parent.kill()
-        parent.communicate(timeout=20)  # the pipe is closed when the last process that holds it has ended
+        parent.communicate(timeout=20)  # the pipe closes when the last process that has it open ends
 
 
 @pytest.mark.parametrize("processes", [1, 2])
-def test_outcomes_come_in_the_order_of_the_tasks(processes):
-    assert list(run_tasks(abs, [-3, 1, -2], processes=processes)) == [3, 1, 2]
-    assert list(run_tasks(abs, [], processes=processes)) == []
+def test_outcomes_come_in_the_order_of_the_items(processes):
+    assert list(map_in_processes(abs, [-3, 1, -2], processes=processes)) == [3, 1, 2]
+    assert list(map_in_processes(abs, [], processes=processes)) == []
 
 
-def test_what_a_task_raises_passes_through():
+def test_an_exception_of_the_work_is_raised_in_the_caller():
     with pytest.raises(ValueError, match="'x'"):
-        list(run_tasks(int, ["1", "x", "2"], processes=2))
+        list(map_in_processes(int, ["1", "x", "2"], processes=2))
 
 
-def test_a_script_without_a_guard_is_told_so_and_does_not_wait_for_itself(tmp_path):
+def test_a_script_without_a_guard_ends_with_an_error_instead_of_waiting_for_itself(tmp_path):
     script = tmp_path / "script.py"
     script.write_text(
         "from ribstudy.config import load_settings\n"
@@ -45,3 +49,12 @@ def test_a_script_without_a_guard_is_told_so_and_does_not_wait_for_itself(tmp_pa
     run = subprocess.run([sys.executable, script], capture_output=True, text=True, timeout=100)
     assert run.returncode != 0
     assert 'under `if __name__ == "__main__":`' in run.stderr
+
+
+def test_the_settings_can_be_imported_without_torch():
+    """Settings and lists of images are enough for a plan of jobs, and torch takes seconds to import."""
+    code = "import sys; sys.modules['torch'] = None; import ribstudy.config"
+    stub = "import sys, types; package = types.ModuleType('ribstudy'); package.__path__ = [sys.argv[1]]; "
+    stub += "sys.modules['ribstudy'] = package; "
+    package = Path(ribstudy.__file__).parent
+    subprocess.run([sys.executable, "-c", stub + code, package], check=True)

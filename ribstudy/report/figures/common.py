@@ -18,7 +18,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 from skimage.transform import resize
 
-from ribstudy.datasets.base import PALETTE, VOID
+from ribstudy.datasets.pictures import PALETTE, VOID
 from ribstudy.evaluation.metrics import Comparison, Sweep, class_mean
 from ribstudy.evaluation.scores import DISTANCE_EDGES, Units, num_steps
 from ribstudy.method.cam import stored_seed_maps

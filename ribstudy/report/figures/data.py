@@ -12,7 +12,8 @@ from pandas.io.formats.style import Styler
 from PIL import ImageOps
 
 from ribstudy.datasets import minivoc
-from ribstudy.datasets.base import PALETTE, VOID, Dataset
+from ribstudy.datasets.base import Dataset
+from ribstudy.datasets.pictures import PALETTE, VOID
 from ribstudy.evaluation.metrics import Estimate
 from ribstudy.report import paper
 from ribstudy.report.figures.common import WIDTH

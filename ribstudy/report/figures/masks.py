@@ -13,7 +13,7 @@ from matplotlib.colors import LogNorm
 from matplotlib.figure import Figure
 from skimage.transform import resize
 
-from ribstudy.datasets.base import PALETTE, VOID
+from ribstudy.datasets.pictures import PALETTE, VOID
 from ribstudy.evaluation.metrics import Estimate
 from ribstudy.evaluation.scores import MaskScores, Unit, scored_maps
 from ribstudy.report import paper

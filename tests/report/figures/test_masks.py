@@ -6,7 +6,7 @@ import pandas as pd
 import pytest
 from matplotlib.figure import Figure
 
-from ribstudy.datasets.base import PALETTE
+from ribstudy.datasets.pictures import PALETTE
 from ribstudy.evaluation.metrics import Estimate
 from ribstudy.evaluation.scores import MaskScores
 from ribstudy.report.figures import common as figures

@@ -1,0 +1,225 @@
+"""The lists of a folder of own images: labels.csv, classes.txt and val.txt, and the faults in them."""
+
+import csv
+import difflib
+import io
+import unicodedata
+import zlib
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from ribstudy.datasets.base import DataError, read_bytes
+from ribstudy.datasets.pictures import SUFFIXES, VOID
+
+ROOT_HINT = "a folder with images/ and labels.csv"
+VAL_PERIOD = 5  # without val.txt, about one image in this many is held out
+RESERVED = ("background", "void")  # the names of the mask values 0 and 255
+
+
+@dataclass(frozen=True)
+class Listing:
+    """The content of the lists of a folder, and the faults in them.
+
+    files: image name -> its file; classes_of: image name -> its classes; val: the names of the held-out images; num_unlisted:
+    the number of image files without a line in labels.csv; problems: one line for each fault.
+    """
+
+    class_names: tuple[str, ...]
+    files: dict[str, Path]
+    classes_of: dict[str, tuple[str, ...]]
+    val: frozenset[str]
+    num_unlisted: int
+    problems: tuple[str, ...]
+
+    def names(self, split: str) -> list[str]:
+        """The image names of the split "train" or "val", sorted."""
+        return [name for name in self.files if (name in self.val) == (split == "val")]
+
+    def label(self, name: str) -> np.ndarray:
+        """The image-level label of one image, bool [C]."""
+        return np.isin(self.class_names, self.classes_of[name])
+
+    def labels(self, split: str) -> np.ndarray:
+        """The labels of a split, bool [N, C]."""
+        names = self.names(split)
+        return np.array([self.label(name) for name in names], bool).reshape(len(names), len(self.class_names))
+
+
+def read_listing(root: Path) -> Listing:
+    """Reads labels.csv, classes.txt and val.txt, and collects the faults of single lines.
+
+    Raises DataError if there is nothing to read: no folder, no image, no table.
+    """
+    pictures = _find_pictures(root)
+    problems: list[str] = _subfolder_problems(root / "images")
+    given = _read_classes(root / "classes.txt", problems)
+    rows = _read_table(root / "labels.csv")
+    class_names = given or tuple(sorted({name for _, _, classes in rows for name in classes}))
+    files, classes_of = _match_rows(root / "labels.csv", rows, pictures, class_names, problems)
+    if not class_names:
+        problems.append(f"{root / 'labels.csv'}: names no class; write the classes of an image after its name: cat1.jpg,cat")
+    if len(files) < 2:
+        problems.append(f"{root / 'labels.csv'}: names {len(files)} usable images; at least two are needed")
+    val = _read_val(root / "val.txt", files, problems)
+    num_unlisted = sum(map(len, pictures.values())) - len(rows)
+    return Listing(class_names, files, classes_of, val, max(num_unlisted, 0), tuple(problems))
+
+
+def _find_pictures(root: Path) -> dict[str, list[Path]]:
+    """Normalised file name -> image files with that name (two if the same letters are encoded in two ways)."""
+    folder = root / "images"
+    if not folder.is_dir():
+        raise DataError(f"{folder}: this folder is missing; data.root is {ROOT_HINT}")
+    found: dict[str, list[Path]] = {}
+    for path in sorted(folder.iterdir()):
+        if _is_picture(path):
+            found.setdefault(normal_form(path.name), []).append(path)
+    if not found:
+        raise DataError(f"{folder}: contains no image; known suffixes: {', '.join(SUFFIXES)}")
+    return found
+
+
+def _is_picture(path: Path) -> bool:
+    return path.suffix.lower() in SUFFIXES and not path.name.startswith(".")
+
+
+def normal_form(text: str) -> str:
+    """The text in the Unicode form NFC: a file system may store a letter and its accent as two characters."""
+    return unicodedata.normalize("NFC", text)
+
+
+def _subfolder_problems(folder: Path) -> list[str]:
+    below = [path for path in sorted(folder.iterdir()) if path.is_dir() and not path.name.startswith(".")]
+    with_images = [path for path in below if any(_is_picture(inner) for inner in path.iterdir())]
+    return [f"{path}: images in subfolders are not read; move them to {folder}" for path in with_images]
+
+
+def _read_text(path: Path) -> str:
+    try:
+        return read_bytes(path).decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise DataError(f"{path}: is not UTF-8 ({error}); save it as UTF-8") from None
+
+
+def _read_lines(path: Path) -> list[str]:
+    """The lines that are not empty, without spaces around them."""
+    return [normal_form(line.strip()) for line in _read_text(path).splitlines() if line.strip()]
+
+
+def _read_classes(path: Path, problems: list[str]) -> tuple[str, ...]:
+    """The lines of classes.txt, or () if there is no such file."""
+    if not path.is_file():
+        if any((path.parent / "masks").glob("*.png")):
+            problems.append(f"{path}: is missing; masks need it, because value k of a mask is the class on line k")
+        return ()
+    names = _read_lines(path)
+    if not names:
+        problems.append(f"{path}: is empty; expected one class per line")
+    problems += [f"{path}: class {name!r} is listed more than once" for name in _repeated(names)]
+    problems += [f"{path}: a class cannot be called {name!r}" for name in names if name in RESERVED]
+    if len(names) >= VOID:
+        problems.append(f"{path}: lists {len(names)} classes; a mask has values for at most {VOID - 1}")
+    return tuple(dict.fromkeys(names))
+
+
+def _read_table(path: Path) -> list[tuple[int, str, tuple[str, ...]]]:
+    """(line number, image, classes) of each line of labels.csv after the header. Empty cells and lines are skipped."""
+    if not path.is_file():
+        raise DataError(f"{path}: is missing; expected the header image,class and a line for each image: cat1.jpg,cat")
+    reader = csv.reader(io.StringIO(_read_text(path), newline=""), strict=True, skipinitialspace=True)
+    rows = []
+    try:
+        for cells in reader:
+            rows.append((reader.line_num, [normal_form(cell.strip()) for cell in cells]))
+    except csv.Error as error:
+        raise DataError(f"{path}: line {reader.line_num} is not readable as CSV ({error})") from None
+    rows = [(line, cells) for line, cells in rows if any(cells)]
+    header = ",".join(rows[0][1]).lower().rstrip(",") if rows else ""
+    for separator, name in ((";", "semicolons"), ("\t", "tabs")):
+        if separator in header:
+            raise DataError(f"{path}: its columns are separated by {name}; expected commas: image,class")
+    if header != "image,class":
+        raise DataError(f"{path}: its first line is {header!r}; expected the header image,class")
+    return [(line, cells[0], tuple(cell for cell in cells[1:] if cell)) for line, cells in rows[1:]]
+
+
+def _match_rows(
+    path: Path,
+    rows: Sequence[tuple[int, str, tuple[str, ...]]],
+    pictures: dict[str, list[Path]],
+    class_names: tuple[str, ...],
+    problems: list[str],
+) -> tuple[dict[str, Path], dict[str, tuple[str, ...]]]:
+    """The usable rows as two dictionaries, image name -> file and image name -> classes, the first sorted by name."""
+    files, classes_of, lines = {}, {}, {}
+    for line, file_name, classes in rows:
+        name = Path(file_name).stem
+        problem = _row_problem(file_name, classes, pictures, class_names)
+        if problem is None and name in files:
+            problem = f"{file_name!r} has the same name as line {lines[name]}; without their suffixes, names must be unique"
+        if problem:
+            problems.append(f"{path}: line {line}: {problem}")
+        else:
+            files[name], classes_of[name], lines[name] = pictures[file_name][0], classes, line
+    return {name: files[name] for name in sorted(files)}, classes_of
+
+
+def _row_problem(
+    file_name: str, classes: tuple[str, ...], pictures: dict[str, list[Path]], class_names: tuple[str, ...]
+) -> str | None:
+    """The first fault of a row, or None."""
+    if "/" in file_name or "\\" in file_name:
+        return f"{file_name!r} is a path; expected the name of a file directly in images/"
+    if file_name not in pictures:
+        if Path(file_name).suffix and Path(file_name).suffix.lower() not in SUFFIXES:
+            return f"{file_name!r} is not an image; known suffixes: {', '.join(SUFFIXES)}"
+        return f"{file_name!r} is not in images/" + _suggestion(file_name, pictures)
+    if len(pictures[file_name]) > 1:
+        return f"{file_name!r} exists twice, with its accents encoded in two ways; rename one of the two"
+    if any(";" in name for name in classes):
+        return f"{';'.join(classes)!r} contains a semicolon; separate classes with commas"
+    if repeated := _repeated(classes):
+        return f"names {repeated[0]!r} twice"
+    unknown = [name for name in classes if name not in class_names or name in RESERVED]
+    return f"class {unknown[0]!r} is unknown" + _suggestion(unknown[0], class_names) if unknown else None
+
+
+def _suggestion(wrong: str, known: Iterable[str]) -> str:
+    near = difflib.get_close_matches(wrong, list(known), n=1)
+    return f"; did you mean {near[0]!r}?" if near else ""
+
+
+def _repeated(values: Sequence[str]) -> list[str]:
+    return [value for value in dict.fromkeys(values) if values.count(value) > 1]
+
+
+def _read_val(path: Path, files: dict[str, Path], problems: list[str]) -> frozenset[str]:
+    """The held-out images: the lines of val.txt (names with or without suffix), or drawn if there is no such file."""
+    if not path.is_file():
+        return draw_val(list(files))
+    lines = _read_lines(path)
+    if not lines:
+        problems.append(f"{path}: is empty; name the images to hold out, or delete the file")
+    problems += [f"{path}: {line!r} is listed more than once" for line in _repeated(lines)]
+    name_of = {name: name for name in files} | {normal_form(file.name): name for name, file in files.items()}
+    unknown = [line for line in lines if line not in name_of]
+    problems += [f"{path}: {line!r} has no usable line in labels.csv" + _suggestion(line, name_of) for line in unknown]
+    val = frozenset(name_of[line] for line in lines if line in name_of)
+    if files and len(val) == len(files):
+        problems.append(f"{path}: holds out every image; none is left to train on")
+    return val
+
+
+def draw_val(names: Sequence[str]) -> frozenset[str]:
+    """Holds out about a fifth of the images by the checksum of their names, so adding images does not move others.
+
+    If this leaves one of the splits empty, only the image with the lowest checksum is held out.
+    """
+    checksums = {name: zlib.crc32(name.encode()) for name in names}
+    val = frozenset(name for name in names if checksums[name] % VAL_PERIOD == 0)
+    if names and len(val) in (0, len(names)):
+        return frozenset([min(names, key=checksums.__getitem__)])
+    return val

@@ -1,0 +1,124 @@
+"""Decoding of image files and masks."""
+
+import numpy as np
+import pytest
+from helpers.own_folder import save_image
+from PIL import Image
+
+from ribstudy.datasets.base import DataError
+from ribstudy.datasets.pictures import PALETTE, VOID, picture_size, read_mask, read_picture, write_mask
+
+PIXELS = np.arange(6, dtype=np.uint8).reshape(2, 3) * 40
+
+
+@pytest.mark.parametrize("suffix", [".png", ".bmp", ".webp", ".tif", ".TIFF", ".Png"])
+def test_kinds_of_files(tmp_path, suffix):
+    colours = np.stack([PIXELS, PIXELS[::-1], PIXELS * 0], axis=2)
+    options = {"lossless": True} if suffix == ".webp" else {}
+    path = save_image(tmp_path / f"x{suffix}", colours, **options)
+    np.testing.assert_array_equal(read_picture(path), colours)
+
+
+@pytest.mark.parametrize("suffix", [".jpg", ".jpeg", ".JPG"])
+def test_jpegs(tmp_path, suffix):
+    path = save_image(tmp_path / f"x{suffix}", np.full((8, 16, 3), 90, np.uint8))
+    np.testing.assert_array_equal(read_picture(path), np.full((8, 16, 3), 90))
+
+
+def test_grey_and_16_bits(tmp_path):
+    grey = save_image(tmp_path / "grey.png", PIXELS)
+    np.testing.assert_array_equal(read_picture(grey), np.stack([PIXELS] * 3, axis=2))
+    deep = np.array([[0, 128, 129, 257], [32768, 65278, 65279, 65535]], np.uint16)
+    expected = np.stack([[[0, 0, 1, 1], [128, 254, 254, 255]]] * 3, axis=-1)
+    for name in ("deep.png", "deep.tif"):
+        np.testing.assert_array_equal(read_picture(save_image(tmp_path / name, deep)), expected)
+
+
+def test_transparency_is_laid_over_white(tmp_path):
+    colours = np.array([[[200, 0, 0, 255], [200, 0, 0, 0], [0, 0, 0, 51]]], np.uint8)
+    expected = [[[200, 0, 0], [255, 255, 255], [204, 204, 204]]]
+    np.testing.assert_array_equal(read_picture(save_image(tmp_path / "rgba.png", colours)), expected)
+    palette = Image.fromarray(np.array([[0, 1]], np.uint8)).convert("P")
+    palette.putpalette([0, 0, 200, 0, 0, 100])
+    palette.save(tmp_path / "palette.png", transparency=1)
+    np.testing.assert_array_equal(read_picture(tmp_path / "palette.png"), [[[0, 0, 200], [255, 255, 255]]])
+    grey = Image.fromarray(np.array([[[90, 255], [90, 0]]], np.uint8), "LA")
+    grey.save(tmp_path / "grey.png")
+    np.testing.assert_array_equal(read_picture(tmp_path / "grey.png"), [[[90, 90, 90], [255, 255, 255]]])
+
+
+def test_cmyk(tmp_path):
+    Image.new("CMYK", (16, 8), (0, 255, 255, 0)).save(tmp_path / "x.jpg", quality=100)
+    np.testing.assert_allclose(read_picture(tmp_path / "x.jpg"), np.full((8, 16, 3), (255, 0, 0)), atol=2)
+
+
+def test_the_first_of_several_frames(tmp_path):
+    frames = [Image.new("RGB", (4, 3), colour) for colour in ((10, 20, 30), (90, 90, 90))]
+    for name in ("x.tif", "x.png", "x.webp"):
+        options = {"lossless": True} if name == "x.webp" else {}
+        frames[0].save(tmp_path / name, save_all=True, append_images=frames[1:], **options)
+        np.testing.assert_array_equal(read_picture(tmp_path / name), np.full((3, 4, 3), (10, 20, 30)))
+
+
+def test_a_photograph_of_20_megapixels(tmp_path):
+    rows, columns = np.mgrid[:3648, :5472]
+    picture = np.stack([rows / 3648, columns / 5472, 0.5 * np.ones(rows.shape)], axis=2) * 255
+    path = save_image(tmp_path / "x.jpg", picture.astype(np.uint8), quality=90)
+    small = read_picture(path, max_side=1024)
+    assert small.shape == (683, 1024, 3)
+    whole = Image.open(path).resize((1024, 683), Image.Resampling.BICUBIC)
+    assert np.abs(small.astype(int) - np.asarray(whole).astype(int)).max() <= 3
+    np.testing.assert_array_equal(read_picture(path, max_side=1024), small)
+
+
+def test_a_very_long_picture_keeps_one_pixel(tmp_path):
+    path = save_image(tmp_path / "x.png", np.zeros((1, 4000, 3), np.uint8))
+    assert read_picture(path, max_side=100).shape == (1, 100, 3)
+
+
+def test_a_picture_with_too_many_pixels(tmp_path, monkeypatch):
+    path = save_image(tmp_path / "x.png", np.zeros((20, 20), np.uint8))
+    for limit in (300, 100):  # Pillow warns from this limit on, and raises at twice as many
+        monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", limit)
+        with pytest.raises(DataError, match=r"x\.png: has more than .* million pixels; shrink the file"):
+            read_picture(path, max_side=10)
+
+
+def test_pixels_whose_range_is_unknown(tmp_path):
+    path = save_image(tmp_path / "x.tif", np.ones((4, 4), np.float32))
+    with pytest.raises(DataError, match=r"x\.tif: its pixels have 32 bits \(mode F\)"):
+        read_picture(path)
+
+
+def test_the_palette_is_the_devkits():
+    assert PALETTE[[0, 1, 2, 15, 20, 255]].tolist() == [
+        [0, 0, 0],
+        [128, 0, 0],
+        [0, 128, 0],
+        [192, 128, 128],
+        [0, 64, 128],
+        [224, 224, 192],
+    ]
+
+
+@pytest.mark.parametrize("name", ["x.jpg", "x.png", "x.tif", "x.webp"])
+def test_a_picture_is_rotated_upright(tmp_path, name):
+    """Orientation 6: the stored rows are the upright columns from right to left."""
+    stored = np.zeros((16, 32, 3), np.uint8)
+    stored[:8] = 200
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    options = {"x.webp": {"lossless": True}, "x.jpg": {"quality": 100}}
+    path = save_image(tmp_path / name, stored, exif=exif, **options.get(name, {}))
+    upright = np.zeros((32, 16, 3), np.uint8)
+    upright[:, 8:] = 200
+    np.testing.assert_allclose(read_picture(path), upright, atol=2)
+    assert picture_size(path) == (16, 32)
+
+
+def test_a_mask_is_read_as_it_was_written(tmp_path):
+    mask = np.array([[0, 1, 2], [2, 1, VOID]], np.uint8)
+    write_mask(tmp_path / "mask.png", mask)
+    np.testing.assert_array_equal(read_mask(tmp_path / "mask.png", 2), mask)
+    with pytest.raises(DataError, match=r"mask\.png: contains \[2\], but only 0 to 1 and 255 are allowed for 1 classes"):
+        read_mask(tmp_path / "mask.png", 1)
