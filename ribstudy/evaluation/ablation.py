@@ -1,4 +1,4 @@
-"""What each variant of the method changes: maps of the same images, compared with the maps of the default settings.
+"""The effect of each variant of the method: its maps compared with the maps of the default settings on the same images.
 
 Stored maps are given by variant, as a list with one mapping (image name -> maps) for each seed; the default is `DEFAULT`.
 """

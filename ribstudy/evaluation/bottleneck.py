@@ -1,4 +1,4 @@
-"""What the bottleneck does to one image in the real classifier: gradients by region and depth, and logits over the steps.
+"""The bottleneck in the real classifier, for one image: gradients by region and depth, and logits over the steps.
 
 The High Gradient Ratio is defined as in the toy (`toy/gradients.py`; paper, Section 3), but through the whole classifier.
 

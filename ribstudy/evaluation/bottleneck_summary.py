@@ -1,4 +1,4 @@
-"""What the bottleneck does over all images: High Gradient Ratios and logits from the arrays that `bottleneck` measures.
+"""The bottleneck in the real classifier, over all images: High Gradient Ratios and logits from the arrays of `bottleneck`.
 
 Shapes: N images, L depths, T thresholds, K steps; the 3 regions are `bottleneck.REGIONS`.
 """

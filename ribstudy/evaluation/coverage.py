@@ -1,4 +1,4 @@
-"""Where masks cover the objects: at which distances from the peak of the CAM, and how much background they cover."""
+"""How much of the objects masks cover, by the distance from the peak of the CAM, and how much of the background."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass

@@ -122,7 +122,7 @@ def threshold_sweep(
 def _foreground(
     maps: np.ndarray, keys: np.ndarray, counted: np.ndarray, thresholds: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Of each counted pixel the class with the largest map (from 1), and its level: it is foreground at thresholds[:level]."""
+    """The class with the largest map (from 1) at each counted pixel, and its level: it is foreground at thresholds[:level]."""
     if not len(keys):
         nothing = np.zeros(np.count_nonzero(counted), dtype=np.int64)
         return nothing, nothing

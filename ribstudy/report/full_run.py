@@ -91,7 +91,7 @@ def commands(preset: str) -> dict[str, str]:
 def pictures(full: FullRun, images: Sequence[str]) -> Figure:
     """The stored steps from image to mask: of `images`, or of images that fit Figure 3 if no name is given.
 
-    Steps without a result are marked as not run. If nothing is stored, the figure says so.
+    Steps without a result are marked as not run. If nothing is stored, the figure contains only a sentence about it.
 
     Raises ValueError for a name that is not in split train.
     """

@@ -1,4 +1,4 @@
-"""What a reader of a figure needs."""
+"""A check that a figure can be read on a phone."""
 
 import matplotlib.pyplot as plt
 from matplotlib.figure import Figure

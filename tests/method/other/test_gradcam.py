@@ -71,7 +71,7 @@ def test_gradient_weights_by_hand():
 
 
 def test_torchcam_loses_the_coefficients_of_gradcampp():
-    """Once this fails, torch-cam has mended it: then `WeightedGradCAMpp` can go."""
+    """If this fails, torch-cam has fixed the error and `WeightedGradCAMpp` is no longer needed."""
     net = PooledClassifier(tiny_net())
     (view,) = views(IMAGE, (1.0,), ((0.5,) * 3, (0.5,) * 3))
     with GradCAMpp(net, "net.trained") as extractor:

@@ -31,7 +31,7 @@ def test_figures_show_each_variant_of_a_group_and_the_line_at_zero():
     assert axis.get_title() == GROUPS["region"]
     assert any(list(line.get_xdata()) == [0, 0] for line in axis.lines)
     filled = [line.get_markerfacecolor() for line in axis.lines if line.get_marker() == "o"]
-    assert filled.count("white") == 1  # the interval of `region` holds zero
+    assert filled.count("white") == 1  # the interval of `region` includes zero
     plt.close(figure)
 
 
