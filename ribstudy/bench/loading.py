@@ -17,9 +17,9 @@ from ribstudy.datasets.pictures import open_jpeg
 from ribstudy.datasets.transforms import resize
 from ribstudy.evaluation.metrics import threshold_sweep
 from ribstudy.method.auxiliary import AuxiliaryDraws, DisjointPools
-from ribstudy.method.cam import stored_seed_maps
 from ribstudy.method.inputs import Feed, ViewsAndAuxiliaryImages
 from ribstudy.method.settings import AuxiliarySettings, RibSettings
+from ribstudy.method.stored_maps import StoredMaps
 from ribstudy.models.backbones import IMAGENET_STATISTICS
 from ribstudy.report.look import photographs
 
@@ -122,10 +122,9 @@ def _evaluation(workload: Workload, *, repeats: int) -> Measurement:
     """Stored maps of four scales and two classes to counts at 100 thresholds, on one core."""
     rng = np.random.default_rng(0)
     scales = RibSettings().scales
-    unit = {"keys": np.array([3, 11]), "size": np.array([workload.height, workload.width])}
-    for index, (height, width) in enumerate(workload.view_sizes(scales)):
-        positions = (-(-height // STRIDE), -(-width // STRIDE))
-        unit[f"iterates_{index}"] = rng.random((workload.iterations, 2, *positions), dtype=np.float32)
+    positions = [(-(-height // STRIDE), -(-width // STRIDE)) for height, width in workload.view_sizes(scales)]
+    steps = tuple(rng.random((workload.iterations, 2, *shape), dtype=np.float32) for shape in positions)
+    maps = StoredMaps(np.array([3, 11]), (workload.height, workload.width), steps)
     truth = rng.choice([0, 4, 12], size=(workload.height, workload.width)).astype(np.uint8)
-    works = {"": lambda: threshold_sweep(stored_seed_maps(unit), unit["keys"], truth, num_classes=21)}
+    works = {"": lambda: threshold_sweep(maps.normalized(), maps.classes, truth, num_classes=21)}
     return Measurement.of([1 / seconds for seconds in time_in_turn(works, repeats=repeats)[""]], "images/s")

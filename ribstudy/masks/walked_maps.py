@@ -1,4 +1,4 @@
-"""The maps of one image after the random walk, as they are stored."""
+"""The stored maps of one image after the random walk."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,8 +15,8 @@ class WalkedMaps:
     Args:
         classes: int [n], indices of the image's classes.
         size: (H, W) of the image.
-        walked: float32 [n, (H-1)//4+1, (W-1)//4+1], not negative.
-        boundary: float16 [(H-1)//4+1, (W-1)//4+1] in 0..1.
+        walked: float32 [n, (H-1)//4+1, (W-1)//4+1], not negative, before the normalisation.
+        boundary: float16 [(H-1)//4+1, (W-1)//4+1] in 0..1, the affinity network's output.
     """
 
     classes: np.ndarray
@@ -35,7 +35,7 @@ class WalkedMaps:
 
     @classmethod
     def load(cls, path: Path) -> "WalkedMaps":
-        """The maps of a file that `save` wrote."""
+        """Reads a file that `save` wrote."""
         with np.load(path, allow_pickle=False) as file:
             height, width = file["size"].tolist()
             return cls(file["keys"], (height, width), file["walked"], file["boundary"])

@@ -1,6 +1,6 @@
-"""The other images that each RIB step sees: images that share no class with the adapted one.
+"""The auxiliary images of each RIB step: images that share no class with the image to which the network is adapted.
 
-Everything drawn here depends on (seed, image name, step, place in the batch) alone: not on order, shards or workers.
+Every random draw depends only on (seed, image name, step, place in the batch), not on the order of images, shards or workers.
 """
 
 import zlib
@@ -15,15 +15,15 @@ from ribstudy.datasets.transforms import Normalization, crop_batch
 from ribstudy.method.settings import AuxiliarySettings
 from ribstudy.models.cam_net import CamNet
 
-ROWS_AT_ONCE = 1024  # of the product below, whose float32 rows are then packed into bits
+ROWS_AT_ONCE = 1024  # of the product below; its float32 rows are packed into bits afterwards
 BANK_BATCH = 16
 
 
 class DisjointPools:
-    """For each target image the images of a set that share no class with it.
+    """For each target image, the images of a set that share no class with it.
 
-    One product of the target label sets that differ with the set's labels answers for all of them (the reference code scans
-    all labels for every image); it is kept as one bit for each pair.
+    One matrix product of the distinct target labels and the set's labels covers all targets; the reference code scans all
+    labels for every image. The result is stored as one bit for each pair.
     """
 
     def __init__(self, labels: np.ndarray, targets: np.ndarray):
@@ -36,16 +36,16 @@ class DisjointPools:
         self._bits = np.concatenate([np.packbits(block @ columns == 0, axis=1) for block in blocks])
 
     def of(self, target: int) -> np.ndarray:
-        """Indices of the images that share no class with a target, rising."""
+        """Indices of the images that share no class with a target, increasing."""
         return np.flatnonzero(np.unpackbits(self._bits[self._row_of[target]], count=self._num_images))
 
     def without_any(self) -> np.ndarray:
-        """Indices of the targets with which every image shares a class."""
+        """Indices of the targets that share a class with every image."""
         return np.flatnonzero(~self._bits.any(axis=1)[self._row_of])
 
 
 class AuxiliaryDraws:
-    """Which auxiliary images each image sees in each step: indices into a set of images, or places in a bank."""
+    """Which auxiliary images each image uses in each step: indices into a set of images, or into a bank."""
 
     def __init__(
         self,
@@ -57,9 +57,16 @@ class AuxiliaryDraws:
         num_steps: int,
         seed: int,
     ):
-        """set_labels: bool [N, C] of the images to draw from; labels: bool [M, C] of the images `names`.
+        """Prepares the draws.
 
-        Raises DataError where a batch is wanted and an image shares a class with every image of the set.
+        Args:
+            set_labels: bool [N, C] of the images to draw from.
+            names, labels: of the M images that are adapted; labels bool [M, C].
+            settings: the batch size; 0 gives empty batches.
+            num_steps: batches for each image with a class.
+            seed: of all draws.
+
+        Raises DataError if batches are not empty and an image shares a class with every image of the set.
         """
         self._pools = DisjointPools(set_labels, labels)
         self._place = {name: place for place, name in enumerate(names)}
@@ -68,17 +75,17 @@ class AuxiliaryDraws:
         lacking = [place for place in self._pools.without_any() if labels[place].any()]
         if settings.batch_size and lacking:
             raise DataError(
-                f"{len(lacking)} of {len(names)} images, such as {names[lacking[0]]}, share a class with every image that "
-                "auxiliary images are drawn from; add images of other classes or of none, or adapt without auxiliary images: "
+                f"{len(lacking)} of {len(names)} images, such as {names[lacking[0]]}, share a class with every image of the "
+                "set of auxiliary images; add images of other classes or without a class, or adapt without auxiliary images: "
                 "--set auxiliary.batch_size=0"
             )
 
     def num_steps(self, name: str) -> int:
-        """How many batches an image can ask for."""
+        """How many batches there are for an image."""
         return int(self._num_steps[self._place[name]])
 
     def of(self, name: str, step: int) -> np.ndarray:
-        """The indices [B] of one step: the image's pool is shuffled, gone through, and again from its start where it ends."""
+        """The indices [B] of one step: the image's shuffled pool is read in order and starts again when it ends."""
         if not self._batch_size:
             return np.zeros(0, dtype=np.int64)
         pool = self._pools.of(self._place[name])
@@ -96,7 +103,7 @@ def auxiliary_batch(
     *,
     seed: int,
 ) -> tuple[Tensor, Tensor]:
-    """The images `chosen` for a step of the image `name`, cropped at random: images [B, 3, s, s] and labels [B, C]."""
+    """Random crops of the images `chosen` for a step of the image `name`: images [B, 3, s, s] and labels [B, C]."""
     key = [seed, zlib.crc32(name.encode()), step]
     rngs = [np.random.default_rng([*key, place]) for place in range(len(chosen))]
     return crop_batch(
@@ -107,12 +114,12 @@ def auxiliary_batch(
 class FeatureBank:
     """Crops of the training images whose frozen features are computed once and kept on the device.
 
-    With it a step decodes no image and runs no frozen layer for its auxiliary images. The price: what is drawn from is a fixed
-    set of `settings.bank` crops, and memory: a 512-pixel crop of ResNet-50 takes 8 MiB in float32.
+    With a bank, a step neither decodes auxiliary images nor runs frozen layers on them. The drawbacks: draws are limited to a
+    fixed set of `settings.bank` crops, and a 512-pixel crop of ResNet-50 takes 8 MiB of memory in float32.
     """
 
     def __init__(self, net: CamNet, dataset: Dataset, settings: AuxiliarySettings, *, seed: int):
-        """Takes the images in a shuffled order, again from the start where the bank is larger than the set."""
+        """Takes the images in a shuffled order, which starts again if the bank is larger than the set."""
         order = np.random.default_rng(seed).permutation(len(dataset))
         self.chosen = order[np.arange(settings.bank) % len(order)]
         self.labels = dataset.labels[self.chosen]  # bool [bank, C]
@@ -137,7 +144,7 @@ class FeatureBank:
             yield places, net.features(crops.to(device))
 
     def batches(self, draws: AuxiliaryDraws, name: str) -> Iterator[tuple[Tensor, Tensor]]:
-        """The batches of the image `name`, step by step: features [B, c, h, w] and labels [B, C]."""
+        """The batches of the image `name`, one for each step: features [B, c, h, w] and labels [B, C]."""
         for step in range(draws.num_steps(name)):
             places = draws.of(name, step)
             features = self._features[torch.from_numpy(places).to(self._features.device)]

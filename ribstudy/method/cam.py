@@ -13,7 +13,7 @@ from ribstudy.models.cam_net import CamNet
 
 @torch.no_grad()
 def compute_cam(net: CamNet, views: Sequence[Tensor], label: np.ndarray, size: tuple[int, int]) -> StoredMaps:
-    """The maps of an image's classes at every scale, with one step.
+    """The maps of an image's classes at every scale, as a single step, with their signed versions.
 
     Args:
         net: a trained classifier.

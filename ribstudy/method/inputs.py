@@ -1,7 +1,7 @@
-"""The inputs of `cam` and `rib`, decoded and augmented ahead of time by worker processes, in the order of their use.
+"""The inputs of the stages `cam` and `rib`, decoded and augmented ahead of time by worker processes, in the order of their use.
 
-An adaptation can end before its last step. Then the feed asks for no more of that image's batches and drops the few that
-were on their way.
+An adaptation can end before its last step. Then the feed requests no more batches of that image and drops the few that are
+already prepared.
 """
 
 from collections.abc import Iterator, Sequence
@@ -15,13 +15,13 @@ from ribstudy.datasets.transforms import Normalization, views
 from ribstudy.method.auxiliary import AuxiliaryDraws, auxiliary_batch
 from ribstudy.method.settings import AuxiliarySettings
 
-OWN_VIEWS = -1  # in the place of a step: the views of the image itself
-Request = tuple[int, int]  # image (its place among the names), step
-AHEAD = 2  # items that each worker holds ready; a batch of 20 crops of 512 pixels takes 63 MB of shared memory
+OWN_VIEWS = -1  # instead of a step: the views of the image itself
+Request = tuple[int, int]  # index of the image, step
+AHEAD = 2  # items that each worker prepares in advance; a batch of 20 crops of 512 pixels takes 63 MB of shared memory
 
 
 class OwnViews(torch.utils.data.Dataset):
-    """For each image its size (H, W) and its views at all scales."""
+    """For each image, its size (H, W) and its views at all scales."""
 
     def __init__(self, dataset: Dataset, names: Sequence[str], scales: Sequence[float], normalization: Normalization):
         self.dataset = dataset
@@ -30,11 +30,11 @@ class OwnViews(torch.utils.data.Dataset):
         self.normalization = normalization
 
     def num_batches(self, index: int) -> int:
-        """How many auxiliary batches may be asked for of an image."""
+        """How many auxiliary batches there are for an image."""
         return 0
 
     def __getitem__(self, request: Request) -> tuple[Request, object]:
-        """What was asked for; in its place the error where an image is not readable, so that the worker lives on."""
+        """The requested item, or the error if an image cannot be read, so that the worker process continues."""
         try:
             return request, self._load(*request)
         except (ValueError, OSError) as error:
@@ -47,7 +47,7 @@ class OwnViews(torch.utils.data.Dataset):
 
 
 class ViewsAndAuxiliaryImages(OwnViews):
-    """Besides, for each image and step a batch of auxiliary images, drawn from `auxiliary`."""
+    """Also gives, for each image and step, a batch of auxiliary images drawn from `auxiliary`."""
 
     def __init__(self, *own, auxiliary: Dataset, draws: AuxiliaryDraws, settings: AuxiliarySettings, seed: int):
         super().__init__(*own)
@@ -65,7 +65,7 @@ class ViewsAndAuxiliaryImages(OwnViews):
 
 
 class Feed:
-    """Hands out the inputs of the images one after the other; `num_workers` processes prepare them (0: none, when asked)."""
+    """Gives the inputs of the images one after another; `num_workers` processes prepare them (0: prepared on request)."""
 
     def __init__(self, inputs: OwnViews, *, num_workers: int = 0, device: str = "cpu"):
         self._inputs = inputs
@@ -90,13 +90,13 @@ class Feed:
         return size, [self._move(view) for view in own_views]
 
     def batches(self) -> Iterator[tuple[Tensor, Tensor]]:
-        """The auxiliary batches of the image that `views` was last asked for, step by step."""
+        """The auxiliary batches of the image of the last call of `views`, one for each step."""
         for step in range(self._inputs.num_batches(self._current)):
             images, labels = self._take(step)
             yield self._move(images), self._move(labels)
 
     def _requests(self) -> Iterator[Request]:
-        """What the workers are to prepare; read as they have room for more."""
+        """The requests for the workers; read when a worker is free."""
         for index in range(len(self._inputs.names)):
             for step in (OWN_VIEWS, *range(self._inputs.num_batches(index))):
                 if index < self._current:
@@ -116,4 +116,5 @@ class Feed:
 
 
 def as_it_is(item: object) -> object:
+    """The identity, as a function that worker processes can import."""
     return item

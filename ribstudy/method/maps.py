@@ -3,7 +3,7 @@
 Shapes: C classes, n of them in the image, h_s x w_s positions at scale s, H x W pixels.
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
 
 import numpy as np
 import torch
@@ -15,16 +15,21 @@ PERCENTILE = 99
 
 
 def merge_mirrored(maps: Tensor) -> Tensor:
-    """Signed maps [2, C, h, w] of a [plain, mirrored] view -> [C, h, w]: ReLU of both, the second mirrored back, summed."""
+    """Signed maps [2, C, h, w] of the views [plain, mirrored] -> [C, h, w]: ReLU of both, mirrored back, and summed."""
     plain, mirrored = maps.relu()
     return plain + mirrored.flip(-1)
 
 
 def resize_sum(maps: Iterable[Tensor], size: tuple[int, int], *, stride: int) -> Tensor:
-    """Maps [n, h_s, w_s] of several scales, resized and summed, for an image of `size` (H, W).
+    """Resizes maps of several scales to the same size and sums them; bilinear, as in the reference code.
 
-    Stride 4 gives [n, (H-1)//4+1, (W-1)//4+1]. Stride 1 gives [n, H, W]: resized to the next multiple of 16 and cropped.
-    Bilinear, as the reference code does it.
+    Args:
+        maps: per scale [n, h_s, w_s].
+        size: (H, W) of the image.
+        stride: 1 or 4.
+
+    Returns:
+        Stride 4: [n, (H-1)//4+1, (W-1)//4+1]. Stride 1: [n, H, W], resized to the next multiple of 16 and cropped.
     """
     step = 16 if stride == 1 else stride
     height, width = ((length - 1) // step + 1 for length in size)
@@ -34,17 +39,17 @@ def resize_sum(maps: Iterable[Tensor], size: tuple[int, int], *, stride: int) ->
 
 
 def normalize_by_maximum(maps: Tensor) -> Tensor:
-    """[n, h, w] not negative -> in 0..1: each map divided by (its maximum + 1e-5); an empty map stays 0."""
+    """Non-negative [n, h, w] -> 0..1: each map divided by (its maximum + 1e-5); a map of zeros stays 0."""
     return maps / (maps.amax(dim=(1, 2), keepdim=True) + EPSILON)
 
 
 def normalize_by_range(maps: Tensor) -> Tensor:
-    """[n, h, w] -> in 0..1: each map's least value becomes 0, its largest 1 (but for 1e-5); a constant map becomes 0."""
+    """[n, h, w] -> 0..1: the minimum of each map becomes 0, its maximum almost 1 (see EPSILON); a constant map becomes 0."""
     return normalize_by_maximum(maps - maps.amin(dim=(1, 2), keepdim=True))
 
 
 def normalize_by_percentile(maps: Tensor) -> Tensor:
-    """[n, h, w] not negative -> in 0..1: each map divided by (its 99th percentile + 1e-5), cut at 1: a lone peak has no say."""
+    """Non-negative [n, h, w] -> 0..1: each map divided by (its 99th percentile + 1e-5), clipped at 1; ignores a single peak."""
     peak = torch.as_tensor(np.percentile(maps.numpy(force=True), PERCENTILE, axis=(1, 2), keepdims=True)).to(maps)
     return (maps / (peak + EPSILON)).clamp(max=1)
 
@@ -52,15 +57,42 @@ def normalize_by_percentile(maps: Tensor) -> Tensor:
 NORMALIZATIONS = {"maximum": normalize_by_maximum, "range": normalize_by_range, "percentile": normalize_by_percentile}
 
 
-def aggregate(iterates: Tensor, how: str = "raw") -> Tensor:
-    """Maps [K, n, h, w] of K steps -> [n, h, w]: their sum, that of the maps each over its maximum, or the last alone."""
-    if how == "last":
-        return iterates[-1]
-    return (torch.stack([normalize_by_maximum(maps) for maps in iterates]) if how == "normalized" else iterates).sum(dim=0)
+def _sum_of_normalized(steps: Tensor) -> Tensor:
+    return torch.stack([normalize_by_maximum(maps) for maps in steps]).sum(dim=0)
+
+
+AGGREGATIONS = {"raw": lambda steps: steps.sum(dim=0), "normalized": _sum_of_normalized, "last": lambda steps: steps[-1]}
+
+
+def aggregate(steps: Tensor, how: str = "raw") -> Tensor:
+    """Combines the maps [K, n, h, w] of K steps into [n, h, w].
+
+    Args:
+        how: "raw", their sum; "normalized", their sum after dividing each map by its maximum; "last", only the last step.
+
+    Raises ValueError for another value of `how`.
+    """
+    return _chosen("aggregation", how, AGGREGATIONS)(steps)
 
 
 def seed_maps(
     maps: Iterable[Tensor | np.ndarray], size: tuple[int, int], *, stride: int = 1, normalization: str = "maximum"
 ) -> Tensor:
-    """What is thresholded into a seed: `resize_sum`, then one of `NORMALIZATIONS`; [n, H, W] at stride 1."""
-    return NORMALIZATIONS[normalization](resize_sum([torch.as_tensor(m) for m in maps], size, stride=stride))
+    """The maps in 0..1 that a threshold turns into a seed: the scales summed by `resize_sum`, then normalised.
+
+    Args:
+        maps: per scale [n, h_s, w_s], not negative.
+        size: (H, W) of the image.
+        stride: 1 gives [n, H, W]; see `resize_sum`.
+        normalization: one of `NORMALIZATIONS`.
+
+    Raises ValueError for an unknown normalisation.
+    """
+    normalize = _chosen("normalization", normalization, NORMALIZATIONS)
+    return normalize(resize_sum([torch.as_tensor(m) for m in maps], size, stride=stride))
+
+
+def _chosen(what: str, name: str, known: Mapping[str, Callable[[Tensor], Tensor]]) -> Callable[[Tensor], Tensor]:
+    if name not in known:
+        raise ValueError(f"{what} {name!r} is unknown; known: {', '.join(known)}")
+    return known[name]

@@ -1,4 +1,4 @@
-"""The class maps of one image as they are stored: every scale and every step, raw, so that no later choice is frozen in a file.
+"""The stored class maps of one image: every scale and every step, not yet combined, so that the combination can change later.
 
 Shapes: n classes in the image, K steps, h_s x w_s positions at scale s, H x W pixels.
 """
@@ -20,11 +20,11 @@ class StoredMaps:
     Args:
         classes: int [n], indices of the image's classes.
         size: (H, W) of the image.
-        steps: per scale the maps [K, n, h_s, w_s] of every step, not negative. A CAM has K = 1. Empty for an image without a
-            class that was not adapted.
+        steps: per scale the non-negative maps [K, n, h_s, w_s] of every step. A CAM has K = 1. Empty if the image has no class
+            and the method then computes no map (RIB, AdvCAM, the Grad-CAM family).
         signed: per scale the maps [n, h_s, w_s] of the plain view before the ReLU; only the stage `cam` stores them.
         aggregation: how the steps become one map (`maps.aggregate`).
-        normalization: how the sum over scales is brought into 0..1 (`maps.NORMALIZATIONS`).
+        normalization: how the sum over scales becomes a map in 0..1 (`maps.NORMALIZATIONS`).
         logits: float [K], the labelled logits of each step, summed over the image's views; only RIB has them.
         stopped_by: what ended the adaptation: "iterations", "margin" or "spread"; "" for other methods.
     """
@@ -40,18 +40,18 @@ class StoredMaps:
 
     @property
     def num_steps(self) -> int:
-        """How many maps scale 1 has; 1 for an image without a class."""
+        """The number of maps of scale 1; 1 for an image without a class."""
         return len(self.steps[0]) if len(self.classes) else 1
 
     def maps(self, steps: int | None = None) -> list[np.ndarray]:
-        """Per scale the maps [n, h_s, w_s], aggregated over the first `steps` (None: over all)."""
+        """Per scale the maps [n, h_s, w_s], aggregated over the first `steps` (None: all)."""
         return [aggregate(torch.as_tensor(maps[:steps]), self.aggregation).numpy() for maps in self.steps]
 
     def normalized(self, *, steps: int | None = None, stride: int = 1) -> np.ndarray:
         """The maps in 0..1 that a threshold turns into a mask: float32 [n, H, W].
 
         Args:
-            steps: only the first so many; None: all.
+            steps: number of first steps that are used; None: all.
             stride: 1, or 4 for [n, (H-1)//4+1, (W-1)//4+1], the resolution of the affinity network.
         """
         if not len(self.classes):
@@ -63,7 +63,7 @@ class StoredMaps:
         np.savez_compressed(path, **self._arrays())
 
     def _arrays(self) -> dict[str, np.ndarray]:
-        """By their names in the file. A single map is written as `maps_<scale>`, an adaptation as `iterates_<scale>`."""
+        """The arrays by their names in the file. A single step is written as `maps_<scale>`, several as `iterates_<scale>`."""
         arrays = {"keys": self.classes, "size": np.array(self.size)}
         adapted = self.stopped_by != ""
         if not adapted and all(len(maps) == 1 for maps in self.steps):
@@ -77,7 +77,7 @@ class StoredMaps:
 
     @classmethod
     def load(cls, path: Path) -> "StoredMaps":
-        """The maps of a file that `save` wrote."""
+        """Reads a file that `save` wrote."""
         with np.load(path, allow_pickle=False) as file:
             arrays = {name: file[name] for name in file.files}
         texts = {name: str(arrays[name]) for name in ("aggregation", "normalization", "stopped_by") if name in arrays}

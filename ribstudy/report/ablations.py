@@ -2,10 +2,10 @@
 
 from collections.abc import Mapping
 
-from ribstudy.evaluation.ablation import Reread
+from ribstudy.evaluation.ablation import DEFAULT, Reread
 from ribstudy.method.stored_maps import StoredMaps
 from ribstudy.report.chapter import Chapter
-from ribstudy.workflow.jobs import DEFAULT, ablation_seeds
+from ribstudy.workflow.jobs import ablation_seeds
 from ribstudy.workflow.variants import variants
 
 

@@ -21,7 +21,7 @@ from ribstudy import datasets
 from ribstudy.config import Settings, load_settings
 from ribstudy.datasets import Dataset
 from ribstudy.datasets.settings import DataSettings, ImageSelection
-from ribstudy.evaluation.metrics import Estimate
+from ribstudy.evaluation.statistics import Estimate
 from ribstudy.report import paper
 from ribstudy.report.figures import common as figures
 from ribstudy.runtime import ranks

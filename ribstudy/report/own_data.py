@@ -1,4 +1,4 @@
-"""The example of the page on own data: a folder of drawn aeroplanes, buses and cats, and settings for its small pictures."""
+"""The example of the page on your own data: a folder of drawn aeroplanes, buses and cats, and settings for small images."""
 
 from pathlib import Path
 
@@ -8,15 +8,15 @@ import pandas as pd
 from ribstudy import datasets
 from ribstudy.config import load_settings
 from ribstudy.datasets.export import write_folder
-from ribstudy.method.cam import stored_seed_maps
+from ribstudy.method.stored_maps import StoredMaps
 from ribstudy.runtime import paths
 from ribstudy.runtime.files import locked
 
 CLASSES = ("aeroplane", "bus", "cat")
-NUM_IMAGES, NUM_OTHERS = 71, 18  # with one of the classes and with none
-MINIVOC = {"num_train": 1, "num_train_aug": 200, "num_val": 1, "image_size": 224, "seed": 0}  # just enough to choose from
+NUM_IMAGES, NUM_OTHERS = 71, 18  # images with one of the classes, and with none of them
+MINIVOC = {"num_train": 1, "num_train_aug": 200, "num_val": 1, "image_size": 224, "seed": 0}  # enough to choose from
 
-# Pictures of 224 pixels need no crops of 512, and a page should be done in a minute.
+# Images of 224 pixels need no crops of 512, and the page should take about a minute.
 EXAMPLE = {
     "classifier.epochs": 2,
     "classifier.long_side": [176, 272],
@@ -30,7 +30,7 @@ EXAMPLE = {
 
 
 def example_folder() -> Path:
-    """The folder, written where it is not there yet: images of MiniVOC with the classes of CLASSES or none of them."""
+    """The folder of the example, written if it does not exist: images of MiniVOC with classes of CLASSES or without them."""
     root = paths.DATA / "own-data-example"
     root.parent.mkdir(parents=True, exist_ok=True)
     with locked(root.with_suffix(".lock"), "the example of own data"):
@@ -43,14 +43,14 @@ def example_folder() -> Path:
     return root
 
 
-def first_map(unit: dict[str, np.ndarray]) -> np.ndarray:
-    """The seed map [H, W] in 0..1 of an image's first class; zeros where it has none."""
-    maps = stored_seed_maps(unit)
+def first_map(stored: StoredMaps) -> np.ndarray:
+    """The map [H, W] in 0..1 of an image's first class; zeros if the image has no class."""
+    maps = stored.normalized()
     return maps[0] if len(maps) else np.zeros(maps.shape[1:], maps.dtype)
 
 
 def show_table(path: Path, *, num_rows: int = 6) -> pd.DataFrame:
-    """The first lines of a labels.csv; lines with different numbers of classes are filled up."""
+    """The first lines of a labels.csv; lines with fewer classes are padded with empty fields."""
     lines = [line.split(",") for line in path.read_text(encoding="utf-8-sig").splitlines()[1 : num_rows + 1]]
     width = max(map(len, lines))
     table = pd.DataFrame([line + [""] * (width - len(line)) for line in lines])

@@ -1,7 +1,7 @@
-"""Values of the paper and of other sources that the chapters compare with: rows of data/paper_values.csv.
+"""Values of the paper and of other sources: the rows of data/paper_values.csv.
 
-Columns: table, row, column, value, error (of the reading, where a value was read off a figure), status (confirmed, measured,
-unconfirmed), source, note.
+Columns: table, row, column, value, error (of a value that was read off a figure), status (confirmed, measured, unconfirmed),
+source, note.
 """
 
 from pathlib import Path
@@ -11,8 +11,6 @@ import pandas as pd
 from ribstudy.runtime.paths import PROJECT
 
 PAPER_VALUES = PROJECT / "data" / "paper_values.csv"
-NOT_RUN = "not run"  # what a table has in the place of a value of ours
-NOT_KNOWN = "not known"  # and of a published one
 
 Place = tuple[str, str]  # row, column of a table of published values
 

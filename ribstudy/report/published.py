@@ -1,37 +1,23 @@
-"""Beside the paper: the note of a chapter that belongs to each published value, and the tables that show both.
+"""Our results next to the published ones: which note of a chapter belongs to which published value, and the tables of both.
 
-Published values are those of data/paper_values.csv, in percent; notes are what a chapter leaves in its record, shares in 0..1.
-Nothing here computes a result: what no chapter has left under a preset's own settings and data reads "not run".
+Published values come from data/paper_values.csv, in percent. Our values come from the records of the chapters, as shares in
+0..1. Nothing is computed here: a value that no record contains is shown as "not run".
 """
 
-import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
 
-import matplotlib.pyplot as plt
 import pandas as pd
-from matplotlib.figure import Figure
 
-from ribstudy import datasets
-from ribstudy.config import load_settings
-from ribstudy.datasets import Dataset
-from ribstudy.evaluation.metrics import Estimate
-from ribstudy.method.cam import stored_seed_maps
+from ribstudy.evaluation.statistics import NOT_KNOWN, NOT_RUN, Estimate
 from ribstudy.report import paper
 from ribstudy.report.chapter import Chapter
-from ribstudy.report.figures import common as figures
-from ribstudy.report.figures.common import Panel
-from ribstudy.report.paper import NOT_KNOWN, NOT_RUN, Place
-from ribstudy.stages import Run
-from ribstudy.store import Result
-from ribstudy.workflow import jobs as study
+from ribstudy.report.paper import Place
 
 Note = tuple[str, str]  # chapter, name in its record
 Records = Mapping[str, Mapping[str, Estimate]]  # chapter -> name -> estimate
 
-# table -> place -> what is ours of it. Places without a published value are of methods whose value nobody has published.
+# table -> place -> our note. A place without a published value belongs to a method whose value nobody has published.
 _FULL = {
     ("full supervision, no CRF", "val"): ("06_segmentation", "truth"),
     ("full supervision, CRF", "val"): ("06_segmentation", "truth_crf"),
@@ -76,7 +62,16 @@ OURS: dict[str, dict[Place, Note]] = {
 
 @dataclass(frozen=True)
 class Gain:
-    """What RIB adds to a baseline: of two published values in one column of a table, and of ours, paired over the images."""
+    """The gain of RIB over a baseline.
+
+    The published gain is the difference of two values in one column of a table; ours is paired over the images.
+
+    Args:
+        what: name of the row.
+        table, column: of the published values.
+        baseline: row of the published baseline.
+        note: our gain.
+    """
 
     what: str
     table: str
@@ -110,79 +105,29 @@ COLUMNS = {
     "mask_irn": "masks by IRN",
     "mask": "masks by IRN",
 }
-# Stages of the way from labels to predictions, whose times a full run shows.
-WAY = ("classifier", "cam", "rib", "labels", "affinity", "walk", "masks", "segmentation", "scores", "predictions")
-# What the paper's Figure 3 shows, by class; the identity of its images is not known.
-FIGURE_3 = {"voc12": ("bird", "cat", "cow", "cat"), "coco14": ("hot dog", "elephant", "sheep", "pizza")}
 
 
-# --- records --------------------------------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True)
-class FullRun:
-    """A run of a published data set: what the chapters have recorded of it, and the stages' results.
-
-    data: the settings' name of the data set; variant: the run with other settings besides (`Chapter.variant`), or None where
-    the folder of the data is not known, without which stored results cannot be told apart.
-    """
-
-    data: str
-    records: Records
-    variant: Callable[[dict[str, Any]], Run] | None = None
-
-
-def full_run(chapter: Chapter, preset: str) -> FullRun:
-    """The run that a chapter on the data set of `preset` shows: of the chapter's own settings where those are of that data set,
-    else of the preset as it is.
-
-    Raises ValueError that names a record which cannot be read.
-    """
-    data, own = load_settings(preset).data.name, chapter.settings.data
-    is_own = own.name == data
-    records = read_records(chapter.run.store.root / "records", chapter.settings_name() if is_own else preset)
-    return FullRun(data, records, chapter.variant if is_own and own.root else None)
-
-
-def read_records(folder: Path, name: str) -> Records:
-    """What each chapter has recorded under the settings of that name: <folder>/<chapter>.<name>.json; {} where nothing is.
-
-    Raises ValueError that names a file which is no record.
-    """
-    paths = {chapter: folder / f"{chapter}.{name}.json" for chapter in sorted(_chapters())}
-    return {chapter: _read_record(path) for chapter, path in paths.items() if path.is_file()}
-
-
-def _chapters() -> set[str]:
+def chapters() -> set[str]:
+    """The chapters whose records the tables need."""
     notes = [note for places in OURS.values() for note in places.values()]
     return {chapter for chapter, _ in (*notes, *(gain.note for gains in GAINS.values() for gain in gains))}
 
 
-def _read_record(path: Path) -> dict[str, Estimate]:
-    try:
-        return {name: Estimate(**number) for name, number in json.loads(path.read_text()).items()}
-    except (ValueError, TypeError, AttributeError) as error:
-        raise ValueError(f"{path}: is not the record of a chapter ({error}); remove it and run the chapter again") from None
-
-
 def own_values(table: str, records: Records) -> dict[Place, Estimate | None]:
-    """Ours of a table by (row, column), shares in 0..1; None where the records do not hold it."""
+    """Our values of a table by (row, column), as shares in 0..1; None if the records do not contain a value."""
     return {place: records.get(chapter, {}).get(name) for place, (chapter, name) in OURS.get(table, {}).items()}
 
 
 def notes_of(chapter: Chapter, data: str) -> Records:
-    """The notes of the chapter at work, as records; {} where its data set is not `data`."""
+    """The notes of a running chapter, as records; {} if its data set is not `data`."""
     return {chapter.name: chapter.notes} if chapter.settings.data.name == data else {}
 
 
-# --- tables ---------------------------------------------------------------------------------------------------------------
-
-
 def comparison_table(table: str, records: Records) -> pd.DataFrame:
-    """A table of published values with ours beside them, in percent; a row for each value.
+    """A table of published values with our values, in percent; a row for each value.
 
-    "ours less published" has our interval alone, as the published values come without one. A dash is of what this study does
-    not make. Raises ValueError for an unknown table.
+    The interval of "ours - published" is our interval, because the published values have none. A dash marks a value that this
+    study does not compute. Raises ValueError for an unknown table.
     """
     ours = own_values(table, records)
     published = {(row.row, row.column): row for row in paper.values(table).itertuples()}
@@ -193,18 +138,40 @@ def comparison_table(table: str, records: Records) -> pd.DataFrame:
             {
                 "method": place[0],
                 "value": COLUMNS.get(place[1], place[1]),
-                "published": _shown(row.value) if row else NOT_KNOWN,
+                "published": _as_published(row.value) if row else NOT_KNOWN,
                 "status": f"{row.status}, {row.by}" if row else "",
-                "ours (95 %)": _or_not_run(own, percent) if place in ours else "–",
-                "ours less published (95 %)": _less(own, row.value) if row and own else "",
-                "images": _images(own),
+                "ours (95 %)": _percent_or_not_run(own, signed=False) if place in ours else "–",
+                "ours − published (95 %)": _minus_published(own, row.value) if row and own else "",
+                "images": _num_images(own),
             }
         )
     return pd.DataFrame(rows).set_index(["method", "value"])
 
 
+def paper_table(table: str, ours: Mapping[Place, Estimate | None]) -> pd.DataFrame:
+    """A table of published values in percent, a row for each method, with a column of our values after each column.
+
+    A published value that is not confirmed is marked "(?)"; a value that nobody has published is "not known". A field is empty
+    if the method is not one of this study. Our value is followed by its difference from the published value.
+
+    Args:
+        ours: shares in 0..1 by (row, column); None is shown as "not run".
+
+    Raises ValueError for an unknown table.
+    """
+    published = {(row.row, row.column): row for row in paper.values(table).itertuples()}
+    rows = {method: {} for method, _ in (*published, *ours)}
+    for column in dict.fromkeys(column for _, column in (*published, *ours)):
+        for method, row in rows.items():
+            place = (method, column)
+            row[column] = _with_status(published.get(place)) if place in published or place in ours else ""
+            if any(column == other for _, other in ours):
+                row[f"{column}, ours"] = _with_difference(ours[place], published.get(place)) if place in ours else ""
+    return pd.DataFrame.from_dict(rows, orient="index").rename_axis("%")
+
+
 def gain_table(data: str, records: Records) -> pd.DataFrame:
-    """What RIB adds to the baseline, published and ours, in percent points; a row for each entry of GAINS."""
+    """The gain of RIB over the baseline, published and ours, in percentage points; a row for each entry of GAINS."""
     rows = {}
     for gain in GAINS[data]:
         known = paper.values(gain.table).set_index(["row", "column"])
@@ -214,27 +181,30 @@ def gain_table(data: str, records: Records) -> pd.DataFrame:
         rows[gain.what] = {
             "published": NOT_KNOWN if published is None else f"{published:+.1f}",
             "status": "" if published is None else _status(pair),
-            "ours (95 %)": _or_not_run(own, lambda found: percent(found, sign="+")),
-            "ours less published (95 %)": "" if own is None or published is None else _less(own, published),
-            "images": _images(own),
+            "ours (95 %)": _percent_or_not_run(own, signed=True),
+            "ours − published (95 %)": "" if own is None or published is None else _minus_published(own, published),
+            "images": _num_images(own),
         }
-    return pd.DataFrame.from_dict(rows, orient="index").rename_axis("RIB less baseline")
+    return pd.DataFrame.from_dict(rows, orient="index").rename_axis("RIB − baseline")
 
 
 def sources_table(*tables: str) -> pd.DataFrame:
-    """Where each published value comes from; a row for each."""
+    """The source of each published value; a row for each value."""
     rows = pd.concat({table: paper.values(table) for table in tables}, names=["table"])
     return rows.reset_index("table")[["table", "row", "column", "value", "by", "status", "source", "note"]]
 
 
 def count_values(data: str, records: Records) -> tuple[int, int]:
-    """How many values of ours there are in the tables of a data set, and how many there can be."""
+    """How many of our values the tables of a data set have, and how many they can have."""
     found = [own for table in OURS if table.startswith(f"{data}_") for own in own_values(table, records).values()]
     return sum(own is not None for own in found), len(found)
 
 
 def count_verdicts(data: str, records: Records) -> dict[str, int]:
-    """How many of our 95 % intervals lie above, hold, and lie below the published value; ours without one are left out."""
+    """How many of our 95 % intervals are above the published value, contain it ("hold"), or are below it.
+
+    Our values without an interval are left out.
+    """
     verdicts = {"above": 0, "hold": 0, "below": 0}
     for table in OURS:
         if not table.startswith(f"{data}_"):
@@ -248,55 +218,28 @@ def count_verdicts(data: str, records: Records) -> dict[str, int]:
     return verdicts
 
 
-def runtime_table(full: FullRun) -> pd.DataFrame:
-    """Hours that all processes of each stage took, and on what, from the stages' own records; a row for each stage."""
-    jobs = study.job_rows(full.variant) if full.variant else []
-    rows = {}
-    for stage in WAY:
-        made = [job for job in jobs if job["stage"] == stage and job["state"] != NOT_RUN]
-        finished = sum(job["state"].startswith("finished") for job in made)
-        rows[stage] = {
-            "results": f"{finished} finished, {len(made) - finished} unfinished" if made else NOT_RUN,
-            "process hours": f"{sum(job['seconds'] for job in made) / 3600:,.2f}" if made else "",
-            "device": ", ".join(sorted({job["device"] for job in made if job["device"]})),
-        }
-    return pd.DataFrame.from_dict(rows, orient="index").rename_axis("stage")
+def _percent_or_not_run(own: Estimate | None, *, signed: bool) -> str:
+    return NOT_RUN if own is None else own.text(1, signed=signed, percent=True)
 
 
-def commands(preset: str) -> dict[str, str]:
-    """What is typed for a full run, by what it does; FOLDER is where downloads go, DATA the folder of the data."""
-    (chapter,) = (chapter for chapter, own in study.FULL_RUNS.items() if own == preset)
-    fetch = {"get the data": "python -m ribstudy data fetch voc12 --root FOLDER"} if preset == "voc12" else {}
-    return {
-        **fetch,
-        "look whether they are whole": f"python -m ribstudy data check --preset {preset} --data-root DATA",
-        "see what there is to do": f"snakemake --cores all --dry-run batch --config batch={preset} data_root=DATA",
-        "all of it, here": f"make batch BATCH={preset} CONFIG=data_root=DATA",
-        "all of it, on a cluster": f"snakemake --profile profiles/slurm batch --config batch={preset} data_root=DATA",
-        "this page with its numbers": f"papermill book/{chapter}.ipynb out.ipynb -p preset {preset} -p data_root DATA",
-    }
-
-
-def percent(found: Estimate, *, sign: str = "") -> str:
-    """A share with its interval, in percent."""
-    number = f"{{:{sign}.1f}}"
-    text = number.format(100 * found.value)
-    if found.low is None:
-        return f"{text} (no interval)"
-    return f"{text} ({number.format(100 * found.low)} to {number.format(100 * found.high)})"
-
-
-def _less(own: Estimate, published: float) -> str:
+def _minus_published(own: Estimate, published: float) -> str:
     bounds = [None if share is None else share - published / 100 for share in (own.low, own.high)]
-    return percent(Estimate(own.value - published / 100, *bounds), sign="+")
+    return Estimate(own.value - published / 100, *bounds).text(1, percent=True)
 
 
-def _or_not_run(own: Estimate | None, show: Callable[[Estimate], str]) -> str:
-    return NOT_RUN if own is None else show(own)
+def _with_status(value: tuple | None) -> str:
+    if value is None:
+        return NOT_KNOWN
+    return f"{value.value:.1f}" + ("" if value.status == "confirmed" else " (?)")
 
 
-def _shown(value: float) -> str:
-    """With the digits that are published: one, or two where there are two."""
+def _with_difference(own: Estimate | None, published: tuple | None) -> str:
+    difference = "" if own is None or published is None else f", {100 * own.value - published.value:+.1f}"
+    return _percent_or_not_run(own, signed=False) + difference
+
+
+def _as_published(value: float) -> str:
+    """With as many digits as are published: one or two."""
     return f"{value:.1f}" if round(value, 1) == value else f"{value:.2f}"
 
 
@@ -304,75 +247,5 @@ def _status(pair: Sequence[pd.Series]) -> str:
     return "confirmed" if all(row["status"] == "confirmed" for row in pair) else "unconfirmed"
 
 
-def _images(own: Estimate | None) -> str:
+def _num_images(own: Estimate | None) -> str:
     return f"{own.n:,}" if own is not None and own.n else ""
-
-
-# --- pictures -------------------------------------------------------------------------------------------------------------
-
-
-def pictures(full: FullRun, images: Sequence[str]) -> Figure:
-    """The steps from image to mask as stored by a full run: of `images`, or where none is named of images that fit Figure 3.
-
-    What was not run stands there as such; where nothing is stored the figure says so. Computes nothing.
-
-    Raises ValueError for a name that is not in split train.
-    """
-    names = []
-    if full.variant:
-        dataset = datasets.open_dataset(full.variant({}).settings.data, "train")
-        made = _results(full)
-        names = _named(dataset, images) if images else fitting_images(dataset, FIGURE_3[full.data], made["RIB"].has_unit)
-    if not names:
-        return _blank(f"{NOT_RUN}: there are no data or no stored maps")
-    return figures.gallery([_panels(dataset, name, made) for name in names], title="From image to mask")
-
-
-def fitting_images(dataset: Dataset, classes: Sequence[str], has_maps: Callable[[str], bool]) -> list[str]:
-    """For each class in turn the first image that shows it and no other class, has maps, and is not taken yet; fixed by the
-    order of the data set, so nobody chooses."""
-    chosen = []
-    for class_name in classes:
-        index = dataset.class_names.index(class_name)
-        alone = dataset.labels[:, index] & (dataset.labels.sum(axis=1) == 1)
-        fitting = (
-            name for name, fits in zip(dataset.names, alone, strict=True) if fits and name not in chosen and has_maps(name)
-        )
-        chosen += [name for name in [next(fitting, None)] if name]
-    return chosen
-
-
-def _named(dataset: Dataset, images: Sequence[str]) -> list[str]:
-    known = set(dataset.names)
-    if unknown := [name for name in images if name not in known]:
-        raise ValueError(f"images = {unknown}: not in split {dataset.split} ({len(known)} images, such as {dataset.names[0]})")
-    return list(images)
-
-
-def _results(full: FullRun) -> dict[str, Result]:
-    masks = {**study.REPORTED, "maps": "rib", **study.STEPS["walk + CRF"]}
-    asked = {"CAM": ("cam", study.REPORTED), "RIB": ("rib", study.REPORTED), "mask": ("masks", masks)}
-    return {what: full.variant(overrides).result(stage) for what, (stage, overrides) in asked.items()}
-
-
-def _panels(dataset: Dataset, name: str, made: Mapping[str, Result]) -> list[Panel]:
-    image = dataset.image(name)
-    label = dataset.label(name)
-    panels = [Panel(", ".join(c for c, held in zip(dataset.class_names, label, strict=True) if held) or "no class", image)]
-    for what, result in made.items():
-        if not result.has_unit(name):
-            panels.append(Panel(f"{what}: {NOT_RUN}", image))
-        elif what == "mask":
-            panels.append(Panel("mask from RIB", image, mask=result.read_unit(name)))
-        else:
-            maps = stored_seed_maps(result.read_unit(name))
-            panels.append(Panel(what, image, map=maps.max(axis=0) if len(maps) else None))
-    truth = dataset.mask(name) if name in set(dataset.masked_names) else None
-    return [*panels, Panel("truth" if truth is not None else "no true mask", image, mask=truth)]
-
-
-def _blank(text: str) -> Figure:
-    figure, axis = plt.subplots(figsize=(figures.WIDTH, 1))
-    axis.text(0.5, 0.5, text, ha="center", va="center", transform=axis.transAxes)
-    axis.set_axis_off()
-    return figure

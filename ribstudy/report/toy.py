@@ -1,15 +1,13 @@
-"""What the seeds of the simulated experiment say together: means, 95 % intervals and the tables of the chapter.
+"""Results of the simulated experiment over all seeds: means, 95 % intervals and the tables of the chapter.
 
-The seeds are the independent pieces: an interval is Student's t over the seeds, not over images. `runs` is a list with what
-`run_seed` returned for each seed; S seeds, L layers.
+The seeds are the independent observations: an interval is Student's t over the seeds, not over images. `runs` has the arrays of
+each seed (`run_seed`). Shapes: S seeds, L layers.
 """
-
-from collections.abc import Iterable
 
 import numpy as np
 import pandas as pd
 
-from ribstudy.evaluation.metrics import Estimate
+from ribstudy.evaluation.statistics import Estimate, student_mean
 from ribstudy.report import paper
 from ribstudy.toy.data import REGIONS
 from ribstudy.toy.experiment import LABELS, MARKERS, NETWORKS, THRESHOLDS, reading_names
@@ -18,7 +16,7 @@ from ribstudy.toy.information import PROBES
 
 Run = dict[str, np.ndarray]
 
-# How each row of the comparison reads its last gradient map: (network, before or after the last activation).
+# The last gradient map of each row of the comparison: (network, before or after the last activation).
 READINGS: dict[str, tuple[str, str]] = {
     "sigmoid": ("sigmoid", "after"),
     "sigmoid, read before it": ("sigmoid", "before"),
@@ -34,7 +32,7 @@ READINGS: dict[str, tuple[str, str]] = {
     "untrained": ("untrained", "after"),
 }
 
-# What the text quotes: readings by a short name, and pairs of readings whose effects are subtracted seed by seed.
+# Numbers in the text: readings by a short name, and pairs of readings whose effects are subtracted for each seed.
 HEADLINE_READINGS = {
     "sigmoid": "sigmoid",
     "rib": "fine-tuned with RIB",
@@ -51,70 +49,53 @@ HEADLINE_PAIRS = {
 
 
 def stack(runs: list[Run], name: str) -> np.ndarray:
-    """[S, ...]: one result of all seeds."""
+    """One array of all seeds, [S, ...]."""
     return np.stack([run[name] for run in runs]).astype(np.float64)
 
 
-def t_interval(values: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Mean over the first axis and its 95 % interval by Student's t: three arrays; the interval of one value is nan."""
-    count = len(values)
-    mean = values.mean(axis=0)
-    if count < 2:
-        return mean, np.full_like(mean, np.nan), np.full_like(mean, np.nan)
-    from scipy import stats  # takes a second to import, and the stages need no interval
-
-    half = stats.t.ppf(0.975, count - 1) * values.std(axis=0, ddof=1) / np.sqrt(count)
-    return mean, mean - half, mean + half
-
-
-def estimate(values: np.ndarray) -> Estimate:
-    """[S] -> mean and interval over the seeds."""
-    mean, low, high = (float(x) for x in t_interval(np.asarray(values, dtype=np.float64)))
-    return Estimate(mean, None if np.isnan(low) else low, None if np.isnan(high) else high, len(values))
-
-
 def hgr_curves(runs: list[Run], *, network: str = "sigmoid", normalization: str = "per_map") -> np.ndarray:
-    """[S, L - 1, 3]: High Gradient Ratios of G_1 .. G_K and of the last map behind the activation."""
+    """High Gradient Ratios of G_1 .. G_K and of the last map after the activation, [S, L - 1, 3]."""
     curves = stack(runs, "hgr")[:, NETWORKS.index(network), NORMALIZATIONS.index(normalization)]
     return np.delete(curves, -2, axis=1)
 
 
 def _falls(ratios: np.ndarray, *, last: int) -> np.ndarray:
-    """[..., L, 3] -> [..., 2]: how far HGR falls from the last convolution to the output, in the digit and in the marker."""
+    """[..., L, 3] -> [..., 2]: the fall of HGR from the last convolution to the output, in the digit and in the marker."""
     return (ratios[..., -3, :] - ratios[..., last, :])[..., :2]
 
 
 def falls(runs: list[Run], *, reading: str, normalization: str) -> np.ndarray:
-    """[S, 2]: the fall of HGR in the last step, of the discriminative and of the non-discriminative region."""
+    """The fall of HGR in the last layer, in the discriminative and in the non-discriminative region, [S, 2]."""
     network, side = READINGS[reading]
     ratios = stack(runs, "hgr")[:, NETWORKS.index(network), NORMALIZATIONS.index(normalization)]
     return _falls(ratios, last=-1 if side == "after" else -2)
 
 
 def extra_fall(runs: list[Run], *, reading: str = "sigmoid", normalization: str = "per_map") -> np.ndarray:
-    """[S]: by how much more the non-discriminative region falls than the discriminative one; the paper's claim is > 0."""
+    """The fall in the non-discriminative region minus the fall in the discriminative one, [S]; the paper claims > 0."""
     return -falls(runs, reading=reading, normalization=normalization) @ np.array([1.0, -1.0])
 
 
 def extra_fall_by_threshold(runs: list[Run]) -> np.ndarray:
-    """[S, thresholds]: the same for the thresholds of `THRESHOLDS`, for the network with a sigmoid, per map."""
+    """`extra_fall` of the network with a sigmoid, per map, at each of `THRESHOLDS`: [S, thresholds]."""
     ratios = stack(runs, "hgr_by_threshold")[:, : len(THRESHOLDS), NORMALIZATIONS.index("per_map")]
     return -_falls(ratios, last=-1) @ np.array([1.0, -1.0])
 
 
 def paper_curve() -> pd.DataFrame:
-    """The paper's own High Gradient Ratios: regions x G1..G6, read off its figure."""
+    """The paper's High Gradient Ratios, read off its figure: regions x G1..G6."""
     return paper.values("toy_hgr").pivot(index="row", columns="column", values="value").loc[list(REGIONS)]
 
 
 def paper_extra_fall() -> float:
+    """`extra_fall` of the paper's curve."""
     curve = paper_curve()
     fall = curve["G5"] - curve["G6"]
     return float(fall["non_discriminative"] - fall["discriminative"])
 
 
 def claim_table(runs: list[Run], *, normalization: str = "per_map") -> pd.DataFrame:
-    """For each seed HGR before and after the last step in digit and marker, and how much more the marker falls."""
+    """A row for each seed: HGR before and after the last layer in digit and marker, and `extra_fall`."""
     curves = hgr_curves(runs, normalization=normalization)[:, -2:]
     extra = extra_fall(runs, normalization=normalization)
     rows = {
@@ -122,15 +103,15 @@ def claim_table(runs: list[Run], *, normalization: str = "per_map") -> pd.DataFr
         for seed, (ratios, value) in enumerate(zip(curves, extra, strict=True))
     }
     means = curves.mean(axis=0)
-    rows["mean"] = [*(f"{a:.2f} → {b:.2f}" for a, b in means.T[:2]), format_interval(t_interval(extra), signed=True)]
+    rows["mean"] = [*(f"{a:.2f} → {b:.2f}" for a, b in means.T[:2]), student_mean(extra).text(2)]
     if normalization == "per_map":
         published = paper_curve()[["G5", "G6"]].to_numpy()[:2]
         rows["paper's figure"] = [*(f"{a:.2f} → {b:.2f}" for a, b in published), f"{paper_extra_fall():+.2f}"]
-    return pd.DataFrame.from_dict(rows, orient="index", columns=["digit", "marker", "marker falls more by"])
+    return pd.DataFrame.from_dict(rows, orient="index", columns=["digit", "marker", "fall in marker − digit"])
 
 
 def accuracy_table(runs: list[Run]) -> pd.DataFrame:
-    """Test accuracy of each trained network: mean and smallest over the seeds, and the share of all-zero last maps."""
+    """Test accuracy of each trained network: mean and minimum over the seeds, and the share of last maps that are all zero."""
     accuracy, blind = stack(runs, "accuracy"), stack(runs, "blind")
     rows = {}
     for name, (network, side) in READINGS.items():
@@ -142,29 +123,29 @@ def accuracy_table(runs: list[Run]) -> pd.DataFrame:
 
 
 def comparison_table(runs: list[Run], *, normalization: str = "per_map") -> pd.DataFrame:
-    """For each reading of `READINGS` the fall of HGR in the last step and by how much more the marker falls."""
+    """A row for each of `READINGS`: the fall of HGR in the last layer in digit and marker, and `extra_fall`."""
     rows = {}
     for name in READINGS:
         digit, marker = falls(runs, reading=name, normalization=normalization).mean(axis=0)
-        extra = t_interval(extra_fall(runs, reading=name, normalization=normalization))
-        rows[name] = [f"{digit:.2f}", f"{marker:.2f}", format_interval(extra, signed=True)]
-    return pd.DataFrame.from_dict(rows, orient="index", columns=["digit falls", "marker falls", "marker falls more by"])
+        extra = student_mean(extra_fall(runs, reading=name, normalization=normalization))
+        rows[name] = [f"{digit:.2f}", f"{marker:.2f}", extra.text(2)]
+    return pd.DataFrame.from_dict(rows, orient="index", columns=["fall in digit", "fall in marker", "fall in marker − digit"])
 
 
 def last_ratio(runs: list[Run], *, reading: str, region: str) -> np.ndarray:
-    """[S]: HGR of a region in the last map, per map."""
+    """HGR of a region in the last map, per map: [S]."""
     network, side = READINGS[reading]
     ratios = stack(runs, "hgr")[:, NETWORKS.index(network), NORMALIZATIONS.index("per_map")]
     return ratios[:, -1 if side == "after" else -2, REGIONS.index(region)]
 
 
 def bits(runs: list[Run], *, reading: str, label: str, probe: str, depth: int) -> np.ndarray:
-    """[S]: what a probe finds about a label in a reading of `reading_names`."""
+    """The bits that a probe finds about a label in a reading of `reading_names`: [S]."""
     return stack(runs, "bits")[:, reading_names(depth).index(reading), LABELS.index(label), PROBES.index(probe)]
 
 
 def headline(runs: list[Run], *, depth: int) -> dict[str, Estimate]:
-    """The numbers that the text of the chapter quotes, by name."""
+    """The numbers in the text of the chapter, by name."""
     numbers = {"accuracy": stack(runs, "accuracy")[:, NETWORKS.index("sigmoid")]}
     numbers |= dict(zip((f"accuracy_{marker}_marker" for marker in MARKERS), stack(runs, "accuracy_by_marker").T, strict=True))
     for name, reading in HEADLINE_READINGS.items():
@@ -184,16 +165,10 @@ def headline(runs: list[Run], *, depth: int) -> dict[str, Estimate]:
         for reading in (f"T{depth}", "logit", "sigmoid", "logit_rib", "logit_bce"):
             name = "last_layer" if reading.startswith("T") else reading
             numbers[f"bits_{label}_{name}"] = bits(runs, reading=reading, label=label, probe="mlp", depth=depth)
-    estimates = {name: estimate(values) for name, values in numbers.items()}
+    estimates = {name: student_mean(values) for name, values in numbers.items()}
     estimates["accuracy_worst"] = Estimate(float(numbers["accuracy"].min()), n=len(runs))
-    estimates["blind_hard_sigmoid"] = estimate(stack(runs, "blind")[:, NETWORKS.index("hard_sigmoid")])
-    estimates["blind_relu"] = estimate(stack(runs, "blind")[:, NETWORKS.index("relu")])
+    estimates["blind_hard_sigmoid"] = student_mean(stack(runs, "blind")[:, NETWORKS.index("hard_sigmoid")])
+    estimates["blind_relu"] = student_mean(stack(runs, "blind")[:, NETWORKS.index("relu")])
     estimates["extra_fall_paper"] = Estimate(paper_extra_fall())
     estimates["seeds"] = Estimate(len(runs))
     return estimates
-
-
-def format_interval(interval: Iterable[float], *, signed: bool = False) -> str:
-    """Such as "+0.12 [+0.03, +0.21]"; without an interval the value alone."""
-    value, low, high = (f"{number:{'+' if signed else ''}.2f}" for number in interval)
-    return value if low.endswith("nan") else f"{value} [{low}, {high}]"

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from ribstudy.datasets.transforms import views
-from ribstudy.evaluation.bottleneck import bottleneck_unit
+from ribstudy.evaluation.bottleneck import measure_image
 from ribstudy.stages.classifier import CLASSIFIER, classifier_weights, trained_net
 from ribstudy.stages.images import image_names, open_images
 from ribstudy.stages.maps import rib_inputs
@@ -21,7 +21,7 @@ def _worker(run: Run, names: Sequence[str]) -> ItemWorker:
         _, features, aux_features = next_inputs(name)
         (view,) = views(dataset.image(name), [1.0], net.normalization)
         label, truth = dataset.label(name), dataset.mask(name)
-        return bottleneck_unit(net, view.to(run.device), features, label, truth, aux_features, settings)
+        return measure_image(net, view.to(run.device), features, label, truth, aux_features, settings)
 
     return work
 

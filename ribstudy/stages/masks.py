@@ -9,7 +9,8 @@ import torch
 from ribstudy import datasets
 from ribstudy.config import Settings
 from ribstudy.datasets.transforms import normalize
-from ribstudy.evaluation.scores import predicted_mask, sweep_units
+from ribstudy.evaluation.predictions import predicted_mask
+from ribstudy.evaluation.sweeps import sweep_maps
 from ribstudy.masks.affinity import affinity_labels
 from ribstudy.masks.labelling import refined_mask
 from ribstudy.masks.random_walk import walk_maps
@@ -137,7 +138,7 @@ def mask_threshold(run: Run) -> float:
     if settings.threshold is not None:
         return settings.threshold
     dataset = datasets.open_dataset(run.settings.data, settings.tuning.split)
-    sweep = sweep_units(dataset, run.stored(scored_stage(run.settings), settings.tuning))
+    sweep = sweep_maps(dataset, run.stored(scored_stage(run.settings), settings.tuning))
     return float(sweep.thresholds[sweep.best()])
 
 

@@ -1,1 +1,1 @@
-"""The simulated experiment (paper, Section 3): digits, markers, gradient maps, and what a last activation does."""
+"""The simulated experiment (paper, Section 3): digits with markers, their networks, gradient maps and probes; no figures."""

@@ -1,8 +1,8 @@
 """Digits with markers: the data of the simulated experiment.
 
-A handwritten 2 or 8 lies at random on a black canvas. In some images a white marker stands beside it, a diamond for a 2 and a
-square for an 8: it tells the class as well as the digit does, but it is rarely there. The digit is the discriminative region
-of the paper's Section 3, the marker the non-discriminative one, the rest the irrelevant one.
+A handwritten 2 or 8 is placed at random on a black canvas. Some images also have a white marker next to the digit, a diamond
+for a 2 and a square for an 8. The marker identifies the class as well as the digit does, but it is rare. In the paper's terms
+(Section 3) the digit is the discriminative region, the marker the non-discriminative region, and the rest is irrelevant.
 
 Shapes: N images of H x W pixels; a marker has S x S pixels.
 """
@@ -18,7 +18,7 @@ from ribstudy.toy.settings import ToySettings
 
 REGIONS = ("discriminative", "non_discriminative", "irrelevant")
 DIGIT_IN_TWO_OR_EIGHT = np.array([2, 8])  # the digits of labels 0 and 1
-MARKER_GAP = 1  # empty pixels between a marker and the box of its digit
+MARKER_GAP = 1  # empty pixels between a marker and the bounding box of its digit
 
 
 @dataclass(frozen=True)
@@ -32,6 +32,7 @@ class Digits:
         return len(self.labels)
 
     def take(self, index: np.ndarray) -> "Digits":
+        """The digits at these indices."""
         return Digits(self.images[index], self.labels[index])
 
 
@@ -54,10 +55,14 @@ def marker_shape(label: int, *, size: int) -> np.ndarray:
 
 @dataclass(frozen=True)
 class Scenes:
-    """Composed images. A pixel is the marker's or the digit's or neither, never both.
+    """Composed images. Digit and marker never overlap.
 
-    images [N, H, W] float32 in 0..1; labels [N]: 0 for a 2, 1 for an 8; marker [N, H, W] bool; digit [N, H, W] bool: brighter
-    than the threshold of the settings, so that the faint rim of a stroke belongs to the rest.
+    Args:
+        images: float32 [N, H, W] in 0..1.
+        labels: [N], 0 for a 2, 1 for an 8.
+        digit: bool [N, H, W], pixels of the digit that are brighter than the threshold of the settings. The faint edge of a
+            stroke belongs to the rest.
+        marker: bool [N, H, W].
     """
 
     images: np.ndarray
@@ -67,26 +72,26 @@ class Scenes:
 
     @cached_property
     def marked(self) -> np.ndarray:
-        """[N] bool: has a marker."""
+        """Whether an image has a marker, bool [N]."""
         return self.marker.any(axis=(1, 2))
 
     @property
     def regions(self) -> dict[str, np.ndarray]:
-        """The three regions, [N, H, W] bool each, disjoint and complete."""
+        """The three regions, bool [N, H, W] each. Every pixel is in exactly one of them."""
         return dict(zip(REGIONS, (self.digit, self.marker, ~(self.digit | self.marker)), strict=True))
 
 
 def compose(
     digits: Digits, settings: ToySettings, *, marked: np.ndarray, seed: int | list[int], marker_labels: np.ndarray | None = None
 ) -> Scenes:
-    """Pastes each digit at random, with a marker beside it where `marked`.
+    """Places each digit at random, with a marker next to it if `marked`.
 
-    A place for the marker is drawn for every image, so that the place of a digit does not give away whether a marker is
-    there, and so that the same seed gives the same images with other markers.
+    A position of the marker is drawn for every image, with or without a marker. So the digit's position does not reveal whether
+    there is a marker, and the same seed gives the same images with other markers.
 
     Args:
-        marked: [N] bool.
-        marker_labels: [N], the class whose marker is drawn; default: the digit's own.
+        marked: bool [N], whether an image has a marker.
+        marker_labels: [N], the class whose marker is drawn; None: the digit's class.
     """
     rng = np.random.default_rng(seed)
     side, size = settings.canvas, settings.marker_size
@@ -106,7 +111,7 @@ def compose(
 
 
 def _crop(glyph: np.ndarray) -> np.ndarray:
-    """The box of the pixels that are not black."""
+    """The bounding box of the pixels that are not black."""
     rows, columns = np.flatnonzero(glyph.any(axis=1)), np.flatnonzero(glyph.any(axis=0))
     return glyph[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
 
@@ -114,8 +119,8 @@ def _crop(glyph: np.ndarray) -> np.ndarray:
 def _draw_places(
     box: tuple[int, int], *, canvas: int, size: int, rng: np.random.Generator
 ) -> tuple[tuple[int, int], tuple[int, int]]:
-    """Top left corners of a digit's box and of a marker beside it, both inside the canvas and `MARKER_GAP` pixels apart."""
-    axis = int(rng.integers(2))  # the marker stands above or below (0), or left or right (1)
+    """Top left corners of a digit's box and of a marker next to it, both inside the canvas and `MARKER_GAP` pixels apart."""
+    axis = int(rng.integers(2))  # the marker is above or below (0), or left or right (1)
     offset = [0, 0]  # of the marker from the digit
     offset[axis] = box[axis] + MARKER_GAP if rng.integers(2) else -MARKER_GAP - size
     offset[1 - axis] = int(rng.integers(max(box[1 - axis] - size, 0) + 1))
@@ -129,7 +134,7 @@ def _draw_places(
 
 
 def choose_marked(labels: np.ndarray, *, rate: float, seed: int | list[int]) -> np.ndarray:
-    """[N] bool: a random share `rate` of the images of each class, to the nearest image."""
+    """A random share `rate` of the images of each class, rounded to whole images: bool [N]."""
     rng = np.random.default_rng(seed)
     marked = np.zeros(len(labels), dtype=bool)
     for label in np.unique(labels):

@@ -1,7 +1,7 @@
-"""One repetition of the simulated experiment, from drawing the data to the numbers that the chapter shows.
+"""One repetition of the simulated experiment, from drawing the data to the numbers in the chapter.
 
-Nothing here depends on the global random state: data, first weights and the order of the images follow from the seed, and
-are the same for all networks of a seed, so that they differ in their last activation and loss alone.
+Nothing depends on the global random state. Data, initial weights and the order of the images are functions of the seed and the
+same for all networks of a seed, so these networks differ only in their last activation and loss.
 """
 
 import copy
@@ -18,24 +18,26 @@ from ribstudy.toy.information import Split, information_bits, pooled
 from ribstudy.toy.network import ACTIVATIONS, LastActivation, ToyNet, accuracy, build_net, rib_loss, train
 from ribstudy.toy.settings import ToySettings
 
-# Networks: one trained with each last activation; the one of the sigmoid before training, and after fine-tuning with the RIB
-# objective or, as the control, with the cross-entropy that it was trained with.
+# A network trained with each last activation; the network with the sigmoid before training ("untrained"), and after fine-tuning
+# with the RIB objective ("rib") or, as a control, with the cross-entropy of its training ("bce").
 NETWORKS = (*ACTIVATIONS, "untrained", "rib", "bce")
-MARKERS = ("none", "own", "other")  # the marker in the test images when the accuracy is counted
-LABELS = ("marker", "digit")  # what the probes look for: whether a marker is there; whether the digit is an 8
-THRESHOLDS = (0.1, 0.2, 0.3, 0.4, 0.5)  # of the High Gradient Ratio, to see how much hangs on the paper's 0.3
-NUM_EXAMPLES = 2  # images of each class that are kept with their maps
+MARKERS = ("none", "own", "other")  # the marker in the test images on which accuracy is measured
+LABELS = ("marker", "digit")  # labels of the probes: whether there is a marker; whether the digit is an 8
+THRESHOLDS = (0.1, 0.2, 0.3, 0.4, 0.5)  # of the High Gradient Ratio, to see how the result depends on the paper's 0.3
+NUM_EXAMPLES = 2  # images of each class that are stored with their maps
 
-# Places of a seed's random streams, so that none is used twice.
+# Numbers of a seed's random streams, so that no stream is used twice.
 TRAINING, TESTING, MAPS, PROBE, SPLIT = range(5)
 
 
 @dataclass(frozen=True)
 class SeedData:
-    """The images of one seed. No digit of `test`, `maps` or `probe` was seen in training.
+    """The images of one seed. Only `training` has digits from MNIST's training images.
 
-    training, test: marked at the marker rate; maps: all marked; unmarked, other: the digits of `maps` at the same places
-    without a marker and with that of the other class.
+    Args:
+        training, test: with markers at the marker rate.
+        maps: all with a marker.
+        unmarked, other: the digits of `maps` at the same positions, without a marker and with the marker of the other class.
     """
 
     training: Scenes
@@ -46,6 +48,7 @@ class SeedData:
 
 
 def draw_data(settings: ToySettings, *, seed: int) -> SeedData:
+    """The images of a seed."""
     training, test = load_digits("train"), load_digits("test")
     rate = settings.marker_rate
     chosen = test.take(np.random.default_rng([seed, MAPS]).permutation(len(test))[: settings.num_map_images])
@@ -75,7 +78,9 @@ def train_networks(settings: ToySettings, data: SeedData, *, seed: int) -> tuple
         nets[name] = build_net(settings, num_outputs=activation.num_outputs, seed=seed)
         train(nets[name], *as_tensors(data.training), loss_of=activation.loss_of, num_steps=settings.training_steps, **batches)
     nets["untrained"] = build_net(settings, num_outputs=1, seed=seed)
-    batches.update(learning_rate=settings.rib_learning_rate, seed=seed + 1, one_cycle=False)  # another order than before
+    batches.update(
+        learning_rate=settings.rib_learning_rate, seed=seed + 1, one_cycle=False
+    )  # a different order from the training
     objectives = {"rib": partial(rib_loss, margin=settings.rib_margin), "bce": ACTIVATIONS["sigmoid"].loss_of}
     moved = {}
     for name, loss_of in objectives.items():
@@ -85,20 +90,21 @@ def train_networks(settings: ToySettings, data: SeedData, *, seed: int) -> tuple
 
 
 def activation_of(network: str) -> LastActivation:
+    """The last activation of one of `NETWORKS`."""
     return ACTIVATIONS.get(network, ACTIVATIONS["sigmoid"])
 
 
 def run_seed(settings: ToySettings, seed: int) -> dict[str, np.ndarray]:
-    """All numbers of one seed: a function of the settings and the seed alone.
+    """All numbers of one seed, a function of the settings and the seed only.
 
     Returns:
-        Arrays by name, with V = `NETWORKS`, L = layers as `layer_names` lists them, normalisations and regions in the order of
-        their tuples. accuracy [V] on test images with the usual share of markers; accuracy_by_marker [3] of the network with a
-        sigmoid. hgr [V, 2, L, 3], the mean High Gradient Ratios; blind [V], the share of images whose last map is zero
-        everywhere. hgr_by_threshold [thresholds, 2, L, 3] of the network with a sigmoid. example_images [E, H, W], example_maps
-        [E, L, H, W], largest [L]: the largest gradient of each layer over all images. slopes [N]: of the last activation, the
-        factor between an image's last two maps, of the network with a sigmoid. moved [2]: of the weights by fine-tuning, with
-        the RIB objective and with the cross-entropy. bits [R, 2, 2]: readings as `reading_names` lists them, labels, probes.
+        Arrays by name. V are the `NETWORKS`, L the layers of `layer_names`, R the readings of `reading_names`.
+        accuracy [V]: on test images with the usual share of markers; accuracy_by_marker [3]: of the network with a sigmoid.
+        hgr [V, 2, L, 3]: mean High Gradient Ratios by normalisation, layer and region; blind [V]: share of images whose last
+        map is zero everywhere. hgr_by_threshold [thresholds, 2, L, 3], example_images [E, H, W], example_maps [E, L, H, W],
+        largest [L] (the largest gradient of each layer over all images), slopes [N] (the factor between an image's last two
+        maps): of the network with a sigmoid. moved [2]: by fine-tuning with the RIB objective and with the cross-entropy.
+        bits [R, 2, 2]: by reading, label and probe.
     """
     data = draw_data(settings, seed=seed)
     nets, moved = train_networks(settings, data, seed=seed)
@@ -136,12 +142,12 @@ def _measure_gradients(nets: dict[str, ToyNet], scenes: Scenes, settings: ToySet
 
 
 def reading_names(depth: int) -> list[str]:
-    """What the probes look at: the layers behind their ReLU, the outputs, and the outputs after fine-tuning."""
+    """The inputs of the probes: the layers after their ReLU, the outputs, and the outputs after fine-tuning."""
     return [*(f"T{k}" for k in range(1, depth + 1)), "logit", "sigmoid", "logit_rib", "logit_bce"]
 
 
 def _measure_information(nets: dict[str, ToyNet], settings: ToySettings, *, seed: int) -> np.ndarray:
-    """[R, 2, 2] bits; the digits are those of the test images, each at several places, half of them with a marker."""
+    """[R, 2, 2] bits, on the digits of the test images, each at several positions and half of them with a marker."""
     digits = load_digits("test")
     split, repeated = draw_split(len(digits), settings.probe.placements, seed=seed)
     digits = digits.take(repeated)
@@ -156,9 +162,9 @@ def _measure_information(nets: dict[str, ToyNet], settings: ToySettings, *, seed
 
 
 def draw_split(count: int, placements: int, *, seed: int) -> tuple[Split, np.ndarray]:
-    """Half of the digits for the probe to learn from (a quarter of these to stop it), half to count the bits on.
+    """Splits the digits: half to train the probe (a quarter of them for early stopping), half to measure the bits.
 
-    Each digit occurs `placements` times, always in the same part. Returns the split of the samples and the digit of each.
+    Each digit occurs `placements` times, always in the same part. Returns the split of the samples, and their digits.
     """
     order = np.random.default_rng([seed, SPLIT]).permutation(count)
     part_of_digit = np.empty(count, dtype=int)

@@ -13,15 +13,16 @@ NORMALIZATIONS = ("per_map", "common")
 
 
 def layer_names(depth: int) -> list[str]:
-    """G1..G<depth> of the convolutions, and the last one twice: before and after the last activation."""
+    """G1..G<depth> of the convolutions, and the output layer twice: before and after the last activation."""
     return [*(f"G{k}" for k in range(1, depth + 1)), f"G{depth + 1}_before", f"G{depth + 1}"]
 
 
 def gradient_maps(net: ToyNet, images: Tensor, *, activation: LastActivation, batch_size: int = 32) -> np.ndarray:
-    """[L, N, H, W] float32: G_k, the absolute gradient of the sum of what layer k gives, with respect to the image.
+    """G_k, the absolute gradient of the summed output of layer k with respect to the image: float32 [L, N, H, W].
 
-    A convolution's outputs count before its ReLU. The output is the evidence for an 8 (`LastActivation.evidence`), and behind
-    it the last activation, which works in double precision: 1 - sigmoid(y) is 0 from y = 17 on in single precision.
+    The output of a convolution is taken before its ReLU. The last two layers are the evidence for an 8
+    (`LastActivation.evidence`) and the last activation. The activation is computed in double precision: in single precision,
+    1 - sigmoid(y) is 0 for y >= 17.
     """
     return np.concatenate(
         [_batch_gradient_maps(net, batch, activation=activation) for batch in images.split(batch_size)], axis=1
@@ -40,7 +41,7 @@ def _batch_gradient_maps(net: ToyNet, images: Tensor, *, activation: LastActivat
 
 
 def normalize(maps: np.ndarray, *, normalization: str) -> np.ndarray:
-    """[N, H, W] divided by the largest value of each map (`per_map`) or of all of them (`common`); zero maps stay zero."""
+    """[N, H, W] divided by the maximum of each map (`per_map`) or of all maps (`common`); maps of zeros stay zero."""
     if normalization not in NORMALIZATIONS:
         raise ValueError(f"normalization {normalization!r} is unknown; known: {', '.join(NORMALIZATIONS)}")
     largest = maps.max(axis=(-2, -1), keepdims=True) if normalization == "per_map" else maps.max(keepdims=True)
@@ -48,9 +49,13 @@ def normalize(maps: np.ndarray, *, normalization: str) -> np.ndarray:
 
 
 def high_gradient_ratio(maps: np.ndarray, mask: np.ndarray, *, threshold: float, normalization: str) -> np.ndarray:
-    """[N]: HGR, the share of a region's pixels whose normalised gradient exceeds the threshold.
+    """HGR, the share of a region's pixels whose normalised gradient exceeds the threshold: [N].
 
-    maps and mask [N, H, W]; nan for an image without a pixel of the region.
+    Args:
+        maps: [N, H, W], one layer's gradients.
+        mask: bool [N, H, W], the region; an image without a pixel of it gives nan.
+        threshold: in 0..1.
+        normalization: one of `NORMALIZATIONS`.
     """
     high = normalize(maps, normalization=normalization) > threshold
     with np.errstate(invalid="ignore"):
@@ -58,7 +63,7 @@ def high_gradient_ratio(maps: np.ndarray, mask: np.ndarray, *, threshold: float,
 
 
 def mean_ratios(maps: np.ndarray, regions: dict[str, np.ndarray], *, threshold: float) -> np.ndarray:
-    """[normalisations, L, regions]: the High Gradient Ratio of each layer's maps [L, N, H, W], averaged over the images."""
+    """The High Gradient Ratio of each layer's maps [L, N, H, W], averaged over the images: [normalisations, L, regions]."""
     return np.array(
         [
             [

@@ -1,8 +1,8 @@
-"""What a layer tells about a label, in bits, from below.
+"""A lower bound, in bits, of the information that a layer has about a label.
 
-For a binary label Y and any function T of the image, I(Y; T) = H(Y) - H(Y | T), and the cross-entropy of a probe that
-predicts Y from T is at least H(Y | T). So H(Y) - cross-entropy, on images that the probe has not seen, is a lower bound of
-I(Y; T) up to the chance of the draw. It is what a probe of this kind can use, not all there is.
+For a binary label Y and any function T of the image, I(Y; T) = H(Y) - H(Y | T), and the cross-entropy of a probe that predicts
+Y from T is at least H(Y | T). So H(Y) - cross-entropy, on held-out images, is a lower bound of I(Y; T) up to sampling error. It
+is the information that a probe of this kind can use; the layer may contain more.
 
 Shapes: N samples of F features; V labels; E probes.
 """
@@ -22,7 +22,7 @@ PROBES = ("linear", "mlp")
 
 @dataclass(frozen=True)
 class Split:
-    """Which samples the probe learns from, which choose when it stops, and which the bits are counted on: index arrays."""
+    """Indices of the samples to train the probe, to choose its epoch, and to measure the bits."""
 
     train: np.ndarray
     validation: np.ndarray
@@ -32,23 +32,27 @@ class Split:
 def pooled(values: Tensor, *, grid: int) -> Tensor:
     """[N, C, h, w] -> [N, 2 C grid^2]: mean and maximum in each cell of a grid over the map.
 
-    A function of the layer, so the bound stays one of the layer; but what lies within a cell is lost.
+    This is a function of the layer, so the bound is valid for the layer. Detail within a cell is lost.
     """
     parts = (F.adaptive_avg_pool2d(values, grid), F.adaptive_max_pool2d(values, grid))
     return torch.cat([part.flatten(1) for part in parts], dim=1)
 
 
 def entropy_bits(labels: np.ndarray) -> np.ndarray:
-    """[N, V] of 0 and 1 -> [V]: the entropy of each label's frequency."""
+    """The entropy of each label: [N, V] of 0 and 1 -> [V]."""
     share = labels.mean(axis=0)
     with np.errstate(divide="ignore", invalid="ignore"):
         return np.nansum([-p * np.log2(p) for p in (share, 1 - share)], axis=0)
 
 
 def information_bits(features: Tensor, labels: np.ndarray, *, split: Split, settings: ProbeSettings, seed: int) -> np.ndarray:
-    """[V, E]: bits that a linear probe and a small network find about each label, at least 0.
+    """The bits, at least 0, that a linear probe and a small network find about each label: [V, E].
 
-    features [N, F], labels [N, V] of 0 and 1. One probe learns all labels; the time to stop is chosen for each.
+    One probe learns all labels; the epoch is chosen for each label.
+
+    Args:
+        features: [N, F].
+        labels: [N, V] of 0 and 1.
     """
     scaled = _scale(features, start=features[split.train])
     targets = torch.as_tensor(labels, dtype=torch.float32)
@@ -61,9 +65,9 @@ def information_bits(features: Tensor, labels: np.ndarray, *, split: Split, sett
 
 
 def _scale(features: Tensor, *, start: Tensor) -> Tensor:
-    """Zero mean and about unit deviation on the samples `start`, clipped.
+    """Features with zero mean and about unit deviation on the samples `start`, clipped.
 
-    A feature that is almost always 0 there is not blown up, and no single odd sample decides the cross-entropy.
+    A feature that is almost always 0 there is not amplified, and no single outlier dominates the cross-entropy.
     """
     deviation = start.std(dim=0)
     return ((features - start.mean(dim=0)) / (deviation + 0.1 * deviation.mean())).clamp(-10, 10)
@@ -72,9 +76,9 @@ def _scale(features: Tensor, *, start: Tensor) -> Tensor:
 def _test_cross_entropy(
     features: Tensor, targets: Tensor, *, split: Split, hidden: int, settings: ProbeSettings, seed: int
 ) -> np.ndarray:
-    """[V] nats on the test samples, each label at the epoch that is best for it on the validation samples."""
+    """Nats on the test samples, for each label at its best epoch on the validation samples: [V]."""
     probe = _build_probe(features.shape[1], targets.shape[1], hidden=hidden, seed=seed)
-    # Adam moves every weight by about the learning rate, so an output of F inputs moves with F: wide probes get less.
+    # Adam moves every weight by about the learning rate, so an output moves with the number of inputs F: wide probes get less.
     learning_rate = settings.learning_rate / max(features.shape[1], hidden) ** 0.5
     optimizer = torch.optim.Adam(probe.parameters(), lr=learning_rate, weight_decay=settings.weight_decay, fused=True)
     generator = torch.Generator().manual_seed(seed)

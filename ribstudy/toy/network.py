@@ -1,4 +1,4 @@
-"""The small network of the simulated experiment, what can stand behind its last layer, and its training.
+"""The small network of the simulated experiment, its possible last activations, and its training.
 
 Shapes: N images [N, 1, H, W]; O outputs (2 with a softmax, else 1); labels [N]: 0 for a 2, 1 for an 8.
 """
@@ -18,29 +18,29 @@ from ribstudy.toy.settings import ToySettings
 class ToyNet(nn.Module):
     """Convolutions with ReLU between them and one fully connected layer, without a last activation.
 
-    The first convolution keeps the resolution and is padded in full, so that each pixel, also at the border, is seen once by
-    every weight of a filter: the gradient of the sum of its outputs is the same everywhere. The next two halve the resolution
-    and double the number of filters.
+    The first convolution has full padding, so that every weight of a filter is applied once to each pixel, also at the border:
+    the gradient of the sum of its outputs is the same everywhere. The next two halve the resolution and double the number of
+    filters.
     """
 
     def __init__(self, *, canvas: int, depth: int, width: int, num_outputs: int):
         super().__init__()
         layers, channels, side = [], 1, canvas
         for index in range(depth):
-            halving = index in (1, 2)  # with a kernel of 4, which sees each pixel equally often, unlike one of 3
+            halving = index in (1, 2)  # with a kernel of 4, which covers each pixel equally often, unlike a kernel of 3
             kernel, stride, padding = (4, 2, 1) if halving else (3, 1, 1 if index else 2)
             out = 2 * channels if halving else channels if index else width
             layers.append(nn.Conv2d(channels, out, kernel, stride, padding))
             channels, side = out, (side + 2 * padding - kernel) // stride + 1
         self.convolutions = nn.ModuleList(layers)
         self.classifier = nn.Linear(channels * side * side, num_outputs)
-        for layer in layers:  # PyTorch's default shrinks the signal from layer to layer, and some seeds never start to learn
+        for layer in layers:  # with PyTorch's default the signal shrinks from layer to layer, and some seeds never learn
             nn.init.kaiming_normal_(layer.weight, nonlinearity="relu")
             nn.init.zeros_(layer.bias)
         self.to(memory_format=torch.channels_last)  # a quarter faster on a CPU
 
     def layers(self, images: Tensor) -> tuple[list[Tensor], Tensor]:
-        """What each convolution gives before its ReLU, and the outputs [N, O]."""
+        """The output of each convolution before its ReLU, and the outputs [N, O]."""
         before_relu, hidden = [], images
         for convolution in self.convolutions:
             before_relu.append(convolution(hidden))
@@ -48,11 +48,12 @@ class ToyNet(nn.Module):
         return before_relu, self.classifier(hidden.flatten(1))
 
     def forward(self, images: Tensor) -> Tensor:
+        """Images [N, 1, H, W] -> outputs [N, O]."""
         return self.layers(images)[1]
 
 
 def build_net(settings: ToySettings, *, num_outputs: int, seed: int) -> ToyNet:
-    """A new network whose weights depend on the seed alone; the global random state is left as it was."""
+    """A new network whose weights depend only on the seed; the global random state does not change."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         return ToyNet(canvas=settings.canvas, depth=settings.depth, width=settings.width, num_outputs=num_outputs)
@@ -60,10 +61,13 @@ def build_net(settings: ToySettings, *, num_outputs: int, seed: int) -> ToyNet:
 
 @dataclass(frozen=True)
 class LastActivation:
-    """What stands behind the last layer, and the loss that goes with it.
+    """The activation after the last layer, and its loss.
 
-    `squash` maps the evidence for an 8 [N] to the output [N]; `targets` are the outputs wanted for a 2 and for an 8, and an
-    image counts as the class whose target is nearer. Without `loss` it is the squared distance to the target.
+    Args:
+        squash: maps the evidence for an 8 [N] to the output [N].
+        targets: the outputs for a 2 and for an 8. The predicted class is the one with the nearer target.
+        num_outputs: 2 with a softmax, else 1.
+        loss: a function of outputs [N, O] and labels [N]; None: the squared distance to the target.
     """
 
     squash: Callable[[Tensor], Tensor]
@@ -72,14 +76,15 @@ class LastActivation:
     loss: Callable[[Tensor, Tensor], Tensor] | None = None
 
     def evidence(self, outputs: Tensor) -> Tensor:
-        """[N, O] -> [N], before the last activation. With two outputs their difference: softmax(y)_8 = sigmoid(y_8 - y_2)."""
+        """[N, O] -> [N], before the last activation. For two outputs, their difference: softmax(y)_8 = sigmoid(y_8 - y_2)."""
         return outputs[:, 0] if self.num_outputs == 1 else outputs[:, 1] - outputs[:, 0]
 
     def predict(self, outputs: Tensor) -> Tensor:
-        """[N, O] -> [N] bool: is an 8."""
+        """Whether an image is an 8: [N, O] -> bool [N]."""
         return self.squash(self.evidence(outputs)) > sum(self.targets) / 2
 
     def loss_of(self, outputs: Tensor, labels: Tensor) -> Tensor:
+        """The loss of outputs [N, O] and labels [N], a scalar."""
         if self.loss is not None:
             return self.loss(outputs, labels)
         low, high = self.targets
@@ -91,7 +96,7 @@ def _binary_cross_entropy(outputs: Tensor, labels: Tensor) -> Tensor:
 
 
 def rib_loss(outputs: Tensor, labels: Tensor, *, margin: float) -> Tensor:
-    """The RIB objective for one output, averaged over images: an 8 wants y large, a 2 wants -y large, each up to the margin."""
+    """The RIB objective for one output, averaged over images: it increases y for an 8 and -y for a 2, up to the margin."""
     own_logits = outputs * (2.0 * labels[:, None] - 1.0)
     return rib_objective(own_logits, torch.ones_like(own_logits), margin=margin) / len(outputs)
 
@@ -120,10 +125,12 @@ def train(
     seed: int,
     one_cycle: bool = True,
 ) -> float:
-    """Trains in place with Adam and returns how far the weights went, relative to their norm.
+    """Trains in place with Adam and returns the distance that the weights moved, relative to their norm.
 
-    `one_cycle`: the learning rate rises for a fifth of the steps and then falls to zero; without it, it is constant. The order
-    of the images depends on the seed alone, so that networks with another activation or loss see the same.
+    Args:
+        loss_of: a function of outputs [N, O] and labels [N].
+        seed: of the order of the images, which depends on nothing else: networks with another activation or loss get the same.
+        one_cycle: the learning rate rises for a fifth of the steps and then falls to zero; else it is constant.
     """
     start = weight_vector(net)
     optimizer = torch.optim.Adam(net.parameters(), lr=learning_rate, fused=True)
@@ -138,18 +145,19 @@ def train(
 
 
 def _one_cycle(progress: float) -> float:
-    """Factor of the learning rate: from near 0 up to 1 at a fifth of the way, then down to 0, along half cosines."""
+    """Factor of the learning rate: from near 0 to 1 at a fifth of the training, then down to 0, along half cosines."""
     phase = progress / 0.2 if progress < 0.2 else 1 + (progress - 0.2) / 0.8
     return 0.02 + 0.49 * (1 - math.cos(math.pi * phase)) if phase < 1 else 0.5 * (1 - math.cos(math.pi * phase))
 
 
 @torch.no_grad()
 def weight_vector(net: ToyNet) -> Tensor:
+    """All weights in one vector."""
     return torch.cat([weights.flatten() for weights in net.parameters()])
 
 
 def _batches(count: int, *, num_steps: int, batch_size: int, seed: int) -> list[Tensor]:
-    """Indices of the images of each step: every image once before any is seen again."""
+    """Indices of the images of each step; every image is used once before any is used again."""
     generator = torch.Generator().manual_seed(seed)
     num_rounds = -(-num_steps * batch_size // count)
     order = torch.cat([torch.randperm(count, generator=generator) for _ in range(num_rounds)])
@@ -158,5 +166,6 @@ def _batches(count: int, *, num_steps: int, batch_size: int, seed: int) -> list[
 
 @torch.no_grad()
 def accuracy(net: ToyNet, images: Tensor, labels: Tensor, *, activation: LastActivation) -> float:
+    """The share of images [N, 1, H, W] whose predicted class is right."""
     outputs = torch.cat([net(batch) for batch in images.split(500)])
     return float((activation.predict(outputs) == labels.bool()).float().mean())

@@ -10,6 +10,7 @@ from typing import Any
 
 from ribstudy.config import Settings
 from ribstudy.datasets.settings import ImageSelection
+from ribstudy.evaluation.ablation import DEFAULT
 from ribstudy.stages.bottleneck import BOTTLENECK
 from ribstudy.stages.classifier import CLASSIFIER
 from ribstudy.stages.data import DATA
@@ -57,7 +58,6 @@ METHODS: dict[str, tuple[Stage, dict[str, Any]]] = {
 }
 TORCHCAM = {"baseline.method": "cam", "baseline.layers": [_LAST]}  # the CAM again, by torch-cam
 
-DEFAULT = "default"  # the preset's own choices, beside the variants of the ablations
 # Chapters of published values, and the preset whose full run each shows beside them.
 FULL_RUNS = {"10_voc12": "voc12", "11_coco14": "coco14"}
 

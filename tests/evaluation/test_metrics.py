@@ -2,16 +2,7 @@ import numpy as np
 import pytest
 from sklearn.metrics import confusion_matrix
 
-from ribstudy.evaluation.metrics import (
-    ConfusionMatrix,
-    Sweep,
-    bootstrap_comparison,
-    bootstrap_over_seeds,
-    class_scores,
-    coverage_by_distance,
-    miou,
-    threshold_sweep,
-)
+from ribstudy.evaluation.metrics import ConfusionMatrix, average_precision, class_scores, miou, threshold_sweep
 
 
 def naive_sweep(maps, keys, truth, *, num_classes, thresholds):
@@ -54,8 +45,8 @@ def test_confusion_matrix_adds_up_over_images():
     np.testing.assert_array_equal(whole.counts, parts.counts)
 
 
-def test_a_class_outside_the_list_is_named():
-    with pytest.raises(ValueError, match="prediction holds class 7"):
+def test_an_unknown_class_is_named():
+    with pytest.raises(ValueError, match="prediction contains class 7; expected 0 to 2"):
         ConfusionMatrix(3).update(np.zeros((2, 2), int), np.full((2, 2), 7))
     with pytest.raises(ValueError, match="differ in shape"):
         ConfusionMatrix(3).update(np.zeros((2, 2), int), np.zeros((2, 3), int))
@@ -71,54 +62,9 @@ def test_class_scores_by_hand():
     assert miou(np.array([[2, 0, 0], [3, 5, 0], [4, 0, 0]])) == pytest.approx(0.2)
 
 
-def sweep_of(num_images: int, seed: int) -> Sweep:
-    rng = np.random.default_rng(seed)
-    counts = [
-        threshold_sweep(
-            rng.random((1, 8, 8)), np.array([i % 2]), rng.integers(0, 3, (8, 8)), num_classes=3, thresholds=np.array([0.2, 0.5])
-        )
-        for i in range(num_images)
-    ]
-    counts = np.array(counts)
-    names, has_class = tuple(map(str, range(num_images))), np.ones(num_images, bool)
-    return Sweep(names, counts, np.zeros_like(counts[:, 0]), miou(counts), has_class, np.array([0.2, 0.5]))
-
-
-def test_bootstrap_is_paired_and_seeded():
-    counts = sweep_of(12, seed=0).counts[:, 0]
-    same = bootstrap_comparison(counts, counts)
-    assert (same.difference.value, same.difference.low, same.difference.high) == (0, 0, 0)
-    assert same.first.low < same.first.value < same.first.high
-    assert same.first.n == 12
-    other = sweep_of(12, seed=1).counts[:, 0]
-    assert bootstrap_comparison(counts, other) == bootstrap_comparison(counts, other)
-    assert bootstrap_comparison(counts, other).difference.value == pytest.approx(
-        miou(other.sum(axis=0)) - miou(counts.sum(axis=0))
-    )
-
-
-def test_bootstrap_of_one_image_has_no_spread():
-    first, second = (sweep_of(1, seed).counts[:, 0] for seed in (0, 1))
-    estimate = bootstrap_comparison(first, second).difference
-    assert estimate.low == pytest.approx(estimate.value) == pytest.approx(estimate.high)
-
-
-def test_the_best_threshold_is_chosen_anew_in_every_sample():
-    first, second = (sweep_of(9, seed).counts for seed in (3, 4))
-    compared = bootstrap_comparison(first, second)
-    assert compared.first.value == pytest.approx(miou(first.sum(axis=0)).max())
-    fixed = bootstrap_comparison(first[:, 0], second[:, 0])
-    assert compared.second.low >= fixed.second.low
-
-
 def test_nan_has_no_threshold():
     with pytest.raises(ValueError, match="nan"):
         threshold_sweep(np.full((1, 2, 2), np.nan), np.array([0]), np.zeros((2, 2), int), num_classes=2)
-
-
-def test_sweep_picks_its_best_threshold():
-    sweep = sweep_of(6, seed=2)
-    assert sweep.miou()[sweep.best()] == sweep.miou().max()
 
 
 def test_an_image_that_is_all_void_has_no_miou():
@@ -127,70 +73,9 @@ def test_an_image_that_is_all_void_has_no_miou():
         np.testing.assert_array_equal(miou(counts), [np.nan, 0.5])
 
 
-def test_bootstrap_does_not_depend_on_how_many_samples_are_in_memory(monkeypatch):
-    first, second = (sweep_of(9, seed).counts for seed in (3, 4))
-    compared = bootstrap_comparison(first, second)
-    monkeypatch.setattr("ribstudy.evaluation.metrics.DRAWS_AT_ONCE", 7)
-    assert bootstrap_comparison(first, second) == compared
-
-
-def test_coverage_by_distance_by_hand():
-    region = np.zeros((1, 4), bool)
-    region[0] = True
-    predicted = np.array([[True, True, False, False]])
-    covered, everything = coverage_by_distance(region, predicted, (0, 0), edges=[0, 0.75])
-    # four pixels in a row, object size 2: distances 0, 0.5, 1, 1.5
-    assert covered.tolist() == [2, 0]
-    assert everything.tolist() == [2, 2]
-
-
-def counts_with_iou(*ious):
-    """Images of 100 true pixels of one class, [G, 3, 1], with these IoUs (all predicted pixels are true ones)."""
-    return np.array([[[round(100 * iou)], [round(100 * iou)], [100]] for iou in ious])
-
-
-def test_one_seed_and_equal_seeds_are_the_plain_comparison():
-    first, second = counts_with_iou(0.2, 0.4, 0.9), counts_with_iou(0.3, 0.4, 0.5)
-    plain = bootstrap_comparison(first, second)
-    assert bootstrap_over_seeds([first], [second]) == plain
-    equal = bootstrap_over_seeds([first] * 3, [second] * 3)
-    for name in ("first", "second", "difference"):
-        for bound in ("value", "low", "high", "n"):
-            assert getattr(getattr(equal, name), bound) == pytest.approx(getattr(getattr(plain, name), bound))
-
-
-def test_two_seeds_by_hand():
-    """Equal images, so that only seeds vary: differences 0.1 and 0.3, mean 0.2; both draws of one seed are half of all.
-
-    A mean of two drawn seeds is 0.1, 0.2 or 0.3; its deviation is widened by the root of 2.
-    """
-    first = [counts_with_iou(0.5, 0.5), counts_with_iou(0.4, 0.4)]
-    second = [counts_with_iou(0.6, 0.6), counts_with_iou(0.7, 0.7)]
-    difference = bootstrap_over_seeds(first, second).difference
-    assert difference.value == pytest.approx(0.2)
-    assert difference.low == pytest.approx(0.2 - 0.1 * 2**0.5)
-    assert difference.high == pytest.approx(0.2 + 0.1 * 2**0.5)
-    assert difference.n == 2
-    assert bootstrap_over_seeds(first[::-1], second[::-1]).difference.value == pytest.approx(0.2)
-
-
-def test_images_and_seeds_both_widen_the_interval_and_seeds_are_paired():
-    rng = np.random.default_rng(0)
-    base = [counts_with_iou(*rng.uniform(0.2, 0.7, 20)) for _ in range(3)]
-    better = [counts + np.array([[10], [10], [0]]) for counts in base]  # the same gain for every image and seed
-    difference = bootstrap_over_seeds(base, better).difference
-    assert difference.low == pytest.approx(0.1) == difference.high
-    shifted = [counts + np.array([[gain], [gain], [0]]) for counts, gain in zip(base, (0, 10, 20), strict=True)]
-    wide = bootstrap_over_seeds(base, shifted).difference
-    assert wide.value == pytest.approx(0.1)
-    assert wide.high - wide.low > 0.1
-
-
-def test_seeds_that_do_not_fit_are_named():
-    counts = counts_with_iou(0.2, 0.4)
-    with pytest.raises(ValueError, match="2 and 1 seeds"):
-        bootstrap_over_seeds([counts, counts], [counts])
-    with pytest.raises(ValueError, match="0 and 0 seeds"):
-        bootstrap_over_seeds([], [])
-    with pytest.raises(ValueError, match="not of the same images"):
-        bootstrap_over_seeds([counts, counts[:1]], [counts, counts])
+def test_average_precision_by_hand():
+    labels = np.array([[1, 0], [0, 0], [1, 0]], bool)
+    logits = np.array([[3.0, 0], [2.0, 0], [1.0, 0]])
+    values = average_precision(labels, logits, ["a", "b"])
+    assert values["a"] == pytest.approx((1 + 2 / 3) / 2)
+    assert np.isnan(values["b"])

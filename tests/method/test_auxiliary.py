@@ -1,4 +1,4 @@
-"""Which other images an adaptation sees, and how they are drawn."""
+"""Which auxiliary images an adaptation uses, and how they are drawn."""
 
 import numpy as np
 import pytest
@@ -30,7 +30,7 @@ def test_targets_without_a_pool_are_found():
     assert [without.num_steps(name) for name in "xyz"] == [2, 0, 2]
 
 
-def test_drawn_images_share_no_class_and_go_round_a_small_pool():
+def test_drawn_images_share_no_class_and_a_small_pool_is_repeated():
     draws = draws_of()
     for place, label in enumerate(LABELS):
         if not label.any():
@@ -49,7 +49,7 @@ def test_draws_depend_on_seed_and_name_and_not_on_the_other_images():
     assert alone.of("image-3", 0).tolist() != draws_of(label[None], names=["other"]).of("other", 0).tolist()
 
 
-def test_a_batch_depends_on_seed_name_step_and_place_alone():
+def test_a_batch_depends_only_on_seed_name_step_and_place():
     dataset = Noise(LABELS)
 
     def batch(name="a", step=0, seed=0):
@@ -64,7 +64,7 @@ def test_a_batch_depends_on_seed_name_step_and_place_alone():
 
 
 @pytest.mark.parametrize("size", [7, 60])
-def test_a_bank_holds_the_frozen_features_of_its_crops(size):
+def test_a_bank_has_the_frozen_features_of_its_crops(size):
     dataset, net = Noise(LABELS), tiny_net(num_classes=5)
     settings = SETTINGS.model_copy(update={"bank": size})
     bank = FeatureBank(net, dataset, settings, seed=0)

@@ -1,4 +1,4 @@
-"""Inputs prepared ahead of time are the same as those prepared when asked for."""
+"""Inputs prepared ahead of time equal inputs prepared on request."""
 
 import numpy as np
 import pytest
@@ -14,7 +14,7 @@ SCALES = (1.0, 0.5)
 
 
 class OneBroken(Noise):
-    """Image 2 is not readable."""
+    """Image 2 cannot be read."""
 
     def image(self, name):
         if name == "image-2":
@@ -39,7 +39,7 @@ LABELLED = [f"image-{index}" for index in np.flatnonzero(LABELS.any(axis=1))[:4]
 
 
 @pytest.mark.parametrize("num_workers", [0, 2])
-def test_images_come_whole_and_in_order_also_behind_a_loop_that_ended_early(num_workers):
+def test_images_come_complete_and_in_order_also_after_a_loop_that_ended_early(num_workers):
     feed = feed_of(LABELLED, num_workers=num_workers)
     alone = {name: take(feed_of([name]), name, 9) for name in LABELLED}
     for name, num_batches in zip(LABELLED, (2, 9, 0, 9), strict=True):
@@ -53,7 +53,7 @@ def test_images_come_whole_and_in_order_also_behind_a_loop_that_ended_early(num_
 
 
 @pytest.mark.parametrize("num_workers", [0, 2])
-def test_an_unreadable_image_is_an_error_of_its_own_only(num_workers):
+def test_an_unreadable_image_is_an_error_only_of_that_image(num_workers):
     dataset = OneBroken(LABELS)
     names = ["image-1", "image-2", "image-3"]
     feed = Feed(OwnViews(dataset, names, SCALES, NORMALIZATION), num_workers=num_workers)
@@ -65,7 +65,7 @@ def test_an_unreadable_image_is_an_error_of_its_own_only(num_workers):
     assert all(torch.equal(a, b) for a, b in zip(own, expected, strict=True))
 
 
-def test_an_image_without_a_class_asks_for_no_auxiliary_images():
+def test_an_image_without_a_class_has_no_auxiliary_images():
     labels = LABELS.copy()
     empty = [f"image-{index}" for index in np.flatnonzero(~labels.any(axis=1))]
     assert empty

@@ -3,7 +3,7 @@ import json
 import pytest
 
 from ribstudy.config import load_settings
-from ribstudy.evaluation.metrics import Estimate
+from ribstudy.evaluation.statistics import Estimate
 from ribstudy.report import paper_and_code
 from ribstudy.report.paper_and_code import KINDS, ablations, measured, read, table
 from ribstudy.runtime.paths import PROJECT

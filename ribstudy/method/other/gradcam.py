@@ -1,8 +1,8 @@
 """Class activation maps by gradients: Grad-CAM, Grad-CAM++ and LayerCAM, and the CAM itself, by the library torch-cam.
 
-The classifier is a mean over positions behind a bias-free linear layer. At the features that this layer reads, the gradient of
-a logit is the class's weight vector, the same at each of the h x w positions and divided by their number: there Grad-CAM is the
-CAM, up to the factor 1/(h*w). At an earlier layer it is not.
+The classifier is a bias-free linear layer followed by a mean over positions. The gradient of a logit with respect to the
+features that this layer reads is the class's weight vector divided by the number of positions h*w, the same at each position.
+At this layer, Grad-CAM is therefore the CAM up to the factor 1/(h*w). At an earlier layer it is not.
 
 Shapes: C classes, n of them in the image, h_l x w_l positions of layer l.
 """
@@ -23,7 +23,7 @@ from ribstudy.models.cam_net import CamNet
 
 
 class PooledClassifier(nn.Module):
-    """A `CamNet` and the mean over positions: images [N, 3, H, W] -> logits [N, C], with a graph through all layers."""
+    """A `CamNet` with the mean over positions: images [N, 3, H, W] -> logits [N, C], with gradients through all layers."""
 
     def __init__(self, net: CamNet):
         super().__init__()
@@ -34,9 +34,9 @@ class PooledClassifier(nn.Module):
 
 
 class WeightedGradCAMpp(GradCAMpp):
-    """torch-cam's Grad-CAM++ with the coefficients alpha of the paper (Eq. 19), which torch-cam 0.5.0 computes and then loses.
+    """torch-cam's Grad-CAM++ with the coefficients alpha of the paper (Eq. 19).
 
-    There the division by the denominator acts on a copy of the selected values, so that g^2 stands in the place of
+    torch-cam 0.5.0 divides a copy of the selected values by the denominator, so the division is lost: it uses g^2 instead of
     alpha = g^2 / (2 g^2 + g^3 sum(A)), and a channel's weight grows with the third power of its gradient.
     """
 
@@ -51,7 +51,7 @@ METHODS = {"cam": CAM, "gradcam": GradCAM, "gradcam++": WeightedGradCAMpp, "laye
 
 
 def gradient_weights(gradients: Tensor, activations: Tensor) -> Tensor:
-    """Grad-CAM++'s weights of the channels (its Eqs. 5 and 19): [N, K, h, w] twice -> [N, K]; 0 where the gradient is 0."""
+    """Grad-CAM++'s weights of the channels (its Eqs. 5 and 19): two [N, K, h, w] -> [N, K]; 0 where the gradient is 0."""
     squares = gradients.square()
     sums = activations.sum(dim=(2, 3), keepdim=True)
     denominators = 2 * squares + squares * gradients * sums
@@ -59,13 +59,13 @@ def gradient_weights(gradients: Tensor, activations: Tensor) -> Tensor:
     return (alphas * gradients.relu()).sum(dim=(2, 3))
 
 
-def class_maps(net: CamNet, views: Tensor, keys: Sequence[int], settings: BaselineSettings) -> Tensor:
-    """The maps [n, h, w] of the classes `keys` from a view [2, 3, H, W] and its mirror, not negative, merged.
+def class_maps(net: CamNet, views: Tensor, classes: Sequence[int], settings: BaselineSettings) -> Tensor:
+    """The non-negative maps [n, h, w] of some classes, merged over an image and its mirror image (views [2, 3, H, W]).
 
-    One backward pass for each class. Of several layers each map is normalised, sharpened by tanh and resized to the finest, and
-    the largest counts (LayerCAM, its Eq. 9). The weights of `net` and their gradients stay as they are.
+    Each class takes one backward pass. With several layers, each map is normalised, sharpened by tanh and resized to the finest
+    layer, and the maximum over layers is taken (LayerCAM, its Eq. 9). The weights of `net` and their gradients do not change.
 
-    Raises ValueError for a layer that the network does not have, with the names that are near.
+    Raises ValueError for a layer that the network does not have, with similar names.
     """
     _check_layers(net, settings.layers)
     classifier = PooledClassifier(net)
@@ -75,9 +75,9 @@ def class_maps(net: CamNet, views: Tensor, keys: Sequence[int], settings: Baseli
     with torch.enable_grad(), METHODS[settings.method](classifier, layers, **head) as extractor:
         scores = classifier(views.detach().requires_grad_())
         maps = []
-        for place, key in enumerate(keys):
-            keep = {} if settings.method == "cam" else {"retain_graph": place < len(keys) - 1}
-            found = extractor(int(key), scores, normalized=several, **keep)
+        for place, index in enumerate(classes):
+            keep = {} if settings.method == "cam" else {"retain_graph": place < len(classes) - 1}
+            found = extractor(int(index), scores, normalized=several, **keep)
             maps.append(extractor.fuse_cams(found) if several else found[0])
     return merge_mirrored(torch.stack(maps, dim=1).detach().float())
 
@@ -87,14 +87,14 @@ def _check_layers(net: CamNet, layers: Sequence[str]) -> None:
     for name in layers:
         if name not in known:
             near = difflib.get_close_matches(name, known, n=3)
-            hint = f"; did you mean {' or '.join(near)}?" if near else "; known: frozen, trained, and what these hold"
+            hint = f"; did you mean {' or '.join(near)}?" if near else "; known: frozen, trained, and the modules inside them"
             raise ValueError(f"baseline.layers: the network has no module {name!r}{hint}")
 
 
 def compute_gradcam(
     net: CamNet, views: Sequence[Tensor], label: np.ndarray, size: tuple[int, int], settings: BaselineSettings
 ) -> StoredMaps:
-    """The maps of an image of `size` (H, W) with `label` [C] by one of `METHODS`, with one step; see `cam.compute_cam`."""
+    """The maps by one of `METHODS`, as a single step. Arguments: see `cam.compute_cam`."""
     classes = np.flatnonzero(label)
     if not len(classes):
         return StoredMaps(classes, size)

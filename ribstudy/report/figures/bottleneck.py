@@ -1,4 +1,4 @@
-"""The figures of the chapter on the bottleneck."""
+"""The figures and the table of the chapter on the bottleneck."""
 
 from collections.abc import Mapping, Sequence
 
@@ -8,12 +8,16 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from ribstudy.evaluation.bottleneck import HGR_THRESHOLDS, REGIONS, Leak, binned_means, last_fall, mean_estimate
-from ribstudy.report.figures.common import COLORS, WIDTH
+from ribstudy.evaluation.bottleneck import HGR_THRESHOLDS, REGIONS
+from ribstudy.evaluation.bottleneck_summary import last_fall
+from ribstudy.evaluation.leak import Leak
+from ribstudy.evaluation.object_gains import binned_means
+from ribstudy.evaluation.statistics import Estimate, bootstrap_mean
+from ribstudy.report.figures.common import BLUE, COLORS, LINE, ORANGE, RED, SKY, WIDTH
 
-STATES = {"before": ("#0072B2", "o"), "after": ("#D55E00", "s")}
-LOGITS = {"present": "#0072B2", "present, GNDRP": "#56B4E9", "absent": "#D55E00", "highest absent": "#E69F00"}
-TWINS = {"as drawn": "#0072B2", "tied": "#D55E00"}
+STATES = {"before": (BLUE, "o"), "after": (RED, "s")}
+LOGITS = {"present": BLUE, "present, GNDRP": SKY, "absent": RED, "highest absent": ORANGE}
+TWINS = {"as drawn": BLUE, "tied": RED}
 
 
 def hgr_curves(ratios: np.ndarray, depths: Sequence[str], *, threshold: float) -> Figure:
@@ -41,33 +45,33 @@ def threshold_sweep(ratios: np.ndarray, depths: Sequence[str], *, first: str, se
             for at in range(len(HGR_THRESHOLDS))
         ]
         _course(axis, np.array(HGR_THRESHOLDS), np.stack(falls, axis=1), color=color, marker=marker, label=name)
-    axis.axhline(0, color="#333333", linewidth=0.8)
-    axis.set(title=f"From {first} to {second}, at other thresholds", xlabel="threshold on the normalised gradient")
-    axis.set(ylabel="extra fall of the rest (HGR)", xticks=HGR_THRESHOLDS)
+    axis.axhline(0, color=LINE, linewidth=0.8)
+    axis.set(title=f"From {first} to {second}, at several thresholds", xlabel="threshold on the normalised gradient")
+    axis.set(ylabel="extra fall of HGR in the rest", xticks=HGR_THRESHOLDS)
     axis.legend(title="adaptation")
     return figure
 
 
 def logits(courses: Mapping[str, np.ndarray]) -> Figure:
-    """The mean pooled logits over the steps; courses: [N, K] each, see `bottleneck.logit_courses`."""
+    """The mean pooled logits over the steps; courses: [N, K] each, see `bottleneck_summary.logit_courses`."""
     figure, axis = plt.subplots()
     for (name, course), marker in zip(courses.items(), "o^sD", strict=True):
         _course(axis, np.arange(course.shape[1]), course, color=LOGITS[name], marker=marker, label=name)
-    axis.axhline(0, color="#333333", linewidth=0.8)
-    axis.set(title="Logits while an image is adapted to", xlabel="updates so far (0: the trained classifier)", ylabel="logit")
+    axis.axhline(0, color=LINE, linewidth=0.8)
+    axis.set(title="Logits during the adaptation to an image", xlabel="updates (0: the trained classifier)", ylabel="logit")
     axis.xaxis.get_major_locator().set_params(integer=True)
     figure.legend(loc="outside lower center", ncols=2)
     return figure
 
 
 def leaks(found: Mapping[str, Leak], *, class_name: str) -> Figure:
-    """The share of the background that is painted as the class over the number of maps, for both data sets."""
+    """The share of the background that is predicted as the class over the number of summed maps, for both data sets."""
     figure, axis = plt.subplots()
     for (twin, leak), marker in zip(found.items(), "os", strict=True):
         steps, color = np.arange(1, leak.rib.shape[1] + 1), TWINS[twin]
         _course(axis, steps, leak.rib, color=color, marker=marker, label=f"RIB, background {twin}")
         axis.axhline(np.nanmean(leak.cam), color=color, linestyle=":", label=f"CAM, background {twin}")
-    axis.set(title=f"How much background is painted {class_name}", xlabel="maps summed", ylim=(0, None))
+    axis.set(title=f"Background predicted as {class_name}", xlabel="summed maps", ylim=(0, None))
     axis.set_ylabel("share of the background")
     axis.xaxis.get_major_locator().set_params(integer=True)
     figure.legend(loc="outside lower center", ncols=2)
@@ -75,7 +79,7 @@ def leaks(found: Mapping[str, Leak], *, class_name: str) -> Figure:
 
 
 def gains(table: pd.DataFrame) -> Figure:
-    """The gain of RIB over the CAM for each object, over its size and over the number of classes of its image."""
+    """The gain of RIB over the CAM for each object, by its size and by the number of classes in its image."""
     figure, (left, right) = plt.subplots(1, 2, figsize=(WIDTH, 3.8), sharey=True, width_ratios=(3, 2))
     left.plot(table["size"], table["gain"], ".", color=COLORS["RIB"], alpha=0.4)
     jitter = np.random.default_rng(0).uniform(-0.12, 0.12, len(table))
@@ -84,17 +88,30 @@ def gains(table: pd.DataFrame) -> Figure:
         means = binned_means(table, column, "gain")
         spread = np.abs(means[["low", "high"]].to_numpy().T - means["mean"].to_numpy())
         axis.errorbar(means["x"], means["mean"], spread, fmt="s", color="black", capsize=4, label="mean")
-        axis.axhline(0, color="#333333", linewidth=0.8)
-    left.set(xlabel="size (share of the image)", ylabel="IoU of RIB less CAM")
+        axis.axhline(0, color=LINE, linewidth=0.8)
+    left.set(xlabel="size (share of the image)", ylabel="IoU of RIB minus CAM")
     right.set(xlabel="classes in the image", xticks=sorted(table["num_classes"].unique()))
     right.legend()
-    figure.suptitle("Where RIB gains", fontsize=13)
+    figure.suptitle("Gain of RIB for each object", fontsize=13)
     return figure
+
+
+def with_count(estimate: Estimate) -> str:
+    """A share or a difference of shares with its interval and its number of images, such as "+0.1 (+0.0 to +0.2), n = 24"."""
+    return f"{estimate.text()}, n = {estimate.n}"
+
+
+def estimates_table(estimates: Mapping[tuple[str, str], Estimate]) -> pd.DataFrame:
+    """`with_count` of estimates by (row, column)."""
+    rows: dict[str, dict[str, str]] = {}
+    for (row, column), estimate in estimates.items():
+        rows.setdefault(row, {})[column] = with_count(estimate)
+    return pd.DataFrame.from_dict(rows, orient="index")
 
 
 def _course(axis: Axes, x: np.ndarray, values: np.ndarray, *, color: str, marker: str, label: str) -> None:
     """The mean of values [N, X] over the images with its bootstrap interval as a band."""
-    found = [mean_estimate(column) for column in values.T]
+    found = [bootstrap_mean(column) for column in values.T]
     mean, low, high = (np.array([getattr(e, name) for e in found], dtype=float) for name in ("value", "low", "high"))
     axis.plot(x, mean, color=color, marker=marker, markersize=4, label=label)
     axis.fill_between(x, low, high, color=color, alpha=0.18, linewidth=0)

@@ -25,7 +25,7 @@ from ribstudy.bench.costs import (
     study_flop,
 )
 from ribstudy.report.figures.common import WIDTH
-from ribstudy.workflow.jobs import commit_name
+from ribstudy.store import commit_name
 
 COLORS = {"reference": "#0072B2", "study": "#D55E00", "study, bank": "#009E73"}
 PART_COLORS = ("#56B4E9", "#0072B2", "#003C66", "#F0E442", "#E69F00", "#D55E00")

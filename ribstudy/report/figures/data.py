@@ -1,4 +1,4 @@
-"""Tables and pictures of chapter 2: what the data sets hold."""
+"""The figures and tables of the chapter on data: classes, objects and masks of the data sets."""
 
 from collections.abc import Mapping, Sequence
 
@@ -14,40 +14,37 @@ from PIL import ImageOps
 from ribstudy.datasets import minivoc
 from ribstudy.datasets.base import Dataset
 from ribstudy.datasets.pictures import PALETTE, VOID
-from ribstudy.evaluation.metrics import Estimate
 from ribstudy.report import paper
-from ribstudy.report.figures.common import WIDTH
+from ribstudy.report.figures.common import BLUE, ORANGE, WIDTH, blank
 
 ANIMALS = ("cat", "dog", "horse", "cow", "sheep")
 SIDE = 128  # of the square that silhouettes are compared in
-HEAD_BOX = (38, 70)  # width and height of the corner of that square in which the heads lie; chosen by eye
-COLOURS = ("#0072B2", "#E69F00")  # Okabe and Ito: told apart with every kind of colour vision
-
+HEAD_BOX = (38, 70)  # width and height of the corner of that square that contains the heads; chosen by eye
 COUNTS = ["images", "annotated", "labelled", "objects"]
-FEW_CLASSES = 25  # more than these get thinner bars
+FEW_CLASSES = 25  # with more classes, bars are thinner
 
 
 def classes_per_image(dataset: Dataset) -> np.ndarray:
-    """int [N]"""
+    """The number of classes of each image, int [N]."""
     return dataset.labels.sum(axis=1)
 
 
 def objects_per_image(dataset: Dataset) -> np.ndarray:
-    """int [N]; empty where objects are not annotated."""
+    """The number of objects of each image, int [N]; empty if objects are not annotated."""
     counts = [dataset.num_objects(name) for name in dataset.names]
     return np.array([] if None in counts else counts, int)
 
 
 def voc12_classes_per_image() -> np.ndarray:
-    """int [10582], of VOC 2012 train_aug: counted in the labels that the reference code ships."""
+    """The number of classes of each image of VOC 2012 train_aug, int [10582], from the labels in the reference code."""
     rows = paper.values("voc12_classes_per_image")
     return np.repeat(rows["column"].astype(int), rows["value"].astype(int)).to_numpy()
 
 
 def split_table(splits: Mapping[str, Dataset]) -> pd.DataFrame:
-    """A row for each split, and those of VOC 2012 and COCO 2014 to compare with (published; see data/paper_values.csv).
+    """A row for each split, and for each split of VOC 2012 and COCO 2014 (published values, data/paper_values.csv).
 
-    "annotated" counts the images with any annotation, "labelled" those that have a class.
+    "annotated" counts images with any annotation, "labelled" counts images with a class.
     """
     rows = {name: _split_row(dataset) for name, dataset in splits.items()}
     for table, data in (("voc12_counts", "VOC 2012"), ("coco14_counts", "COCO 2014")):
@@ -70,17 +67,17 @@ def _class_columns(counts: np.ndarray) -> dict[str, float]:
 
 
 def style_table(table: pd.DataFrame) -> Styler:
-    """The table of splits with readable numbers; what was not counted shows as a dash."""
+    """The table of splits with readable numbers; a missing number is shown as a dash."""
     formats = {**dict.fromkeys(COUNTS, "{:,}"), "classes per image": "{:.2f}"}
     formats |= dict.fromkeys(("one class", "two", "three or more"), "{:.0%}")
     return table.style.set_uuid("splits").set_table_attributes('class="dataframe"').format(formats, na_rep="–")
 
 
 def mask_shares(dataset: Dataset, *, num_masks: int) -> pd.DataFrame:
-    """Shares of the pixels in up to `num_masks` masks, evenly spread over those of the split.
+    """Shares of the pixels in up to `num_masks` masks, evenly spread over the masks of the split.
 
-    A row for each image (index: its name), a column for each class, "background" and "void"; a class that the mask does not
-    hold is nan. No row where there are no masks.
+    A row for each image (index: its name), a column for each class, "background" and "void". A class that is not in the mask is
+    nan. Without masks there are no rows.
     """
     names = spread(dataset.masked_names, num_masks)
     columns = ["background", *dataset.class_names, "void"]
@@ -98,19 +95,8 @@ def spread(names: Sequence[str], number: int) -> list[str]:
     return [names[index] for index in np.unique(np.linspace(0, len(names) - 1, min(number, len(names))).round().astype(int))]
 
 
-def mean_estimate(values: np.ndarray) -> Estimate:
-    """The mean over images with its 95 % interval (normal approximation); nan is left out, and is what no values give."""
-    values = np.asarray(values, float)
-    values = values[~np.isnan(values)]
-    if not len(values):
-        return Estimate(float("nan"), n=0)
-    margin = 1.96 * values.std(ddof=1) / np.sqrt(len(values)) if len(values) > 1 else None
-    mean = float(values.mean())
-    return Estimate(mean, None if margin is None else mean - margin, None if margin is None else mean + margin, len(values))
-
-
 def pick_examples(dataset: Dataset, number: int) -> list[str]:
-    """Names of images with one, two and at least three classes in turn, of each the first ones; with masks where there are."""
+    """Names of the first images with one, two and at least three classes, in turn; only images with masks if there are any."""
     count_of = dict(zip(dataset.names, np.minimum(classes_per_image(dataset), 3), strict=True))
     names = dataset.masked_names if dataset.has_masks else dataset.names
     queues = [[name for name in names if count_of[name] == wanted] for wanted in (1, 2, 3)]
@@ -120,45 +106,46 @@ def pick_examples(dataset: Dataset, number: int) -> list[str]:
 
 
 def draw_examples(dataset: Dataset, names: Sequence[str]) -> Figure:
-    """Image and mask side by side, two pairs in a row; without masks the images alone."""
+    """Image and mask side by side, two pairs in a row; only images if there are no masks."""
     num_rows = max(-(-len(names) // 2), 1)
     figure, axes = plt.subplots(num_rows, 4, figsize=(WIDTH, 2.0 * num_rows + 0.4), squeeze=False, layout="constrained")
-    figure.suptitle("Images with their masks; what is pale is void" if dataset.has_masks else "Images; there are no masks")
+    figure.suptitle("Images with their masks (pale: void)" if dataset.has_masks else "Images; there are no masks")
     for ax in axes.flat:
         ax.set_axis_off()
     for name, (left, right) in zip(names, axes.reshape(-1, 2), strict=False):
         left.imshow(dataset.image(name))
         if dataset.has_masks:
             right.imshow(PALETTE[dataset.mask(name)])
-        held = [dataset.class_names[index] for index in np.flatnonzero(dataset.label(name))]
-        left.set_title(", ".join(held), loc="left")
+        shown = [dataset.class_names[index] for index in np.flatnonzero(dataset.label(name))]
+        left.set_title(", ".join(shown), loc="left")
     return figure
 
 
 def draw_class_counts(dataset: Dataset) -> Figure:
+    """The number of images with each class."""
     counts = dataset.labels.sum(axis=0)
     figure, ax = plt.subplots(figsize=(WIDTH, _height(len(counts))), layout="constrained")
-    bars = ax.barh(dataset.class_names, counts, color=COLOURS[0])
+    bars = ax.barh(dataset.class_names, counts, color=BLUE)
     ax.bar_label(bars, padding=3)
     ax.invert_yaxis()
-    ax.set(title=f"How many images of {dataset.split} hold each class", xlabel="images")
+    ax.set(title=f"Images of {dataset.split} with each class", xlabel="images")
     _clear_frame(ax)
     return figure
 
 
 def draw_counts_per_image(dataset: Dataset) -> Figure:
-    """Left: classes per image, beside VOC 2012's. Right: objects per image."""
+    """Left: classes per image, compared with VOC 2012. Right: objects per image."""
     figure, (left, right) = plt.subplots(1, 2, figsize=(WIDTH, 3.6), sharey=True, layout="constrained")
     here = _shares_of_counts(classes_per_image(dataset))
     voc = _shares_of_counts(voc12_classes_per_image())
     ticks = np.arange(len(here))
-    left.bar(ticks - 0.2, here, width=0.4, color=COLOURS[0], label=f"this set, {dataset.split}")
-    left.bar(ticks + 0.2, voc, width=0.4, color=COLOURS[1], hatch="//", edgecolor="white", label="VOC 2012 train_aug")
+    left.bar(ticks - 0.2, here, width=0.4, color=BLUE, label=f"this set, {dataset.split}")
+    left.bar(ticks + 0.2, voc, width=0.4, color=ORANGE, hatch="//", edgecolor="white", label="VOC 2012 train_aug")
     left.legend(frameon=False)
     left.set(title="Classes in an image", xlabel="classes", ylabel="share of images")
     objects = objects_per_image(dataset)
     if len(objects):
-        right.bar(ticks, _shares_of_counts(objects), width=0.5, color=COLOURS[0])
+        right.bar(ticks, _shares_of_counts(objects), width=0.5, color=BLUE)
     else:
         _say(right, "objects are not annotated")
     right.set(title="Objects in an image", xlabel="objects")
@@ -175,9 +162,9 @@ def _shares_of_counts(counts: np.ndarray) -> np.ndarray:
 
 
 def draw_class_shares(shares: pd.DataFrame) -> Figure:
-    """`shares` as `mask_shares` gives them: how much of an image a class covers where it occurs."""
+    """The share of an image that a class covers, over the images that contain the class (`mask_shares`)."""
     if shares.empty:
-        return _nothing_to_draw("no masks")
+        return blank("no masks")
     classes = shares.columns.drop(["background", "void"])
     values = [shares[name].dropna() for name in classes]
     figure, ax = plt.subplots(figsize=(WIDTH, _height(len(classes))), layout="constrained")
@@ -185,23 +172,23 @@ def draw_class_shares(shares: pd.DataFrame) -> Figure:
         values,
         orientation="horizontal",
         tick_labels=[f"{name} ({len(found)})" for name, found in zip(classes, values, strict=True)],
-        medianprops={"color": COLOURS[0], "linewidth": 2.5},
+        medianprops={"color": BLUE, "linewidth": 2.5},
         flierprops={"markersize": 4},
     )
     ax.invert_yaxis()
     ax.xaxis.set_major_formatter("{x:.0%}")
-    ax.set(title="How much of an image a class covers", xlabel="share of the image's pixels", xlim=(0, None))
+    ax.set(title="Share of an image that a class covers", xlabel="share of the image's pixels", xlim=(0, None))
     _clear_frame(ax)
     return figure
 
 
 def draw_void(dataset: Dataset, shares: pd.DataFrame) -> Figure:
-    """A detail of a mask over its image, and the share of void in all masks."""
+    """Left: a detail of an image with the void of its mask. Right: the share of void in all masks."""
     if shares.empty or not shares["void"].any():
-        return _nothing_to_draw("no masks" if shares.empty else "no void in these masks")
+        return blank("no masks" if shares.empty else "no void in these masks")
     figure, (left, right) = plt.subplots(1, 2, figsize=(WIDTH, 3.8), layout="constrained", width_ratios=(1, 1.2))
     _draw_detail(left, dataset, shares["void"].idxmax())
-    right.hist(shares["void"], bins=12, color=COLOURS[0], edgecolor="white")
+    right.hist(shares["void"], bins=12, color=BLUE, edgecolor="white")
     right.axvline(shares["void"].mean(), color="black", linestyle="--", label="mean")
     right.legend(frameon=False)
     right.xaxis.set_major_formatter("{x:.0%}")
@@ -211,7 +198,7 @@ def draw_void(dataset: Dataset, shares: pd.DataFrame) -> Figure:
 
 
 def _draw_detail(ax: Axes, dataset: Dataset, name: str) -> None:
-    """The surroundings of the topmost void pixel, with void pixels painted."""
+    """The surroundings of the topmost void pixel; void pixels have the palette's colour."""
     image, void = dataset.image(name).copy(), dataset.mask(name) == VOID
     height, width = void.shape
     side = min(height, width) // 4
@@ -219,18 +206,18 @@ def _draw_detail(ax: Axes, dataset: Dataset, name: str) -> None:
     top, left = min(max(row - side // 4, 0), height - side), min(max(column - side // 2, 0), width - side)
     image[void] = PALETTE[VOID]
     ax.imshow(image[top : top + side, left : left + side], interpolation="nearest")
-    ax.set_title("A detail, void painted pale")
+    ax.set_title("Detail of an image (pale: void)")
     ax.set_axis_off()
 
 
 def silhouette(class_name: str) -> np.ndarray:
-    """The shape of a class's first glyph, stretched to a square, bool [SIDE, SIDE]; the animals all look to the left."""
+    """The shape of a class's first glyph, stretched to a square, bool [SIDE, SIDE]; all animals look to the left."""
     glyph = minivoc.draw_glyph(minivoc.GLYPHS[class_name][0])
     return np.asarray(glyph.getchannel("A").resize((SIDE, SIDE))) > 127
 
 
 def shared_silhouette() -> tuple[float, float]:
-    """Of the places that any of the ANIMALS covers, the share that all of them cover: around the heads, and elsewhere."""
+    """Pixels that all ANIMALS cover, as a share of the pixels that any of them covers: around the heads, and elsewhere."""
     number = np.sum([silhouette(name) for name in ANIMALS], axis=0)
     head = np.zeros((SIDE, SIDE), bool)
     head[: HEAD_BOX[1], : HEAD_BOX[0]] = True
@@ -239,9 +226,9 @@ def shared_silhouette() -> tuple[float, float]:
 
 
 def draw_animals() -> Figure:
-    """The glyphs of the four-legged animals, and at which places their silhouettes agree."""
+    """The glyphs of the four-legged animals, and for each pixel how many of their silhouettes cover it."""
     figure = plt.figure(figsize=(WIDTH, 5.6), layout="constrained")
-    figure.suptitle("Five animals, one body")
+    figure.suptitle("Five animals share one body")
     upper, lower = figure.subfigures(2, 1, height_ratios=(1, 2))
     for ax, name in zip(upper.subplots(1, len(ANIMALS)), ANIMALS, strict=True):
         glyph = minivoc.draw_glyph(minivoc.GLYPHS[name][0])
@@ -251,24 +238,17 @@ def draw_animals() -> Figure:
     ax = lower.subplots()
     number = np.sum([silhouette(name) for name in ANIMALS], axis=0)
     shown = ax.imshow(number, cmap=plt.get_cmap("cividis", len(ANIMALS) + 1), vmin=-0.5, vmax=len(ANIMALS) + 0.5)
-    lower.colorbar(shown, ax=ax, ticks=range(len(ANIMALS) + 1), label="animals that cover a place")
+    lower.colorbar(shown, ax=ax, ticks=range(len(ANIMALS) + 1), label="animals that cover a pixel")
     ax.add_patch(Rectangle((0, 0), *HEAD_BOX, fill=False, edgecolor="white", linestyle="--"))
     ax.text(3, HEAD_BOX[1] - 3, "heads", color="white")
-    ax.set_title("Their silhouettes on top of each other")
+    ax.set_title("Overlay of their silhouettes")
     ax.set_axis_off()
     return figure
 
 
 def _height(num_classes: int) -> float:
-    """Of a figure with a bar for each class, in inches."""
+    """Height in inches of a figure with a bar for each class."""
     return 0.8 + (0.34 if num_classes <= FEW_CLASSES else 0.2) * num_classes
-
-
-def _nothing_to_draw(reason: str) -> Figure:
-    figure, ax = plt.subplots(figsize=(WIDTH, 1), layout="constrained")
-    _say(ax, reason)
-    ax.set_axis_off()
-    return figure
 
 
 def _say(ax: Axes, text: str) -> None:

@@ -1,26 +1,25 @@
-"""The figures of chapter 1. `runs` is a list with what `ribstudy.toy.run_seed` returned for each seed."""
+"""The figures of the chapter on the simulated experiment. `runs` has the arrays of each seed (`toy.experiment.run_seed`)."""
 
 import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from ribstudy.evaluation.statistics import student_interval
 from ribstudy.report import paper
 from ribstudy.report import toy as summary
-from ribstudy.report.figures.common import WIDTH
+from ribstudy.report.figures.common import BLUE, MAP_COLORS, RED, WIDTH
 from ribstudy.toy.data import REGIONS
 from ribstudy.toy.experiment import LABELS, THRESHOLDS, reading_names
 from ribstudy.toy.gradients import normalize
 from ribstudy.toy.information import PROBES
 
-# Colours of Okabe and Ito, told apart with every kind of colour vision.
-COLORS = {"discriminative": "#0072B2", "non_discriminative": "#D55E00", "irrelevant": "#666666"}
+COLORS = {"discriminative": BLUE, "non_discriminative": RED, "irrelevant": "#666666"}
 NAMES = {"discriminative": "digit (discriminative)", "non_discriminative": "marker (non-discriminative)", "irrelevant": "rest"}
-MAP_COLORS = "inferno"
-PROBE_STYLES = dict(zip(PROBES, (("#0072B2", "linear probe"), ("#D55E00", "small network")), strict=True))
+PROBE_STYLES = dict(zip(PROBES, ((BLUE, "linear probe"), (RED, "small network")), strict=True))
 NORMALIZATION_STYLES = {
-    "per_map": ("#D55E00", "o", "each map by its own maximum"),
-    "common": ("#0072B2", "s", "one maximum for all images"),
+    "per_map": (RED, "o", "each map by its own maximum"),
+    "common": (BLUE, "s", "one maximum for all images"),
 }
 
 
@@ -57,13 +56,13 @@ def gradient_maps(run: dict[str, np.ndarray]) -> Figure:
 
 
 def hgr_curves(runs: list[dict]) -> Figure:
-    """HGR of each region over the layers, for both normalisations, and beside the first the paper's own curve."""
+    """HGR of each region over the layers, for both normalisations; the paper's curve is next to the first."""
     figure, axes = plt.subplots(len(REGIONS), 2, figsize=(WIDTH, 7.5), sharex=True, sharey=True, layout="constrained")
     for column, (normalization, title) in enumerate(
         (("per_map", "each map by\nits own maximum"), ("common", "one maximum\nfor all images"))
     ):
         curves = summary.hgr_curves(runs, normalization=normalization)  # [S, layers, regions]
-        mean, low, high = summary.t_interval(curves)
+        mean, low, high = student_interval(curves)
         layers = np.arange(1, len(mean) + 1)
         for index, region in enumerate(REGIONS):
             axis = axes[index, column]
@@ -80,7 +79,7 @@ def hgr_curves(runs: list[dict]) -> Figure:
 
 
 def _band(axis: Axes, x: np.ndarray, mean: np.ndarray, low: np.ndarray, high: np.ndarray, **style) -> None:
-    """A line with its interval, cut at 0 and 1 where the quantity ends."""
+    """A line with its interval, clipped to 0..1, the range of the quantity."""
     axis.plot(x, mean, marker="o", markersize=4, **style)
     axis.fill_between(x, np.clip(low, 0, 1), np.clip(high, 0, 1), color=style["color"], alpha=0.18, linewidth=0)
 
@@ -94,10 +93,10 @@ def _paper_curve(axis: Axes, region: str) -> None:
 
 
 def slopes(runs: list[dict]) -> Figure:
-    """How much the sigmoid scales the gradient of each image, as a histogram of the logarithm."""
+    """Histogram of the factor by which the sigmoid scales the gradient of each image, on a logarithmic scale."""
     values = np.log10(np.maximum(summary.stack(runs, "slopes"), 1e-16))
     figure, axis = plt.subplots(figsize=(WIDTH, 3.2), layout="constrained")
-    axis.hist(values.ravel(), bins=40, color="#0072B2")
+    axis.hist(values.ravel(), bins=40, color=BLUE)
     axis.axvline(np.log10(0.25), color="black", linestyle="--", linewidth=1)
     axis.annotate("at most 1/4 ", (np.log10(0.25), 0.95 * axis.get_ylim()[1]), ha="right", fontsize=9)
     axis.set(
@@ -109,26 +108,26 @@ def slopes(runs: list[dict]) -> Figure:
 
 
 def thresholds(runs: list[dict]) -> Figure:
-    """By how much more the marker falls, for several thresholds of HGR."""
-    mean, low, high = summary.t_interval(summary.extra_fall_by_threshold(runs))
+    """The fall of HGR in the marker minus the fall in the digit, at several thresholds of HGR."""
+    mean, low, high = student_interval(summary.extra_fall_by_threshold(runs))
     figure, axis = plt.subplots(figsize=(WIDTH, 3.2), layout="constrained")
-    axis.errorbar(THRESHOLDS, mean, _whiskers(mean, low, high), fmt="o", color="#D55E00", capsize=3)
+    axis.errorbar(THRESHOLDS, mean, _whiskers(mean, low, high), fmt="o", color=RED, capsize=3)
     axis.axhline(0, color="black", linewidth=0.8)
     axis.set(
         xlabel="threshold of the High Gradient Ratio",
-        ylabel="marker falls more by",
-        title="The effect at other thresholds (95 % intervals)",
+        ylabel="fall in marker minus fall in digit",
+        title="The effect at several thresholds (95 % intervals)",
     )
     return figure
 
 
 def comparison(runs: list[dict]) -> Figure:
-    """For each reading of the last map by how much more the marker's HGR falls than the digit's, for both normalisations."""
+    """The fall of HGR in the marker minus the fall in the digit, for each reading of the last map and both normalisations."""
     names = list(summary.READINGS)
     figure, axis = plt.subplots(figsize=(WIDTH, 5.6), layout="constrained")
     for shift, (normalization, (color, marker, label)) in zip((-0.15, 0.15), NORMALIZATION_STYLES.items(), strict=True):
         values = [summary.extra_fall(runs, reading=name, normalization=normalization) for name in names]
-        mean, low, high = summary.t_interval(np.stack(values, axis=1))
+        mean, low, high = student_interval(np.stack(values, axis=1))
         y = np.arange(len(names)) + shift
         axis.errorbar(mean, y, xerr=_whiskers(mean, low, high), fmt=marker, color=color, capsize=2, markersize=5, label=label)
     axis.axvline(0, color="black", linewidth=0.8)
@@ -147,10 +146,10 @@ def _whiskers(mean: np.ndarray, low: np.ndarray, high: np.ndarray) -> np.ndarray
 
 
 def information(runs: list[dict], *, depth: int) -> Figure:
-    """Bits about the marker and the digit that the probes find in each layer, in the logit and behind the sigmoid."""
-    panels = {"marker": "is a marker there?", "digit": "is it a 2 or an 8?"}
+    """Bits about the marker and the digit that the probes find in each layer, in the logit and after the sigmoid."""
+    panels = {"marker": "is there a marker?", "digit": "is it a 2 or an 8?"}
     ticks = [f"$T_{k}$" for k in range(1, depth + 1)] + ["logit", "sigmoid"]
-    mean, low, high = summary.t_interval(summary.stack(runs, "bits"))
+    mean, low, high = student_interval(summary.stack(runs, "bits"))
     shown = slice(0, reading_names(depth).index("sigmoid") + 1)
     figure, axes = plt.subplots(2, 1, figsize=(WIDTH, 6.4), sharex=True, layout="constrained")
     for axis, label in zip(axes, LABELS, strict=True):

@@ -2,15 +2,12 @@ import numpy as np
 import pytest
 import torch
 from helpers.networks import tiny_net
-from helpers.tiny_study import files, run_in
 
 from ribstudy.config import load_settings
 from ribstudy.datasets.transforms import views
-from ribstudy.method.cam import cam_unit, stored_maps, stored_seed_maps
-from ribstudy.method.other.advcam import advcam_unit, climb, objective
+from ribstudy.method.cam import compute_cam
+from ribstudy.method.other.advcam import climb, compute_advcam, objective
 from ribstudy.method.settings import AdvCamSettings
-from ribstudy.stages import Shard, execute
-from ribstudy.stages.other_methods import ADVCAM
 
 IMAGE = np.random.default_rng(0).integers(0, 256, (33, 46, 3), dtype=np.uint8)
 LABEL = np.array([True, False, True])
@@ -22,11 +19,11 @@ def view_of(net):
 
 
 def test_objective_by_hand():
-    # two views of one position less: maps of classes 0 and 1 are [3, -1] and [1, 1] in both views
+    # in both views, the maps of classes 0 and 1 are [3, -1] and [1, 1]
     signed = torch.tensor([[[[3.0, -1.0]], [[1.0, 1.0]]]]).repeat(2, 1, 1, 1)
     now, first = torch.tensor([[6.0, 1.0]]), torch.tensor([[4.0, 9.0]])
     settings = AdvCamSettings(regularization=10.0, tau=0.5, rectified=True)
-    # rectified means: class 0 1.5 a view, class 1 1 a view; only the first position is above half of 6, drift 2
+    # rectified means of a view: 1.5 for class 0, 1 for class 1; only the first position is above half of 6, drift 2
     assert objective(signed, 0, now, first, settings).item() == pytest.approx(2 * 1.5 - 2 * 1 - 10 * 2)
     plain = settings.model_copy(update={"rectified": False})
     assert objective(signed, 0, now, first, plain).item() == pytest.approx(2 * 1.0 - 2 * 1 - 10 * 2)
@@ -34,11 +31,11 @@ def test_objective_by_hand():
 
 def test_the_first_map_is_the_cam():
     net = tiny_net()
-    cam = cam_unit(net, [view_of(net)], LABEL, (33, 46))
-    unit = advcam_unit(net, [view_of(net)], LABEL, (33, 46), FEW)
-    np.testing.assert_allclose(unit["iterates_0"][0], cam["maps_0"], rtol=1e-5, atol=1e-7)
-    assert unit["iterates_0"].shape == (4, 2, *cam["maps_0"].shape[1:])
-    np.testing.assert_allclose(stored_maps(unit)[0], unit["iterates_0"].sum(axis=0))
+    (cam,) = compute_cam(net, [view_of(net)], LABEL, (33, 46)).steps
+    found = compute_advcam(net, [view_of(net)], LABEL, (33, 46), FEW)
+    np.testing.assert_allclose(found.steps[0][0], cam[0], rtol=1e-5, atol=1e-7)
+    assert found.steps[0].shape == (4, *cam.shape[1:])
+    np.testing.assert_allclose(found.maps()[0], found.steps[0].sum(axis=0))
 
 
 def slow_climb(net, view, key, settings):
@@ -70,7 +67,7 @@ def test_climb_against_a_slow_version(regularization):
     assert not torch.allclose(found[0], found[-1], rtol=0.05)
 
 
-def test_climbing_raises_the_logit_and_regularization_holds_the_peak():
+def test_climbing_raises_the_logit_and_regularization_keeps_the_peak():
     net = tiny_net()
     free = climb(net, view_of(net), 2, AdvCamSettings(iterations=8, regularization=0.0))
     held = climb(net, view_of(net), 2, AdvCamSettings(iterations=8, regularization=50.0))
@@ -95,29 +92,19 @@ def test_weights_gradients_and_view_stay():
     assert all(parameter.grad is None for parameter in net.parameters())
     assert torch.equal(view, same)
     assert not view.requires_grad
-    assert torch.equal(first, climb(net, view, 2, FEW))  # nothing is left of the first climb
+    assert torch.equal(first, climb(net, view, 2, FEW))  # nothing remains of the first ascent
 
 
-def test_every_class_climbs_from_the_image_as_it_was():
+def test_every_class_climbs_from_the_original_image():
     net = tiny_net()
-    both = advcam_unit(net, [view_of(net)], LABEL, (33, 46), FEW)["iterates_0"]
-    alone = advcam_unit(net, [view_of(net)], np.array([False, False, True]), (33, 46), FEW)["iterates_0"]
+    (both,) = compute_advcam(net, [view_of(net)], LABEL, (33, 46), FEW).steps
+    (alone,) = compute_advcam(net, [view_of(net)], np.array([False, False, True]), (33, 46), FEW).steps
     np.testing.assert_array_equal(both[:, 1], alone[:, 0])
 
 
 def test_image_without_a_class():
-    unit = advcam_unit(tiny_net(), [], np.zeros(3, bool), (33, 46), FEW)
-    assert stored_seed_maps(unit).shape == (0, 33, 46)
-
-
-def test_stage_stores_the_same_in_one_piece_and_in_shards(tmp_path, data_root, trained):
-    few = {"advcam.iterations": 3}
-    whole = execute(ADVCAM, run_in(tmp_path / "one", data_root, trained, **few))
-    other = run_in(tmp_path / "two", data_root, trained, **few)
-    for index in (0, 1):
-        result = execute(ADVCAM, other, shard=Shard(index, 2))
-    assert result.finished
-    assert files(whole) == files(result)
+    found = compute_advcam(tiny_net(), [], np.zeros(3, bool), (33, 46), FEW)
+    assert found.normalized().shape == (0, 33, 46)
 
 
 def test_settings_out_of_range_are_named():

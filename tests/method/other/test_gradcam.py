@@ -2,51 +2,47 @@ import numpy as np
 import pytest
 import torch
 from helpers.networks import tiny_net
-from helpers.tiny_study import TINY, files, run_in
 from torchcam.methods import GradCAMpp
 
 from ribstudy.config import load_settings
 from ribstudy.datasets.transforms import views
-from ribstudy.method.cam import cam_unit, stored_seed_maps
-from ribstudy.method.other.gradcam import PooledClassifier, baseline_unit, class_maps, gradient_weights
+from ribstudy.method.cam import compute_cam
+from ribstudy.method.other.gradcam import PooledClassifier, class_maps, compute_gradcam, gradient_weights
 from ribstudy.method.settings import BaselineSettings
 from ribstudy.models.cam_net import build_cam_net
-from ribstudy.stages import Run, Shard, execute, key
-from ribstudy.stages.other_methods import BASELINE
-from ribstudy.store import Store
 
 IMAGE = np.random.default_rng(0).integers(0, 256, (33, 46, 3), dtype=np.uint8)
 LABEL = np.array([True, False, True])
 METHODS = ("cam", "gradcam", "gradcam++", "layercam")
 
 
-def unit_of(net, method, layers=("trained",), scales=(1.0,), label=LABEL):
+def maps_of(net, method, layers=("trained",), scales=(1.0,), label=LABEL):
     made = views(IMAGE, scales, net.normalization)
-    return baseline_unit(net, made, label, IMAGE.shape[:2], BaselineSettings(method=method, layers=layers))
+    return compute_gradcam(net, made, label, IMAGE.shape[:2], BaselineSettings(method=method, layers=layers))
 
 
 def test_cam_of_torchcam_is_ours():
     net = tiny_net()
     scales = (1.0, 0.5)
-    ours = cam_unit(net, views(IMAGE, scales, net.normalization), LABEL, IMAGE.shape[:2])
-    theirs = unit_of(net, "cam", scales=scales)
-    assert theirs["keys"].tolist() == [0, 2]
-    for name in ("maps_0", "maps_1"):
-        np.testing.assert_allclose(theirs[name], ours[name], rtol=1e-4, atol=1e-6)
+    ours = compute_cam(net, views(IMAGE, scales, net.normalization), LABEL, IMAGE.shape[:2])
+    theirs = maps_of(net, "cam", scales=scales)
+    assert theirs.classes.tolist() == [0, 2]
+    for their_maps, our_maps in zip(theirs.steps, ours.steps, strict=True):
+        np.testing.assert_allclose(their_maps, our_maps, rtol=1e-4, atol=1e-6)
 
 
 def test_gradcam_at_the_last_layer_is_the_cam_divided_by_the_number_of_positions():
     net = tiny_net()
-    cam, grad = unit_of(net, "cam")["maps_0"], unit_of(net, "gradcam")["maps_0"]
+    cam, grad = maps_of(net, "cam").steps[0][0], maps_of(net, "gradcam").steps[0][0]
     assert cam.max() > 0
     np.testing.assert_allclose(grad * cam[0].size, cam, rtol=1e-4, atol=1e-6)
 
 
 def test_gradcam_at_an_earlier_layer_is_another_map():
     net = tiny_net()
-    cam, early = unit_of(net, "cam"), unit_of(net, "gradcam", layers=("frozen",))
-    assert early["maps_0"].shape[1] > cam["maps_0"].shape[1]  # the resolution of that layer
-    assert np.abs(stored_seed_maps(early) - stored_seed_maps(cam)).max() > 0.1
+    cam, early = maps_of(net, "cam"), maps_of(net, "gradcam", layers=("frozen",))
+    assert early.steps[0].shape[-2] > cam.steps[0].shape[-2]  # this layer has a higher resolution
+    assert np.abs(early.normalized() - cam.normalized()).max() > 0.1
 
 
 @pytest.mark.parametrize("layer", ["trained", "frozen"])
@@ -62,12 +58,12 @@ def test_layercam_against_a_slow_version(layer):
     for side in (0, 1):
         one = sum((gradient[side, k].clamp(min=0) * features[side, k]).detach() for k in range(features.shape[1])).clamp(min=0)
         expected += one.flip(-1) if side else one
-    found = unit_of(net, "layercam", layers=(layer,), label=label)["maps_0"][0]
+    found = maps_of(net, "layercam", layers=(layer,), label=label).steps[0][0][0]
     np.testing.assert_allclose(found, expected.numpy(), rtol=1e-4, atol=1e-6)
 
 
 def test_gradient_weights_by_hand():
-    # alpha = 1 / (2 + g * sum(A)): 1/2 for g = 0.5 and sum 0; the negative gradient has no part, nor has one of 0
+    # alpha = 1 / (2 + g * sum(A)): 1/2 for g = 0.5 and sum 0; a gradient of 0 or less contributes nothing
     gradients = torch.tensor([[[[0.5, -0.5]], [[0.0, 0.25]]]])
     activations = torch.tensor([[[[1.0, -1.0]], [[3.0, 5.0]]]])
     expected = [0.5 * 0.5, 0.25 / (2 + 0.25 * 8)]
@@ -75,7 +71,7 @@ def test_gradient_weights_by_hand():
 
 
 def test_torchcam_loses_the_coefficients_of_gradcampp():
-    """Once this fails, torch-cam has mended it: then `WeightedGradCAMpp` can go."""
+    """If this fails, torch-cam has fixed the error and `WeightedGradCAMpp` is no longer needed."""
     net = PooledClassifier(tiny_net())
     (view,) = views(IMAGE, (1.0,), ((0.5,) * 3, (0.5,) * 3))
     with GradCAMpp(net, "net.trained") as extractor:
@@ -89,7 +85,7 @@ def test_torchcam_loses_the_coefficients_of_gradcampp():
 def test_a_method_leaves_the_network_as_it_was(method):
     net = tiny_net()
     before = {name: value.clone() for name, value in net.state_dict().items()}
-    unit_of(net, method)
+    maps_of(net, method)
     assert all(torch.equal(value, before[name]) for name, value in net.state_dict().items())
     assert all(parameter.grad is None for parameter in net.parameters())
     assert not any(module._forward_hooks for module in net.modules())
@@ -98,8 +94,8 @@ def test_a_method_leaves_the_network_as_it_was(method):
 @pytest.mark.parametrize("method", METHODS)
 def test_classes_do_not_depend_on_each_other(method):
     net = tiny_net()
-    both = unit_of(net, method)["maps_0"]
-    alone = unit_of(net, method, label=np.array([False, False, True]))["maps_0"]
+    both = maps_of(net, method).steps[0][0]
+    alone = maps_of(net, method, label=np.array([False, False, True])).steps[0][0]
     np.testing.assert_allclose(both[1], alone[0], rtol=1e-5, atol=1e-7)
 
 
@@ -116,20 +112,20 @@ def test_layers_are_put_together_by_the_largest_of_their_sharpened_maps():
 
 
 def test_image_without_a_class():
-    unit = unit_of(tiny_net(), "gradcam", label=np.zeros(3, bool))
-    assert stored_seed_maps(unit).shape == (0, 33, 46)
+    found = maps_of(tiny_net(), "gradcam", label=np.zeros(3, bool))
+    assert found.normalized().shape == (0, 33, 46)
 
 
 def test_a_real_backbone_has_gradients_at_both_layers():
     net = build_cam_net("resnet50", 3, weights=None).eval()
     torch.nn.init.normal_(net.classifier.weight, std=0.1)
     for layers in (("trained",), ("frozen",), ("frozen", "trained.layer3", "trained")):
-        assert unit_of(net, "layercam", layers=layers)["maps_0"].max() > 0
+        assert maps_of(net, "layercam", layers=layers).steps[0][0].max() > 0
 
 
 def test_a_layer_that_is_not_there_is_named():
     with pytest.raises(ValueError, match=r"baseline\.layers: the network has no module 'trainde'; did you mean trained"):
-        unit_of(tiny_net(), "gradcam", layers=("trainde",))
+        maps_of(tiny_net(), "gradcam", layers=("trainde",))
 
 
 @pytest.mark.parametrize(
@@ -143,31 +139,3 @@ def test_a_layer_that_is_not_there_is_named():
 def test_choices_that_do_not_go_together_are_refused(settings, message):
     with pytest.raises(ValueError, match=message):
         load_settings("mini", {f"baseline.{name}": value for name, value in settings.items()})
-
-
-def test_stage_stores_the_same_in_one_piece_and_in_shards(tmp_path, data_root, trained):
-    run = run_in(tmp_path / "one", data_root, trained)
-    whole = execute(BASELINE, run)
-    other = run_in(tmp_path / "two", data_root, trained)
-    for index in (0, 1):
-        result = execute(BASELINE, other, shard=Shard(index, 2))
-    assert result.finished
-    assert files(whole) == files(result)
-    assert len(whole.item_names()) == len(run.items(BASELINE))
-
-
-def test_stage_key_knows_the_method_and_not_that_of_others():
-    def key_of(stage, **overrides):
-        return key(stage, load_settings("mini", {**TINY, **overrides}))
-
-    assert key_of("baseline") != key_of("baseline", **{"baseline.method": "layercam"})
-    assert key_of("baseline") == key_of("baseline", **{"advcam.iterations": 3})
-    assert key_of("advcam") == key_of("advcam", **{"baseline.method": "layercam"})
-    assert key_of("advcam") != key_of("advcam", **{"cam.scales": [1.0, 0.5]})
-
-
-def test_a_compiled_run_still_finds_its_layers(tmp_path, data_root, trained):
-    plain = execute(BASELINE, run_in(tmp_path / "plain", data_root, trained, **{"infer.limit": 1}))
-    run = run_in(tmp_path / "compiled", data_root, trained, **{"infer.limit": 1, "compute.compile": True})
-    compiled = execute(BASELINE, Run(run.settings, Store(tmp_path / "compiled")))
-    assert files(compiled) == files(plain)

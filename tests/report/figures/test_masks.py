@@ -1,14 +1,13 @@
-"""Tables and pictures of the chapters on masks and segmentation: the right numbers, and labels on everything."""
+"""The figures and tables of the chapter on masks: the right numbers, and labels on everything."""
 
 import matplotlib.pyplot as plt
 import numpy as np
-import pandas as pd
 import pytest
-from matplotlib.figure import Figure
+from helpers.figures import is_readable
 
 from ribstudy.datasets.pictures import PALETTE
-from ribstudy.evaluation.metrics import Estimate
-from ribstudy.evaluation.scores import MaskScores
+from ribstudy.evaluation.mask_scores import MaskScores
+from ribstudy.evaluation.statistics import Estimate
 from ribstudy.report.figures import common as figures
 from ribstudy.report.figures import masks as mask_figures
 
@@ -25,16 +24,7 @@ def style():
         plt.close("all")
 
 
-def is_readable(figure: Figure) -> bool:
-    """Few inches wide, a title, labels on both axes of the lowest panel, and no letter below 10 points."""
-    figure.canvas.draw()
-    texts = [text for axis in figure.axes for text in axis.findobj(plt.Text) if text.get_visible() and text.get_text()]
-    lowest = [axis for axis in figure.axes if axis.get_label() != "<colorbar>"][-1]
-    named = figure.axes[0].get_title() and lowest.get_xlabel() and lowest.get_ylabel()
-    return bool(named) and figure.get_figwidth() <= 7 and min(text.get_fontsize() for text in texts) >= 10
-
-
-def test_a_boundary_is_a_picture_of_the_images_size():
+def test_a_boundary_panel_has_the_size_of_the_image():
     boundary = np.zeros((3, 4), np.float16)
     boundary[:, 2:] = 1
     panel = mask_figures.boundary_panel("boundary", boundary, (9, 12))
@@ -59,7 +49,7 @@ def test_steps_table_by_hand():
     assert table.loc[("RIB", "seed"), ["low", "high"]].tolist() == [0.6, 0.7]
 
 
-def test_step_bars_stand_in_the_order_of_the_steps_and_say_what_was_not_run():
+def test_step_bars_are_in_the_order_of_the_steps_and_mark_missing_ones():
     scores = {("CAM", step): SCORES for step in STEPS} | {("RIB", step): SCORES for step in STEPS[:2]}
     figure = mask_figures.step_bars(mask_figures.steps_table(scores, {("CAM", "walk"): Estimate(0.65, 0.6, 0.75)}))
     (axis,) = figure.axes
@@ -75,96 +65,10 @@ def test_step_bars_stand_in_the_order_of_the_steps_and_say_what_was_not_run():
     assert axis.patches[0].get_facecolor() != axis.patches[5].get_facecolor()
 
 
-def test_an_interval_of_few_images_that_misses_the_value_is_drawn_where_it_lies():
+def test_an_interval_that_excludes_the_value_is_drawn_at_its_place():
     figure = mask_figures.step_bars(
         mask_figures.steps_table({("CAM", "walk"): SCORES}, {("CAM", "walk"): Estimate(0.65, 0.7, 0.8)})
     )
     (axis,) = figure.axes
     whiskers = [line for lines in axis.collections for line in lines.get_segments() if len(line)]
     assert [sorted(line[:, 1]) for line in whiskers] == [pytest.approx([0.7, 0.8])]
-
-
-def history(scale: float) -> pd.DataFrame:
-    return pd.DataFrame({"step": [10, 20], "loss": [2 * scale, scale], "learning_rate": 1e-3, "foreground": [0.1, 0.3]})
-
-
-def test_loss_curves_have_a_line_for_each_training_and_the_foreground_below():
-    figure = mask_figures.loss_curves({"CAM": history(1), "RIB": history(2), "truth": history(3), "affinity": history(4)})
-    losses, shares = figure.axes
-    assert is_readable(figure)
-    assert [line.get_ydata().tolist() for line in losses.lines] == [[2, 1], [4, 2], [6, 3], [8, 4]]
-    assert [line.get_ydata().tolist() for line in shares.lines] == [[0.1, 0.3]] * 4
-    colors = [line.get_color() for line in losses.lines]
-    assert colors[:2] == [figures.COLORS["CAM"], figures.COLORS["RIB"]]
-    assert len(set(colors)) == 4
-    assert colors == [line.get_color() for line in shares.lines]
-    assert [text.get_text() for text in figure.legends[0].get_texts()] == ["CAM", "RIB", "truth", "affinity"]
-
-
-def test_loss_curves_without_foreground_have_one_panel():
-    figure = mask_figures.loss_curves({"CAM": history(1).drop(columns="foreground")})
-    assert len(figure.axes) == 1
-    assert is_readable(figure)
-
-
-def shown_shares(figure: Figure) -> np.ma.MaskedArray:
-    mesh = figure.axes[0].collections[0]
-    return np.ma.masked_array(mesh.get_array()).reshape(len(figure.axes[0].get_yticklabels()), -1)
-
-
-def test_confusion_shows_shares_of_rows_of_the_classes_that_occur():
-    counts = np.zeros((4, 4), int)
-    counts[0] = (90, 10, 0, 0)
-    counts[1] = (5, 14, 0, 1)  # class 2 does not occur, class 3 in predictions alone
-    figure = mask_figures.confusion_picture(counts, ["cat", "dog", "cow"])
-    assert is_readable(figure)
-    axis, bar = figure.axes
-    assert [label.get_text() for label in axis.get_yticklabels()] == ["background", "cat", "cow"]
-    assert [label.get_text() for label in axis.get_xticklabels()] == ["background", "cat", "cow"]
-    shares = shown_shares(figure)
-    assert shares[:2].tolist() == [pytest.approx([0.9, 0.1, 0.001]), pytest.approx([0.25, 0.7, 0.05])]
-    assert shares.mask.tolist() == [[False] * 3, [False] * 3, [True] * 3]
-    assert "no true pixels" in axis.get_ylabel()
-    assert "share" in bar.get_xlabel()
-
-
-def test_of_many_classes_those_with_the_most_wrong_pixels_are_shown():
-    counts = np.diag(np.full(81, 1000))
-    counts[range(1, 81), 0] = np.arange(80)  # the later a class, the more of it is missed
-    counts[1, 2] = 500
-    figure = mask_figures.confusion_picture(counts, [f"class {number}" for number in range(1, 81)])
-    labels = [label.get_text() for label in figure.axes[0].get_yticklabels()]
-    expected = ["class 1", "class 2", *(f"class {number}" for number in range(63, 81))]
-    assert labels == ["background", *expected, "other classes"]
-    shares = shown_shares(figure)
-    assert shares[1, 2] == pytest.approx(500 / 1500)
-    assert shares[-1, 0] == pytest.approx(sum(range(2, 62)) / (60 * 1000 + sum(range(2, 62))))
-    assert is_readable(figure)
-
-
-@pytest.mark.parametrize(
-    ("counts", "message"),
-    [(np.ones((3, 3), int), r"counts \(3, 3\) and 2 classes"), (np.zeros((2, 2), int), "holds no pixel")],
-)
-def test_a_matrix_that_cannot_be_shown_is_refused(counts, message):
-    with pytest.raises(ValueError, match=message):
-        mask_figures.confusion_picture(counts, ["cat"])
-
-
-def test_ours_beside_the_papers():
-    ours = {("RIB", "seed"): Estimate(0.5612, 0.5501, 0.572, 9), ("RIB", "crf"): None, ("CAM", "seed"): Estimate(0.5)}
-    table = mask_figures.paper_table("voc12_seeds", ours)
-    assert list(table.columns[:4]) == ["seed", "seed, ours", "crf", "crf, ours"]
-    assert table.loc["RIB"].tolist()[:4] == ["56.5", "56.1 (55.0 to 57.2), -0.4", "62.9 (?)", "not run"]
-    assert table.loc["CAM"].tolist()[:2] == ["48.8", "50.0, +1.2"]
-    assert table.loc["AdvCAM"].tolist()[:2] == ["55.6", ""]  # not a method of this study
-
-
-def test_what_the_paper_does_not_give_stands_beside_its_method():
-    ours = {("RIB as written", "seed"): Estimate(0.5), ("CAM", "mask_psa"): Estimate(0.6)}
-    table = mask_figures.paper_table("voc12_seeds", ours)
-    assert table.loc["CAM", ["mask_psa", "mask_psa, ours"]].tolist() == ["not known", "60.0"]
-    assert table.loc["RIB as written"].tolist() == ["not known", "50.0", *(len(table.columns) - 2) * [""]]
-    assert list(table.index)[-1] == "RIB as written"
-    with pytest.raises(ValueError, match="voc12_sed"):
-        mask_figures.paper_table("voc12_sed", {})

@@ -2,7 +2,9 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 
-from ribstudy.evaluation.metrics import Comparison, Estimate, Sweep
+from ribstudy.evaluation.statistics import Comparison, Estimate
+from ribstudy.evaluation.sweeps import Sweep
+from ribstudy.method.stored_maps import StoredMaps
 from ribstudy.report.figures.methods import STYLES, detail_table, method_curves, method_gallery, method_table
 from ribstudy.workflow import jobs as study
 
@@ -13,17 +15,15 @@ def _close():
     plt.close("all")
 
 
-def test_every_method_has_a_look_of_its_own():
+def test_every_method_has_its_own_style():
     assert set(STYLES) == set(study.METHODS)
     assert len(set(STYLES.values())) == len(STYLES)
 
 
 def test_gallery_fills_its_last_row():
-    image, unit = (
-        np.zeros((32, 32, 3), np.uint8),
-        {"keys": np.array([1]), "size": np.array([32, 32]), "maps_0": np.ones((1, 2, 2))},
-    )
-    figure = method_gallery(image, np.zeros((32, 32), np.uint8), {"CAM": unit, "LayerCAM, two layers": unit}, class_name="cat")
+    image = np.zeros((32, 32, 3), np.uint8)
+    maps = StoredMaps(np.array([1]), (32, 32), steps=(np.ones((1, 1, 2, 2)),))
+    figure = method_gallery(image, np.zeros((32, 32), np.uint8), {"CAM": maps, "LayerCAM, two layers": maps}, class_name="cat")
     titles = [axis.get_title() for axis in figure.axes]
     assert titles == ["image", "truth", "CAM", "LayerCAM\ntwo layers", ""]
     assert "cat" in figure.get_suptitle()
