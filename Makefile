@@ -11,7 +11,7 @@ help:
 	@echo "make pdf     print the rendered book into _build/html/ribstudy.pdf, linked from the front page; needs chromium"
 	@echo "make links   look for links of the rendered book that lead nowhere, on other sites too; needs a network"
 	@echo "make test    run the tests"
-	@echo "make lint    check code and notebooks; make format mends what can be mended"
+	@echo "make lint    check code, chapters and English; make format fixes what a program can fix"
 	@echo "make setup   only set up .venv, and keep the outputs of notebooks out of git"
 	@echo "make bench   measure what an adaptation costs on this machine; the page on costs shows it"
 	@echo "make clean   remove the rendered book; results stay"
@@ -42,7 +42,7 @@ lint: .venv/.ready
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/nbstripout --verify book/*.ipynb
-	$(BIN)/python tools/lint_notebooks.py
+	$(BIN)/python -m tools.lint
 
 format: .venv/.ready
 	$(BIN)/ruff check --fix .

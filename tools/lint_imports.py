@@ -1,7 +1,7 @@
 """Checks how the modules of ribstudy import each other: `python -m tools.lint_imports`.
 
-Three rules: no module imports itself through others; a package imports only packages above it in `LAYERS`; no function imports a
-module of ribstudy, because that hides a cycle. Imports under `if TYPE_CHECKING:` never run, so the rules do not apply to them.
+There are three rules. No module imports itself through other modules. A package imports only packages before it in `LAYERS`. No
+function imports a module of ribstudy, because that hides a cycle. Imports under `if TYPE_CHECKING:` never run and are allowed.
 """
 
 import ast
@@ -14,8 +14,8 @@ from typing import Literal
 
 ROOT = Path(__file__).resolve().parent.parent
 PACKAGE = "ribstudy"
-# The order of the work: first tools that know nothing of the study, then data, networks and the paper's method, then what is
-# made from its maps, then how runs are stored and planned, and last what people look at and type. A reader who follows an
+# The order of the work: first tools that any study could use, then data, networks and the paper's method, then its maps'
+# masks and scores, then how runs are stored and planned, and last the report and the command line. A reader who follows an
 # import always moves towards the simpler module.
 LAYERS = (
     "_version",
