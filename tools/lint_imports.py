@@ -8,7 +8,6 @@ import ast
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 from typing import Literal
 
@@ -134,23 +133,35 @@ def _is_above(lower: str, upper: str) -> bool:
 
 
 def _cycles(imports: Sequence[Import]) -> list[str]:
-    """One line for each cycle; after each, the import that closes it is left out, until none is left."""
-    graph: dict[str, set[str]] = {}
+    """One line for each group of modules that all import each other, directly or through others: its shortest cycle."""
+    graph: dict[str, list[str]] = {}
     for found in imports:
-        graph.setdefault(found.importer, set()).add(found.imported)
+        graph.setdefault(found.importer, []).append(found.imported)
+    cycles = {module: cycle for module in sorted(graph) if (cycle := _path(graph, module, module))}
     problems = []
-    while cycle := _one_cycle(graph):
-        graph[cycle[0]].remove(cycle[1])
-        problems.append(f"{_file(cycle[0])}:1: a cycle of imports: {' -> '.join(cycle)}")
+    while cycles:
+        shortest = min(cycles.values(), key=len)
+        group = [module for module in cycles if _path(graph, module, shortest[0]) and _path(graph, shortest[0], module)]
+        others = len(set(group) - set(shortest))
+        more = f" (more in this group: {others})" if others else ""
+        problems.append(f"{_file(shortest[0])}:1: a cycle of imports: {' -> '.join(shortest)}{more}")
+        cycles = {module: cycle for module, cycle in cycles.items() if module not in group}
     return problems
 
 
-def _one_cycle(graph: Mapping[str, set[str]]) -> list[str]:
-    """Modules of which each imports the next, the first one again at the end; an empty list without a cycle."""
-    try:
-        TopologicalSorter(graph).prepare()
-    except CycleError as error:
-        return error.args[1][::-1]
+def _path(graph: Mapping[str, Sequence[str]], start: str, end: str) -> list[str]:
+    """The shortest chain of imports, `start` and `end` included; an empty list if there is none."""
+    paths, seen = [[start]], set()
+    while paths:
+        longer = []
+        for path in paths:
+            for module in graph.get(path[-1], ()):
+                if module == end:
+                    return [*path, end]
+                if module not in seen:
+                    seen.add(module)
+                    longer.append([*path, module])
+        paths = longer
     return []
 
 
