@@ -12,7 +12,7 @@ import pytest
 import yaml
 from PIL import Image
 
-from ribstudy.bench import costs
+from ribstudy.bench.projections import COCO, VOC
 from ribstudy.cli import main as command_line
 from ribstudy.config import load_settings, preset_names
 from ribstudy.datasets import fetch
@@ -82,8 +82,8 @@ def test_counts_of_the_library_are_those_of_the_file(rows):
     counts = rows[rows["table"].str.endswith("_counts")].set_index(["table", "row", "column"])["value"]
     for split, number in fetch.COUNTS.items():
         assert counts["voc12_counts", split, "images"] == number
-    assert counts["voc12_counts", "train_aug", "images"] == costs.VOC.num_images
-    assert counts["coco14_counts", "train", "images"] == costs.COCO.num_images
+    assert counts["voc12_counts", "train_aug", "images"] == VOC.num_images
+    assert counts["coco14_counts", "train", "images"] == COCO.num_images
 
 
 def test_every_table_is_shown_by_a_chapter(rows):
