@@ -11,7 +11,7 @@ help:
 	@echo "make pdf     print the rendered book into _build/html/ribstudy.pdf and link it from the front page; needs chromium"
 	@echo "make links   find broken links in the rendered book, including links to other sites; needs a network"
 	@echo "make test    run the tests"
-	@echo "make lint    check code and notebooks; make format fixes what it can"
+	@echo "make lint    check code, chapters and English; make format fixes the formatting"
 	@echo "make setup   only set up .venv and the filter that keeps notebook outputs out of git"
 	@echo "make bench   measure the cost of an adaptation on this machine; the page on costs shows the result"
 	@echo "make clean   remove the rendered book; results stay"
@@ -42,7 +42,7 @@ lint: .venv/.ready
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/nbstripout --verify book/*.ipynb
-	$(BIN)/python tools/lint_notebooks.py
+	$(BIN)/python -m tools.lint
 
 format: .venv/.ready
 	$(BIN)/ruff check --fix .

@@ -1,21 +1,22 @@
-"""Checks what the house style asks of a chapter (CONTRIBUTING.md): `python tools/lint_notebooks.py [files]`, default: book/."""
+"""Checks the house style of the chapters (CONTRIBUTING.md): `python tools/lint_notebooks.py [files]`, default: all of book/."""
 
 import ast
 import re
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import nbformat
 
 BOOK = Path(__file__).resolve().parent.parent / "book"
-MAX_FUNCTION_LINES = 12  # a helper for one figure; what is longer belongs in the library
-# What draws: a statement that ends a cell with a semicolon, and helpers whose result is displayed.
+MAX_FUNCTION_LINES = 12  # a helper for one figure; longer functions belong in the library
+# Code that draws: a statement that ends a cell with a semicolon, and helpers whose result is displayed.
 DRAWS = re.compile(r"(figures?|look)\.\w+\(.*\);$|^figures\.(growth_slider|before_after|slider)\(|^display\(|^main_figure$")
 TRAINING = re.compile(r"\.backward\(|\.zero_grad\(|optimizer\.step\(")
 
 
 def problems_of(path: Path) -> list[str]:
-    """The problems of one chapter, a line each."""
+    """The problems of one chapter, one line each."""
     if path.suffix == ".md":
         return _title_problems(path.read_text())
     notebook = nbformat.read(path, as_version=4)
@@ -26,7 +27,7 @@ def problems_of(path: Path) -> list[str]:
     if any(cell.outputs or cell.execution_count for cell in code):
         problems.append("has outputs: make format removes them")
     if path.read_text() != nbformat.writes(notebook) + "\n":
-        problems.append("is not as Jupyter writes it, so that saving it changes it: make format mends it")
+        problems.append("is not as Jupyter writes it, so that saving it changes it: make format rewrites it")
     for cell in code:
         problems += _code_problems(cell.source)
         problems += _figure_problems(cell)
@@ -57,17 +58,22 @@ def _code_problems(source: str) -> list[str]:
     return problems
 
 
-def _figure_problems(cell) -> list[str]:
+def _figure_problems(cell: nbformat.NotebookNode) -> list[str]:
     lines = [line.strip() for line in cell.source.splitlines()]
     drawn = [line for line in lines if DRAWS.search(line)]
     alt = cell.metadata.get("mystnb", {}).get("image", {}).get("alt", "")
     return [] if alt.strip() or not drawn else [f"figure without an alternative text (mystnb: image: alt): {drawn[-1]}"]
 
 
+def all_problems(paths: Sequence[Path] = ()) -> list[str]:
+    """The problems of some chapters, by default of all chapters of the book, with the names of the files."""
+    paths = paths or sorted([*BOOK.glob("*.ipynb"), *BOOK.glob("*.md")])
+    return [f"{path.name}: {problem}" for path in paths for problem in problems_of(path)]
+
+
 def main(arguments: list[str]) -> int:
-    paths = [Path(argument) for argument in arguments] or sorted([*BOOK.glob("*.ipynb"), *BOOK.glob("*.md")])
-    problems = [f"{path.name}: {problem}" for path in paths for problem in problems_of(path)]
-    print("\n".join(problems) or f"{len(paths)} chapters, no problems")
+    problems = all_problems([Path(argument) for argument in arguments])
+    print("\n".join(problems) or "notebooks: no problems")
     return 1 if problems else 0
 
 

@@ -1,1 +1,4 @@
-"""What the study's code costs: `python -m ribstudy.bench` writes results/bench/<device>.json, which the page on costs shows."""
+"""Costs of the study's code, measured and counted. `python -m ribstudy.bench` writes results/bench/<device>.json.
+
+The tables and charts of the page on costs are here too; figures of the other chapters belong in `report`.
+"""

@@ -1,11 +1,11 @@
-"""Measures what the study's code costs on this machine's accelerator, or on its CPU where it has none.
+"""Measures the costs of the study's code on this machine's accelerator, or on its CPU if it has no accelerator.
 
-    python -m ribstudy.bench                          # some minutes; make bench
-    python -m ribstudy.bench --only adaptation        # the others stay in the record as they are
-    python -m ribstudy.bench --quick                  # tiny sizes, to see that everything runs; writes nothing
-    python -m ribstudy.bench --device cpu             # the CPU, although there is an accelerator
+    python -m ribstudy.bench                          # takes some minutes; make bench
+    python -m ribstudy.bench --only adaptation        # keeps the other benchmarks of the record
+    python -m ribstudy.bench --quick                  # tiny sizes, to check that everything runs; writes nothing
+    python -m ribstudy.bench --device cpu             # uses the CPU even if there is an accelerator
 
-Whatever else runs meanwhile is part of the result.
+Other programs that run at the same time distort the result.
 """
 
 import argparse
@@ -18,8 +18,8 @@ from types import ModuleType
 from typing import Any
 
 from ribstudy.bench import adaptation, deviations, loading, matmul, pooling, sweep
-from ribstudy.bench.costs import Bench, Record, read_records, write_record
 from ribstudy.bench.measure import BenchError, Plan, describe_device
+from ribstudy.bench.records import Bench, Record, read_records, write_record
 from ribstudy.runtime import ranks as launch
 from ribstudy.runtime.paths import RESULTS
 from ribstudy.store import provenance
@@ -52,8 +52,8 @@ def main(arguments: list[str]) -> int:
             failed = True
             continue
         log.info("%s (%.0f s)", name, time.perf_counter() - start)
-        for what, measurement in bench.measurements.items():
-            log.info("  %s: %s %s", what, measurement, measurement.unit)
+        for quantity, measurement in bench.measurements.items():
+            log.info("  %s: %s %s", quantity, measurement, measurement.unit)
         if folder:
             write_record(folder, Record(device, {**_measured_before(folder, device), name: bench}))
     return 1 if failed else 0
@@ -73,10 +73,14 @@ def _parse(arguments: list[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog="python -m ribstudy.bench", description=__doc__, formatter_class=argparse.RawTextHelpFormatter
     )
-    parser.add_argument("--quick", action="store_true", help="tiny sizes; nothing is written unless --folder is given")
-    parser.add_argument("--only", nargs="+", choices=BENCHES, metavar="NAME", help=f"of {', '.join(BENCHES)}")
-    parser.add_argument("--device", help='as torch names it: "cpu", "cuda:1"; default: an accelerator where there is one')
-    parser.add_argument("--folder", type=Path, help="of the record; default: results/bench")
+    parser.add_argument("--quick", action="store_true", help="use tiny sizes; write nothing unless --folder is given")
+    parser.add_argument(
+        "--only", nargs="+", choices=BENCHES, metavar="NAME", help=f"run only these benchmarks: {', '.join(BENCHES)}"
+    )
+    parser.add_argument(
+        "--device", help='device as torch names it, such as "cpu" or "cuda:1"; default: an accelerator if there is one'
+    )
+    parser.add_argument("--folder", type=Path, help="folder of the record; default: results/bench")
     return parser.parse_args(arguments)
 
 

@@ -1,4 +1,4 @@
-"""The adaptation of one image: the reference code's schedule, the study's, and what the study's options trade digits for."""
+"""The adaptation of one image: the reference code's schedule, the study's, and the options that trade digits for speed."""
 
 import logging
 from collections.abc import Sequence
@@ -6,14 +6,15 @@ from contextlib import ExitStack
 from dataclasses import asdict
 from typing import Any
 
-from ribstudy.bench.costs import Measurement, count_step, reference_flop, study_flop
 from ribstudy.bench.measure import BenchError, Plan, ratios
+from ribstudy.bench.operations import count_step, reference_flop, study_flop
+from ribstudy.bench.records import Measurement
 from ribstudy.bench.variants import Job, Outcome, Variant, Worker, deviation
 
 log = logging.getLogger(__name__)
 
-TOLERANCE = 1e-4  # of the maps' maximum: what the two schedules may differ by in float32
-WARM_UP = 2  # steps, also those in which FLOP are counted
+TOLERANCE = 1e-4  # largest allowed difference of the two schedules in float32, as a share of the maps' maximum
+WARM_UP = 2  # steps; FLOP are counted in these
 REFERENCE = Variant("reference", "reference")
 STUDY = Variant("study")
 OPTIONS = (
@@ -21,7 +22,7 @@ OPTIONS = (
     Variant("study, bf16", precision="bf16"),
     Variant("study, compiled", compile=True),
 )
-# What torch does with float32 convolutions unless it is told otherwise, and all options together.
+# tf32 is torch's default for float32 convolutions; the other variants are all options and their combinations.
 ACCELERATOR_OPTIONS = (
     Variant("reference, tf32", "reference", precision="tf32"),
     Variant("study, tf32", precision="tf32"),
@@ -37,10 +38,10 @@ def settings(plan: Plan) -> dict[str, Any]:
 
 
 def run(plan: Plan) -> dict[str, Measurement]:
-    """Of each variant "<variant>: seconds" for an image, ": FLOP" and ": memory" (bytes), and what is compared.
+    """For each variant "<variant>: seconds" per image, ": FLOP" and ": memory" (bytes); and deviations and speed-ups.
 
-    On a CPU each has one thread; "all cores, ..." is what the whole machine does: the reference's schedule in one process on
-    all cores, the study's in as many processes of one thread as there are cores.
+    On a CPU each variant uses one thread. The measurements "all cores, ..." use the whole machine: the reference's schedule
+    runs in one process on all cores, the study's in one process of one thread per core.
     """
     with ExitStack() as stack:
         reference, study = (stack.enter_context(Worker(v, plan.workload, plan.device)) for v in (REFERENCE, STUDY))
@@ -69,7 +70,10 @@ def _flop(plan: Plan, variant: Variant, iterations: int) -> float:
 
 
 def _schedules(plan: Plan, reference: Worker, study: Worker) -> tuple[dict[str, Measurement], Outcome]:
-    """Both schedules in turn, checked against each other and against the formulas of their FLOP; and the study's outcome."""
+    """Runs both schedules in turn and returns their measurements and the study's outcome.
+
+    Raises BenchError if the schedules' maps differ or if the counted FLOP differ from the formulas.
+    """
     for worker in (reference, study):
         counted, expected = _warm_up(plan, worker).flop, _flop(plan, worker.variant, WARM_UP)
         if abs(counted - expected) > 1e-3 * expected:
@@ -78,7 +82,7 @@ def _schedules(plan: Plan, reference: Worker, study: Worker) -> tuple[dict[str, 
     theirs, ours = zip(*outcomes, strict=True)
     largest, mean = deviation(ours[0].maps, theirs[0].maps)
     if not largest <= TOLERANCE:
-        raise BenchError(f"the two schedules differ by {largest:.2e} of the maps' maximum; allowed are {TOLERANCE:.0e}")
+        raise BenchError(f"the two schedules differ by {largest:.2e} of the maps' maximum, more than {TOLERANCE:.0e}")
     return {
         **_describe(plan, REFERENCE, theirs),
         **_describe(plan, STUDY, ours),
@@ -98,7 +102,10 @@ def _describe(plan: Plan, variant: Variant, outcomes: Sequence[Outcome]) -> dict
 
 
 def _all_cores(plan: Plan, reference: Worker, study: Sequence[Worker], exact: Outcome) -> dict[str, Measurement]:
-    """Seconds per image of the whole machine. The results of the processes side by side must be those of one alone."""
+    """Seconds per image on the whole machine.
+
+    Raises BenchError if the maps of a process differ from the maps of a process that runs alone.
+    """
     for worker in study[1:]:
         _warm_up(plan, worker, count=False)
     theirs, ours = [], []
@@ -122,7 +129,7 @@ def _all_cores(plan: Plan, reference: Worker, study: Sequence[Worker], exact: Ou
 
 
 def _option(plan: Plan, variant: Variant, exact: Outcome) -> dict[str, Measurement]:
-    """Speed of a variant, and how far its maps are from the study's in float32; what cannot run here says why."""
+    """The speed of a variant and the deviation of its maps from the study's in float32; the reason if it cannot run here."""
     quantities = ("seconds", "FLOP", "memory", "largest deviation", "mean deviation", "first run")
     try:
         with Worker(variant, plan.workload, plan.device) as worker:
@@ -136,5 +143,5 @@ def _option(plan: Plan, variant: Variant, exact: Outcome) -> dict[str, Measureme
         **_describe(plan, variant, outcomes),
         f"{variant.name}: largest deviation": Measurement(largest, "share of the map's maximum", n=1),
         f"{variant.name}: mean deviation": Measurement(mean, "share of the map's maximum", n=1),
-        f"{variant.name}: first run": Measurement(first.seconds, "s", n=1, note=f"{WARM_UP} steps, with what is prepared once"),
+        f"{variant.name}: first run": Measurement(first.seconds, "s", n=1, note=f"{WARM_UP} steps, with one-time preparation"),
     }

@@ -1,12 +1,12 @@
-"""How far the maps of trained weights move when digits are traded for speed: EfficientNet-Lite0 on installed photographs.
+"""How much the maps of trained weights change when digits are traded for speed: EfficientNet-Lite0 on installed photographs.
 
-The benchmark `adaptation` says the same of ResNet-50, whose weights are random there.
+The benchmark `adaptation` measures the same for ResNet-50 with random weights.
 """
 
 import numpy as np
 
-from ribstudy.bench.costs import Measurement
 from ribstudy.bench.measure import Plan, time_once
+from ribstudy.bench.records import Measurement
 from ribstudy.bench.variants import catching, deviation
 from ribstudy.method.settings import ComputeSettings, RibSettings
 from ribstudy.models.cam_net import build_imagenet_cam_net
@@ -17,7 +17,7 @@ OPTIONS = {"bf16": ComputeSettings(precision="bf16"), "compiled": ComputeSetting
 
 
 def run(plan: Plan) -> dict[str, Measurement]:
-    """Of each option, over the photographs: deviations of the summed maps from fp32, pixels that change sides, speed-up."""
+    """For each option: deviations of the photographs' maps from fp32, the share of pixels that cross the contour, speed-up."""
     settings = look.LOOK_SETTINGS.model_copy(update={"iterations": 2} if plan.quick else {})
     photos = [look.photographs()[name] for name in NAMES[: 1 if plan.quick else None]]
     net = build_imagenet_cam_net()
@@ -46,7 +46,7 @@ def run(plan: Plan) -> dict[str, Measurement]:
 def _explain_all(
     compute: ComputeSettings, photos: list[np.ndarray], classes: list[int], settings: RibSettings, plan: Plan
 ) -> tuple[list[np.ndarray], list[float]]:
-    """The summed maps [H, W] of the photographs, in 0..1, and the seconds of each; a first run is not counted."""
+    """The summed maps [H, W] of the photographs, in 0..1, and the seconds for each, after a first run that is not timed."""
     net = build_imagenet_cam_net().to(plan.device).compute_with(**compute.model_dump())
     look.explain(net, photos[0], classes[0], settings=settings)
     maps: list[np.ndarray] = []

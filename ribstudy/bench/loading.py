@@ -1,4 +1,4 @@
-"""What surrounds the network: decoding and cropping, the pools of auxiliary images, and the evaluation of maps."""
+"""Work around the network: decoding and cropping, the pools of auxiliary images, and the evaluation of maps."""
 
 import time
 from collections.abc import Iterator
@@ -10,8 +10,10 @@ from tempfile import TemporaryDirectory
 import numpy as np
 from PIL import Image
 
-from ribstudy.bench.costs import COCO, STRIDE, VOC, DataSetSize, Measurement, Workload
 from ribstudy.bench.measure import BenchError, Plan, time_in_turn, time_once
+from ribstudy.bench.operations import Workload
+from ribstudy.bench.projections import COCO, STRIDE, VOC, DataSetSize
+from ribstudy.bench.records import Measurement
 from ribstudy.datasets.base import Dataset
 from ribstudy.datasets.pictures import open_jpeg
 from ribstudy.datasets.transforms import resize
@@ -27,7 +29,10 @@ JPEG_QUALITY = 90
 
 
 class Photographs(Dataset):
-    """The installed photographs as JPEGs of one size, each with a class of its own, under as many names as are asked for."""
+    """The installed photographs as JPEGs of one size, each with its own class.
+
+    number: how many names the data set has; the photographs repeat.
+    """
 
     split = "photographs"
 
@@ -53,7 +58,7 @@ class Photographs(Dataset):
 
 
 def run(plan: Plan) -> dict[str, Measurement]:
-    """Auxiliary crops a second with 0, 2, 4, ... worker processes; seconds an image for the pools and the evaluation."""
+    """Crops per second with 0, 2, 4, ... worker processes; seconds per image for the pools; images evaluated per second."""
     workload = plan.workload if plan.quick else VOC.workload
     with _photographs(workload, number=3) as dataset:
         workers = [0] if plan.quick else [0, *range(2, plan.cores + 1, 2)]
@@ -70,7 +75,7 @@ def _photographs(workload: Workload, *, number: int) -> Iterator[Photographs]:
 
 
 def _crops(dataset: Photographs, workload: Workload, num_workers: int) -> Measurement:
-    """As the stage `rib` gets them, own views in between; not counting the first image, at which the workers start."""
+    """Auxiliary crops per second, loaded as in the stage `rib`. The first image is not counted: the workers start with it."""
     side = workload.crop_side
     settings = AuxiliarySettings(batch_size=workload.num_auxiliary, long_side=(side * 5 // 8, side * 5 // 4), crop_size=side)
     num_steps = workload.iterations - 1
@@ -88,7 +93,7 @@ def _crops(dataset: Photographs, workload: Workload, num_workers: int) -> Measur
 
 
 def _pools(data: DataSetSize, *, num_images: int, repeats: int) -> dict[str, Measurement]:
-    """Which images share no class with an image: one product for all, and a scan with Python sets for each."""
+    """Seconds to find the images that share no class with an image: by one product for all, and by a scan with Python sets."""
     rng = np.random.default_rng(0)
     labels = draw_labels(data, num_images, rng)
     start = time.perf_counter()
@@ -107,19 +112,22 @@ def _pools(data: DataSetSize, *, num_images: int, repeats: int) -> dict[str, Mea
 
 
 def draw_labels(data: DataSetSize, num_images: int, rng: np.random.Generator) -> np.ndarray:
-    """bool [N, C] with the data set's mean number of classes in an image, the k-th class 1/k as frequent as the first."""
+    """Random labels, bool [N, C], with the data set's mean number of classes per image.
+
+    The k-th class is 1/k times as frequent as the first.
+    """
     frequencies = 1 / np.arange(1, data.workload.num_classes + 1)
     return rng.random((num_images, len(frequencies))) < data.classes_per_image * frequencies / frequencies.sum()
 
 
 def disjoint_by_scan(labels: np.ndarray, target: int) -> np.ndarray:
-    """Indices of the images that share no class with a target, found as the reference code finds them: set by set."""
+    """Indices of the images that share no class with a target, found one by one with sets as in the reference code."""
     classes = set(np.flatnonzero(labels[target]).tolist())
     return np.array([index for index, label in enumerate(labels) if not classes & set(np.flatnonzero(label).tolist())], int)
 
 
 def _evaluation(workload: Workload, *, repeats: int) -> Measurement:
-    """Stored maps of four scales and two classes to counts at 100 thresholds, on one core."""
+    """Images per second: from stored maps of four scales and two classes to counts at 100 thresholds, on one core."""
     rng = np.random.default_rng(0)
     scales = RibSettings().scales
     positions = [(-(-height // STRIDE), -(-width // STRIDE)) for height, width in workload.view_sizes(scales)]

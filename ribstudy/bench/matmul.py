@@ -1,22 +1,23 @@
-"""How fast this device multiplies matrices, which is what convolutions are held against."""
+"""The speed of matrix products on this device, with which the speed of convolutions is compared."""
 
 import statistics
 
 import torch
 
-from ribstudy.bench.costs import Measurement
 from ribstudy.bench.measure import Plan, threads, time_in_turn
+from ribstudy.bench.records import Measurement
 from ribstudy.models.kernels import use_exact_kernels
 
-IMAGES = 32  # that the rows of the convolution are spread over
+IMAGES = 32  # the rows of the matrix become the pixels of this many images
 TYPES = {"fp32": torch.float32, "tf32": torch.float32, "bf16": torch.bfloat16}
 
 
 def run(plan: Plan) -> dict[str, Measurement]:
-    """FLOP/s of one square product in fp32 and bf16: on a CPU with one thread and with all, on an accelerator with tf32 too.
+    """FLOP/s of one square matrix product in fp32 and bf16.
 
-    The product is asked for as such and as the 1x1 convolution that it is, and the faster counts: on a CPU the two come from
-    different libraries, of which one knows the processor better.
+    On a CPU it is measured with one thread and with all, on an accelerator in tf32 too. The product is computed as a matrix
+    product and as a 1x1 convolution, and the faster one counts: on a CPU they come from different libraries, and one of the
+    libraries may be better optimised for the processor.
     """
     side = 256 if plan.quick else 2048 if plan.on_cpu else 8192
     rates = {}

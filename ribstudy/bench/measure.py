@@ -1,4 +1,4 @@
-"""How things are timed, and on what."""
+"""Timing, memory, and the device that is measured."""
 
 import platform
 import re
@@ -11,17 +11,21 @@ from typing import Any
 
 import torch
 
-from ribstudy.bench.costs import Workload
+from ribstudy.bench.operations import Workload
 from ribstudy.runtime import ranks as launch
 
 
 class BenchError(Exception):
-    """Something that makes a benchmark's numbers worthless, such as two results that should agree and do not."""
+    """A benchmark's numbers are worthless, for example because two results that should agree differ."""
 
 
 @dataclass(frozen=True)
 class Plan:
-    """Where the benchmarks run (`device` as torch names it), and whether only on tiny sizes, to see that they run at all."""
+    """The device and the size of the benchmarks.
+
+    device: as torch names it.
+    quick: use tiny sizes, only to check that the benchmarks run.
+    """
 
     device: str
     quick: bool = False
@@ -36,7 +40,7 @@ class Plan:
 
     @property
     def workload(self) -> Workload:
-        """The paper's on an accelerator; on a CPU one that takes half a minute instead of ten."""
+        """The paper's workload on an accelerator; on a CPU a smaller one that takes half a minute instead of ten."""
         if self.quick:
             return Workload(32, 32, 2, 32, iterations=3, backbone="tf_efficientnet_lite0")
         return Workload(160, 160, 4, 160) if self.on_cpu else Workload(375, 500, 20, 512)
@@ -46,7 +50,7 @@ class Plan:
 
 
 def describe_device(device: str) -> dict[str, Any]:
-    """What a record says of the machine; `slug` is made of it and names the record."""
+    """The description of the machine in a record. `slug` is the file name of the record."""
     cpu, cores = _cpu_model(), launch.cores()
     name = f"{cpu}, {cores} cores" if device == "cpu" else torch.cuda.get_device_name(device)
     return {
@@ -66,13 +70,13 @@ def _cpu_model() -> str:
 
 
 def synchronize(device: str) -> None:
-    """Waits until an accelerator has done what it was given."""
+    """Waits until an accelerator has finished its work."""
     if torch.device(device).type == "cuda":
         torch.cuda.synchronize(device)
 
 
 def time_once(work: Callable[[], Any], device: str = "cpu") -> float:
-    """Seconds."""
+    """Seconds for one call of `work`."""
     synchronize(device)
     start = time.perf_counter()
     work()
@@ -81,7 +85,10 @@ def time_once(work: Callable[[], Any], device: str = "cpu") -> float:
 
 
 def time_in_turn(works: Mapping[str, Callable[[], Any]], *, repeats: int, device: str = "cpu") -> dict[str, list[float]]:
-    """Seconds of each repeat of each work, after one that does not count; in turn, so that a slow minute meets all of them."""
+    """Seconds for each repeat of each function, after one call that is not timed.
+
+    The functions take turns, so that a slow minute of the machine affects all of them.
+    """
     for work in works.values():
         work()
     seconds: dict[str, list[float]] = {name: [] for name in works}
@@ -92,14 +99,14 @@ def time_in_turn(works: Mapping[str, Callable[[], Any]], *, repeats: int, device
 
 
 def ratios(first: list[float], second: list[float]) -> list[float]:
-    """first / second, repeat by repeat."""
+    """first / second for each repeat."""
     return [a / b for a, b in zip(first, second, strict=True)]
 
 
 def peak_memory(device: str) -> int:
-    """Bytes: on an accelerator what tensors took at most, else what this process had in memory at most.
+    """The largest number of bytes so far: of tensors on an accelerator, of this process's memory on a CPU.
 
-    The kernel's VmHWM counts from the start of this process's program; `ru_maxrss` would go on from its parent's.
+    The kernel's VmHWM counts from the start of this program; `ru_maxrss` would include the parent process's maximum.
     """
     if torch.device(device).type == "cuda":
         return torch.cuda.max_memory_allocated(device)

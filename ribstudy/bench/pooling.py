@@ -1,18 +1,18 @@
-"""GNDRP as tensor operations, and in Python loops over images and classes as the reference code has it."""
+"""GNDRP as tensor operations, and as Python loops over images and classes like the reference code's."""
 
 from collections.abc import Callable
 
 import torch
 from torch import Tensor
 
-from ribstudy.bench.costs import Measurement
 from ribstudy.bench.measure import BenchError, Plan, ratios, threads, time_in_turn
+from ribstudy.bench.records import Measurement
 from ribstudy.bench.reference import gndrp_by_loops
 from ribstudy.method.pooling import gndrp
 
 TAU = 0.4
-SHAPE = (26, 80, 32, 32)  # a step's six own rows and 20 auxiliary images, COCO's classes, a 512-pixel crop's map
-CLASSES_PER_IMAGE = 1.555  # VOC's; what is not labelled costs the loops little
+SHAPE = (26, 80, 32, 32)  # six views of the image and 20 auxiliary images, COCO's classes, the map of a 512-pixel crop
+CLASSES_PER_IMAGE = 1.555  # VOC's mean; the loops skip most of the work for classes without a label
 METHODS: dict[str, Callable[[Tensor, Tensor, float], Tensor]] = {
     "loops, labelled maps": gndrp_by_loops,
     "loops, every map": lambda maps, labels, tau: gndrp_map_by_map(maps, labels, tau),
@@ -21,7 +21,7 @@ METHODS: dict[str, Callable[[Tensor, Tensor, float], Tensor]] = {
 
 
 def gndrp_map_by_map(maps: Tensor, labels: Tensor, tau: float) -> Tensor:
-    """GNDRP, [N, C, h, w] -> [N, C], where each map, labelled or not, is pooled by itself: what one would first write."""
+    """GNDRP, [N, C, h, w] -> [N, C], in the most obvious way: a loop pools each map, labelled or not."""
     rows = []
     for image, label in zip(maps, labels, strict=True):
         logits = []
@@ -33,7 +33,7 @@ def gndrp_map_by_map(maps: Tensor, labels: Tensor, tau: float) -> Tensor:
 
 
 def run(plan: Plan) -> dict[str, Measurement]:
-    """Seconds of each method forwards, and forwards and backwards, on one thread, and how much faster the study's is."""
+    """Seconds of each method on one thread, forward and forward and backward, and the speed-up of the study's."""
     shape = (2, 5, 4, 4) if plan.quick else SHAPE
     generator = torch.Generator().manual_seed(0)
     maps = torch.randn(shape, generator=generator).to(plan.device).requires_grad_()

@@ -1,8 +1,13 @@
 """The reference code's schedule of one adaptation, written from a description of its behaviour; it contains none of its code.
 
-What it does and `method.rib` does not: the weights are read from disk for every image; every step runs the first two stages
-again, with a graph that is then cut; the view at scale 0.5 has a graph that no loss asks for; the K-th update is made and
-thrown away; GNDRP goes through images and classes one by one. Memory is in torch's own order (NCHW).
+It differs from `method.rib` in these ways:
+
+- it reads the weights from disk for every image;
+- every step runs the first two stages of the network again and builds a graph for them that is then discarded;
+- it builds a graph for the view at scale 0.5, although no loss uses it;
+- it computes the K-th update, although no map uses it;
+- its GNDRP loops over images and classes;
+- tensors are in torch's default memory format (NCHW).
 """
 
 from collections.abc import Sequence
@@ -23,9 +28,12 @@ def adapt_as_reference(
     aux_batches: Sequence[tuple[Tensor, Tensor]],
     settings: RibSettings,
 ) -> list[Tensor]:
-    """Per scale the summed maps [C, h, w] of theta_0 .. theta_{K-1}. Arguments as of `ribstudy.method.rib.adapt`, K batches.
+    """The summed maps [C, h, w] of theta_0 .. theta_{K-1} at each scale.
 
-    weights: a state dict of `net`. Of the settings those of mode "code" with GNDRP are known.
+    The arguments are as for `ribstudy.method.rib.adapt`, but there are K batches. Only settings of mode "code" with GNDRP are
+    supported.
+
+    weights: file with a state dict of `net`.
     """
     net.load_state_dict(torch.load(weights, map_location=net.classifier.weight.device, weights_only=True))
     optimizer = torch.optim.SGD(
@@ -56,7 +64,7 @@ def adapt_as_reference(
 def _own_logits(
     net: CamNet, views: Sequence[Tensor], labels: Tensor, sums: list, settings: RibSettings, *, may_stop: bool
 ) -> list[Tensor] | None:
-    """Adds this step's maps to `sums`; the logits [2, C] of the scales in the objective, or None at the spread stop."""
+    """Adds this step's maps to `sums`. Returns the logits [2, C] of the scales in the objective, or None at the spread stop."""
     own_logits = []
     for index, (scale, view) in enumerate(zip(settings.scales, views, strict=True)):
         maps = _maps(net, view)
@@ -71,7 +79,10 @@ def _own_logits(
 
 
 def release_frozen_weights(net: CamNet) -> None:
-    """Lets the first two stages carry a graph, as in the reference code, which cuts it behind them; the stem stays fixed."""
+    """Builds a graph for the first two stages too, as the reference code does; the stem stays fixed.
+
+    The graph is useless, because it is detached after these stages.
+    """
     for name, stage in net.frozen.named_children():
         stage.requires_grad_(name.startswith("layer"))
 
@@ -81,13 +92,13 @@ def _maps(net: CamNet, images: Tensor) -> Tensor:
 
 
 def _covered(merged: Tensor, labels: Tensor, settings: RibSettings) -> float:
-    """Share of the positions that some class's map, divided by its maximum, has above the threshold."""
+    """The share of positions at which the map of some class, divided by its maximum, exceeds the threshold."""
     present = [maps / (maps.max() + 1e-5) > settings.spread_threshold for maps in merged[labels > 0]]
     return torch.stack(present).any(dim=0).float().mean().item()
 
 
 def gndrp_by_loops(maps: Tensor, labels: Tensor, tau: float) -> Tensor:
-    """GNDRP over h w, [N, C, h, w] -> [N, C]: a ratio of 0, so an open mask, where a class is not in the image."""
+    """GNDRP divided by h w, [N, C, h, w] -> [N, C]. Classes that are not in the image are average-pooled (a ratio of 0)."""
     ratio = torch.zeros_like(maps)
     for image in range(maps.shape[0]):
         for label in range(maps.shape[1]):

@@ -1,9 +1,9 @@
-"""All background thresholds of an image in one pass over its pixels, and one confusion matrix for each threshold."""
+"""All background thresholds of an image in one pass over its pixels, compared with one confusion matrix per threshold."""
 
 import numpy as np
 
-from ribstudy.bench.costs import Measurement
 from ribstudy.bench.measure import BenchError, Plan, ratios, time_in_turn
+from ribstudy.bench.records import Measurement
 from ribstudy.evaluation.metrics import ConfusionMatrix, threshold_sweep
 
 NUM_CLASSES = 21
@@ -11,7 +11,7 @@ KEYS = np.array([3, 11])
 
 
 def sweep_by_thresholds(maps: np.ndarray, keys: np.ndarray, truth: np.ndarray, thresholds: np.ndarray) -> np.ndarray:
-    """Counts as of `threshold_sweep`, [T, 3, C+1], from the argmax with a constant background map in front."""
+    """The counts of `threshold_sweep`, [T, 3, C+1], from the argmax over a constant background map and the class maps."""
     counts = []
     for threshold in thresholds:
         stacked = np.concatenate([np.full_like(maps[:1], threshold), maps])
@@ -23,7 +23,7 @@ def sweep_by_thresholds(maps: np.ndarray, keys: np.ndarray, truth: np.ndarray, t
 
 
 def run(plan: Plan) -> dict[str, Measurement]:
-    """Seconds for an image of VOC's median size with two classes and 100 thresholds."""
+    """Seconds for one image of VOC's median size with two classes and 100 thresholds."""
     size = (30, 40) if plan.quick else (375, 500)
     rng = np.random.default_rng(0)
     maps = rng.random((len(KEYS), *size), dtype=np.float32)
@@ -35,7 +35,7 @@ def run(plan: Plan) -> dict[str, Measurement]:
     }
     slow, fast = (work() for work in works.values())
     if not np.array_equal(slow, fast):
-        raise BenchError("the sweep in one pass and the thresholds one by one count different pixels")
+        raise BenchError("the sweep in one pass and the sweep by thresholds count different pixels")
     seconds = time_in_turn(works, repeats=plan.repeats(5))
     return {
         **{f"{name}: seconds": Measurement.of(seconds[name], "s") for name in works},

@@ -1,4 +1,4 @@
-"""The ways to compute one adaptation, each in a process of its own, so that its memory can be told from the others'."""
+"""The variants of one adaptation. Each runs in its own process, so that its memory can be measured."""
 
 import time
 from collections.abc import Callable, Sequence
@@ -15,8 +15,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ribstudy.bench.costs import Workload, count_flop
 from ribstudy.bench.measure import BenchError, peak_memory, synchronize
+from ribstudy.bench.operations import Workload, count_flop
 from ribstudy.bench.reference import adapt_as_reference, release_frozen_weights
 from ribstudy.method.rib import adapt, adapt_features
 from ribstudy.method.settings import RibSettings
@@ -28,7 +28,7 @@ CLASSES = (0, 1)  # of the image; the auxiliary images have others
 
 @dataclass(frozen=True)
 class Variant:
-    """One way to compute an adaptation. bank: the frozen features of the auxiliary images are there before it starts."""
+    """One way to compute an adaptation. bank: the frozen features of the auxiliary images are computed beforehand."""
 
     name: str
     schedule: Literal["reference", "study"] = "study"
@@ -39,7 +39,7 @@ class Variant:
 
 @dataclass(frozen=True)
 class Job:
-    """What a process is asked for: so many steps on so many threads (0: torch's choice), with FLOP counted or not."""
+    """An adaptation for a worker process. threads: 0 leaves the number to torch. count: also count the FLOP."""
 
     iterations: int
     threads: int = 0
@@ -48,7 +48,12 @@ class Job:
 
 @dataclass(frozen=True)
 class Outcome:
-    """maps: per scale the summed maps [n, h, w] of the image's classes; flop: None where not counted; peak: bytes so far."""
+    """The result of a job.
+
+    maps: the summed maps [n, h, w] of the image's classes at each scale.
+    flop: None if they were not counted.
+    peak: the largest memory of the process so far, in bytes.
+    """
 
     seconds: float
     maps: list[np.ndarray]
@@ -57,7 +62,7 @@ class Outcome:
 
 
 class Adaptation:
-    """A variant with weights and inputs made from fixed seeds, the same for all variants of a workload."""
+    """A variant with weights and inputs from fixed seeds. They are the same for all variants of a workload."""
 
     def __init__(self, variant: Variant, workload: Workload, device: str, folder: Path):
         self.variant, self.device = variant, device
@@ -73,7 +78,7 @@ class Adaptation:
             self.batches = [(self.net.features(images), labels) for images, labels in self.batches]
 
     def maps(self, iterations: int) -> list[Tensor]:
-        """Per scale the summed maps [C, h, w]. Neither stop is in the way, so that all steps are taken."""
+        """The summed maps [C, h, w] at each scale. The stopping rules are off, so that all steps are taken."""
         settings = RibSettings(iterations=iterations, margin=1e12, spread_ratio=1.0)
         if self.variant.schedule == "reference":
             return adapt_as_reference(self.net, self.weights, self.views, self.labels, self.batches, settings)
@@ -94,7 +99,10 @@ class Adaptation:
 
 
 def _net(variant: Variant, workload: Workload, device: str) -> CamNet:
-    """Random weights: what a step costs does not depend on them. Residual branches begin at 0; here they take part."""
+    """A network with random weights, because the cost of a step does not depend on them.
+
+    Residual branches are initialised with a scale of 0; here they get 0.25, so that they affect the maps.
+    """
     torch.manual_seed(0)
     net = build_cam_net(workload.backbone, workload.num_classes).eval()
     for name, scale in net.named_parameters():
@@ -103,12 +111,12 @@ def _net(variant: Variant, workload: Workload, device: str) -> CamNet:
     if variant.schedule == "reference":  # plain torch
         use_exact_kernels(tf32=variant.precision == "tf32")
         return net.to(device)
-    net = net.to(device, memory_format=torch.channels_last)  # as `classifier.load_classifier` lays the weights out
+    net = net.to(device, memory_format=torch.channels_last)  # the memory format of `classifier.load_classifier`
     return net.compute_with(precision=variant.precision, compile=variant.compile)
 
 
 def _inputs(workload: Workload, device: str) -> tuple[list[Tensor], list[tuple[Tensor, Tensor]]]:
-    """Views of noise at all scales, and a batch for each step: decoding is measured apart."""
+    """Views of noise at all scales, and a batch for each step. The time for decoding images is measured in `loading`."""
     generator = torch.Generator().manual_seed(1)
     views = []
     for size in workload.view_sizes(RibSettings().scales):
@@ -124,7 +132,7 @@ def _inputs(workload: Workload, device: str) -> tuple[list[Tensor], list[tuple[T
 
 
 class Worker:
-    """A process that holds one variant and does jobs one after the other; a context manager that ends it."""
+    """A process that runs jobs of one variant, one after another. The context manager ends the process."""
 
     def __init__(self, variant: Variant, workload: Workload, device: str):
         self.variant = variant
@@ -138,11 +146,11 @@ class Worker:
         self._connection.send(job)
 
     def outcome(self) -> Outcome:
-        """Of the job that was started. Raises BenchError with the reason where the process could not do it."""
+        """The outcome of the job that was started. Raises BenchError with the reason if the process failed."""
         try:
             outcome = self._connection.recv()
         except EOFError:
-            raise BenchError(f"{self.variant.name}: its process ended, perhaps for lack of memory") from None
+            raise BenchError(f"{self.variant.name}: its process ended, perhaps because memory ran out") from None
         if isinstance(outcome, str):
             raise BenchError(f"{self.variant.name}: {outcome}")
         return outcome
@@ -160,7 +168,7 @@ class Worker:
 
 
 def _serve(connection: Connection, variant: Variant, workload: Workload, device: str) -> None:
-    with TemporaryDirectory() as folder, suppress(EOFError, BrokenPipeError):  # whoever asked has ended
+    with TemporaryDirectory() as folder, suppress(EOFError, BrokenPipeError):  # the parent process has ended
         run = catching(lambda: Adaptation(variant, workload, device, Path(folder)).run)
         while True:
             job = connection.recv()
@@ -168,7 +176,7 @@ def _serve(connection: Connection, variant: Variant, workload: Workload, device:
 
 
 def catching(work: Callable) -> object:
-    """What `work` returns; a string with type and first line of the error that it raises."""
+    """The return value of `work`; if it raises an error, a string with the type and the first line of the error."""
     try:
         return work()
     except Exception as error:
@@ -177,7 +185,7 @@ def catching(work: Callable) -> object:
 
 
 def deviation(maps: Sequence[np.ndarray], exact: Sequence[np.ndarray]) -> tuple[float, float]:
-    """The largest and the mean deviation of maps [n, h, w] at all scales, each relative to the maximum of its own exact map."""
+    """The largest and the mean deviation of maps [n, h, w] at all scales, each relative to the maximum of its exact map."""
     shares = [
         np.abs(m - e) / np.maximum(e.max(axis=(1, 2), keepdims=True), np.finfo(e.dtype).tiny)
         for m, e in zip(maps, exact, strict=True)

@@ -1,4 +1,4 @@
-"""`python -m ribstudy.bench` on tiny sizes, and what its benchmarks compare."""
+"""`python -m ribstudy.bench` on tiny sizes, and the implementations that its benchmarks compare."""
 
 import itertools
 import json
@@ -10,12 +10,13 @@ import pytest
 import torch
 from helpers.networks import tiny_net
 
-from ribstudy.bench import adaptation, costs
+from ribstudy.bench import adaptation
 from ribstudy.bench.__main__ import BENCHES, main
 from ribstudy.bench.adaptation import OPTIONS, REFERENCE, STUDY
 from ribstudy.bench.loading import disjoint_by_scan
 from ribstudy.bench.measure import BenchError, Plan, describe_device, peak_memory
 from ribstudy.bench.pooling import METHODS
+from ribstudy.bench.records import read_records
 from ribstudy.bench.reference import adapt_as_reference
 from ribstudy.bench.sweep import sweep_by_thresholds
 from ribstudy.bench.variants import Outcome, deviation
@@ -26,19 +27,19 @@ from ribstudy.method.settings import RibSettings
 
 ROOT = Path(__file__).resolve().parents[2]
 
-pytestmark = pytest.mark.xdist_group("bench")  # one process makes the quick record, for all tests that look at it
+pytestmark = pytest.mark.xdist_group("bench")  # one process makes the quick record for all tests
 
 
 @pytest.fixture(scope="module")
 def quick(tmp_path_factory) -> Path:
-    """The folder of results that a quick run of all benchmarks leaves."""
+    """The folder of results after a quick run of all benchmarks."""
     results = tmp_path_factory.mktemp("results")
     assert main(["--quick", "--device", "cpu", "--folder", str(results / "bench")]) == 0
     return results
 
 
 def test_quick_run_leaves_a_record_of_every_benchmark(quick):
-    (record,) = costs.read_records(quick / "bench")
+    (record,) = read_records(quick / "bench")
     assert list(record.benches) == sorted(BENCHES)
     assert record.device == describe_device("cpu")
     assert record.workload() == Plan("cpu", quick=True).workload
@@ -48,9 +49,9 @@ def test_quick_run_leaves_a_record_of_every_benchmark(quick):
 
 
 def test_one_benchmark_can_be_run_again(quick):
-    before = costs.read_records(quick / "bench")[0].benches
+    before = read_records(quick / "bench")[0].benches
     assert main(["--quick", "--device", "cpu", "--folder", str(quick / "bench"), "--only", "sweep"]) == 0
-    after = costs.read_records(quick / "bench")[0].benches
+    after = read_records(quick / "bench")[0].benches
     assert before["sweep"] != after["sweep"]
     assert all(before[name] == after[name] for name in before if name != "sweep")
 
@@ -73,7 +74,7 @@ def test_quick_run_writes_nothing_by_itself(tmp_path, monkeypatch):
     "changes", [{}, {"margin": 1.0}, {"spread_ratio": 0.05, "spread_threshold": 0.6}, {"weight_decay": 0.1}], ids=str
 )
 def test_reference_schedule_gives_the_maps_of_the_study(changes, tmp_path):
-    """tests/method/test_rib.py holds `adapt` against a slow loop in all its settings; this checks the timed schedule."""
+    """tests/method/test_rib.py compares `adapt` with a slow loop in all settings; this test checks the timed schedule."""
     settings = RibSettings(**{"iterations": 4, "learning_rate": 0.05, "margin": 1e9, "spread_ratio": 1.0, **changes})
     generator = torch.Generator().manual_seed(0)
     views = [torch.randn(2, 3, round(24 * s), round(20 * s), generator=generator) for s in settings.scales]
@@ -110,7 +111,7 @@ def test_ways_to_find_a_pool_agree():
 
 
 class FakeWorker:
-    """Stands for a process: the maps of the study are all `value`, its FLOP are what the formula says, times `factor`."""
+    """A stand-in for a worker process: all maps equal `value`, and the FLOP are the formula's times `factor`."""
 
     def __init__(self, plan: Plan, variant, value: float = 1.0, factor: float = 1.0):
         self.variant = variant
@@ -121,7 +122,7 @@ class FakeWorker:
         return Outcome(1.0, self._maps, self._flop, 10)
 
 
-def test_schedules_that_disagree_are_no_result():
+def test_schedules_that_disagree_raise_an_error():
     plan = Plan("cpu", quick=True)
     reference = FakeWorker(plan, REFERENCE)
     found, _ = adaptation._schedules(plan, reference, FakeWorker(plan, STUDY))
@@ -134,7 +135,7 @@ def test_schedules_that_disagree_are_no_result():
         adaptation._schedules(plan, reference, FakeWorker(plan, STUDY, factor=1.1))
 
 
-def test_an_option_that_cannot_run_says_why(monkeypatch):
+def test_option_that_cannot_run_reports_the_reason(monkeypatch):
     def no_worker(variant, *_):
         raise BenchError(f"{variant.name}: InductorError: no C++ compiler")
 
@@ -149,5 +150,5 @@ def test_deviation_is_relative_to_each_maps_maximum():
     assert deviation(moved, exact) == pytest.approx((0.3, 0.1))
 
 
-def test_peak_memory_is_that_of_this_process():
+def test_peak_memory_is_this_processs():
     assert 2**26 < peak_memory("cpu") < 2**36

@@ -6,26 +6,27 @@ import pytest
 import torch
 from helpers.networks import tiny_net
 
-from ribstudy.bench import costs
-from ribstudy.bench.costs import COCO, VOC, Bench, DataSetSize, Measurement, Record, StepFlop, Workload
+from ribstudy.bench import figures, operations, projection_tables, projections, tables
+from ribstudy.bench.operations import StepFlop, Workload
+from ribstudy.bench.projections import COCO, VOC, DataSetSize
+from ribstudy.bench.records import MISSING, Bench, Measurement, Record, read_records, write_record
 from ribstudy.bench.reference import adapt_as_reference
 from ribstudy.config import load_settings
 from ribstudy.datasets import fetch
 from ribstudy.method.rib import adapt
 from ribstudy.method.settings import RibSettings
 from ribstudy.report import paper
-from ribstudy.report.figures import costs as cost_figures
 
 TINY = Workload(16, 16, num_auxiliary=1, crop_side=8, num_classes=3, iterations=4)
 TABLES = (
-    cost_figures.device_table,
-    cost_figures.schedule_table,
-    cost_figures.parts_table,
-    cost_figures.loading_table,
-    cost_figures.options_table,
-    cost_figures.deviation_table,
-    cost_figures.projection_table,
-    cost_figures.targets_table,
+    tables.device_table,
+    tables.schedule_table,
+    tables.parts_table,
+    tables.loading_table,
+    tables.options_table,
+    tables.deviation_table,
+    projection_tables.projection_table,
+    projection_tables.targets_table,
 )
 
 
@@ -41,10 +42,12 @@ def record(kind: str = "cuda", **measurements: dict[str, float]) -> Record:
 
 
 def test_step_is_counted_as_by_hand():
-    """Views of 16, 8, 24 and 32 pixels: 480 positions behind the first convolution and 120 behind the second, of which 116 are
-    at the scales of the objective."""
+    """Views of 16, 8, 24 and 32 pixels have 480 positions after the first convolution and 120 after the second.
+
+    116 of the 120 are at the scales of the objective.
+    """
     first, second, classifier = 2 * 9 * 3 * 6, 2 * 9 * 6 * 8, 2 * 8 * 3  # FLOP for a position of an image
-    step = costs.count_step_of(tiny_net().to("meta"), TINY)
+    step = operations.count_step_of(tiny_net().to("meta"), TINY)
     assert step.own_frozen == 2 * first * 480
     assert step.own_trained == 2 * (second + classifier) * 120
     assert step.own_backward == 2 * (second + 2 * classifier) * 116  # nothing goes back into the frozen part
@@ -55,39 +58,39 @@ def test_step_is_counted_as_by_hand():
 
 def test_schedules_add_up():
     step = StepFlop(1, 2, 3, 4, 5, 6)
-    assert costs.reference_flop(step, 10) == 210
-    assert costs.study_flop(step, 10) == 1 + 20 + 9 * (3 + 4 + 5 + 6)
-    assert costs.study_flop(step, 10, bank=True) == 1 + 20 + 9 * (3 + 5 + 6)
-    frozen, last, bank = costs.savings(step, 10).values()
-    assert costs.reference_flop(step, 10) - frozen - last == costs.study_flop(step, 10)
-    assert costs.study_flop(step, 10) - bank == costs.study_flop(step, 10, bank=True)
-    assert [sum(parts.values()) for parts in cost_figures._part_flop(step, 10).values()] == [210, 183, 147]
+    assert operations.reference_flop(step, 10) == 210
+    assert operations.study_flop(step, 10) == 1 + 20 + 9 * (3 + 4 + 5 + 6)
+    assert operations.study_flop(step, 10, bank=True) == 1 + 20 + 9 * (3 + 5 + 6)
+    frozen, last, bank = operations.savings(step, 10).values()
+    assert operations.reference_flop(step, 10) - frozen - last == operations.study_flop(step, 10)
+    assert operations.study_flop(step, 10) - bank == operations.study_flop(step, 10, bank=True)
+    assert [sum(parts.values()) for parts in figures.part_flop(step, 10).values()] == [210, 183, 147]
 
 
-def test_what_is_counted_is_what_runs(tmp_path):
+def test_counted_operations_are_the_operations_that_run(tmp_path):
     settings = RibSettings(iterations=TINY.iterations, margin=1e9, spread_ratio=1.0)
     views = [torch.randn(2, 3, *size) for size in TINY.view_sizes(settings.scales)]
     batches = [(torch.randn(1, 3, 8, 8), torch.tensor([[0.0, 1.0, 0.0]]))] * TINY.iterations
     labels = torch.tensor([1.0, 0.0, 0.0])
-    step, net = costs.count_step_of(tiny_net().to("meta"), TINY), tiny_net()
-    counted, _ = costs.count_flop(lambda: adapt(net, views, labels, batches, settings))
-    assert counted == costs.study_flop(step, TINY.iterations)
+    step, net = operations.count_step_of(tiny_net().to("meta"), TINY), tiny_net()
+    counted, _ = operations.count_flop(lambda: adapt(net, views, labels, batches, settings))
+    assert counted == operations.study_flop(step, TINY.iterations)
     torch.save(net.state_dict(), tmp_path / "weights.pt")
     work = (net, tmp_path / "weights.pt", views, labels, batches, settings)
-    counted, _ = costs.count_flop(lambda: adapt_as_reference(*work))
-    assert counted == costs.reference_flop(step, TINY.iterations)
+    counted, _ = operations.count_flop(lambda: adapt_as_reference(*work))
+    assert counted == operations.reference_flop(step, TINY.iterations)
 
 
 def test_whole_sets_agree_with_the_count_on_the_reference_code():
     """48 and 51 TFLOP an image were counted on the reference code's network, with a backward pass of twice the forward."""
     for data, expected in ((VOC, 48e12), (COCO, 51e12)):
-        assert costs.reference_flop(costs.count_step(data.workload), 10) == pytest.approx(expected, rel=0.02)
+        assert operations.reference_flop(operations.count_step(data.workload), 10) == pytest.approx(expected, rel=0.02)
 
 
 def test_projections_by_hand():
-    assert costs.hours(3600, flop=6.0, flop_rate=2.0) == 3
+    assert projections.hours(3600, flop=6.0, flop_rate=2.0) == 3
     # Views of 16, 8, 24 and 32 pixels: 1 + 1 + 4 + 4 positions, four steps, two classes, three images, four bytes.
-    assert costs.maps_bytes(DataSetSize("", 3, TINY, 2.0)) == 10 * 4 * 2 * 3 * 4
+    assert projections.maps_bytes(DataSetSize("", 3, TINY, 2.0)) == 10 * 4 * 2 * 3 * 4
 
 
 def test_measurement_is_median_and_range():
@@ -99,18 +102,18 @@ def test_measurement_is_median_and_range():
 
 def test_records_come_back_as_they_were_written(tmp_path):
     written = record(matmul={"fp32": 1e12}, sweep={"speed-up": None})
-    costs.write_record(tmp_path, written)
-    assert costs.read_records(tmp_path) == [written]
-    assert written.get("matmul", "bf16") == written.get("pooling", "study") == costs.NOT_RUN
+    write_record(tmp_path, written)
+    assert read_records(tmp_path) == [written]
+    assert written.get("matmul", "bf16") == written.get("pooling", "study") == MISSING
     assert math.isnan(written.value("sweep", "speed-up"))
-    assert costs.read_records(tmp_path / "nowhere") == []
+    assert read_records(tmp_path / "nowhere") == []
 
 
 @pytest.mark.parametrize("text", ["", "[]", '{"device": {}}', json.dumps({"device": {}, "benches": {"sweep": {"date": ""}}})])
-def test_a_file_that_is_no_record_is_named(tmp_path, text):
+def test_error_names_a_file_that_is_not_a_record(tmp_path, text):
     (tmp_path / "bad.json").write_text(text)
     with pytest.raises(ValueError, match=r"bad\.json: is not a record"):
-        costs.read_records(tmp_path)
+        read_records(tmp_path)
 
 
 @pytest.mark.parametrize("records", [[], [record("cpu")], [record("cuda")]], ids=["none", "cpu", "cuda"])
@@ -119,30 +122,31 @@ def test_tables_without_measurements_say_not_run(table, records):
     shown = table(records)
     assert isinstance(shown, pd.DataFrame)
     assert "nan" not in shown.to_string().lower()
-    if table is not cost_figures.device_table or not records:
+    if table is not tables.device_table or not records:
         assert "not run" in shown.to_string()
-    assert cost_figures.headline_numbers(records) == {}
+    assert tables.headline_numbers(records) == {}
 
 
 def test_pictures_are_drawn_with_and_without_measurements():
     repeated = record("cpu", adaptation={"speed-up": 1.2})
     repeated.benches["adaptation"].measurements["all cores, speed-up"] = Measurement.of([1.1, 1.5, 1.3], "times")
     for records, num_bars in (([], 0), ([repeated], 2), ([record("cuda")], 0)):
-        assert len(cost_figures.schedule_bars(records).axes[0].patches) == num_bars
-    assert cost_figures.flop_bars().axes
+        assert len(figures.schedule_bars(records).axes[0].patches) == num_bars
+    assert figures.flop_bars().axes
 
 
-def test_targets_are_held_against_what_was_measured():
+def test_targets_are_compared_with_measurements():
     """At 20 of 40 TFLOP/s and the study's 42 TFLOP an image, VOC's 10,582 images take six hours."""
-    seconds = {f"{name}: seconds": 1.0 for name in cost_figures.BF16} | {f"{name}: FLOP": 20e12 for name in cost_figures.BF16}
-    table = cost_figures.targets_table(
-        [record(adaptation=seconds, matmul={"bf16": 40e12}, pooling={"loops, labelled maps, forward: speed-up": 3.0})]
+    quantities = {"seconds": 1.0, "FLOP": 20e12}
+    measured = {f"{name}: {key}": value for name in projection_tables.BF16 for key, value in quantities.items()}
+    table = projection_tables.targets_table(
+        [record(adaptation=measured, matmul={"bf16": 40e12}, pooling={"loops, labelled maps, forward: speed-up": 3.0})]
     ).reset_index()
     verdicts = dict(zip(table["aim"].str.split(":").str[0], table["verdict"], strict=True))
     assert verdicts["share of the bf16 matmul rate"] == "met"
     assert verdicts["GNDRP forward, against loops"] == verdicts["all of VOC"] == "missed"
     assert verdicts["100 thresholds in one pass"] == "not run"
-    flop = costs.study_flop(costs.count_step(VOC.workload), 10)
+    flop = operations.study_flop(operations.count_step(VOC.workload), 10)
     assert float(table["found"][table["aim"].str.startswith("all of VOC")].item()) == pytest.approx(
         10_582 * flop / 20e12 / 3600, rel=0.01
     )
@@ -150,15 +154,15 @@ def test_targets_are_held_against_what_was_measured():
 
 @pytest.fixture(scope="module")
 def full_run():
-    return costs.full_run(VOC, load_settings("voc12"), num_val=10)
+    return projections.full_run(VOC, load_settings("voc12"), num_val=10)
 
 
 def test_a_full_run_by_hand(full_run):
     """The median image of VOC has 47 x 63 positions at stride 8 and 94 x 125 at stride 4."""
-    step = costs.count_step(VOC.workload)
-    assert full_run["rib"].flop == VOC.num_images * costs.study_flop(step, 10)
+    step = operations.count_step(VOC.workload)
+    assert full_run["rib"].flop == VOC.num_images * operations.study_flop(step, 10)
     assert full_run["cam"].flop == VOC.num_images * (step.own_frozen + step.own_trained)
-    assert full_run["rib"].num_bytes == costs.maps_bytes(VOC) == 5 * full_run["cam"].num_bytes
+    assert full_run["rib"].num_bytes == projections.maps_bytes(VOC) == 5 * full_run["cam"].num_bytes
     assert full_run["scores"].num_bytes == 10 * 47 * 63 * 21 * 2
     assert full_run["walk"].num_bytes == pytest.approx(VOC.num_images * 94 * 125 * (4 * 1.555 + 2))
     assert [stage for stage, cost in full_run.items() if cost.flop is None] == ["labels", "masks", "predictions"]
@@ -169,17 +173,17 @@ def test_a_full_run_by_hand(full_run):
     assert full_run["affinity"].flop == pytest.approx(VOC.num_images * 3 * forward, rel=0.1)  # hardly any goes back
 
 
-def test_hours_of_a_full_run_are_those_at_the_devices_rate(full_run):
+def test_hours_of_a_full_run_follow_from_the_devices_rate(full_run):
     """At 2 TFLOP/s on a GPU; nothing was measured on a CPU."""
     measured = record(adaptation={"study: seconds": 2.0, "study: FLOP": 4e12})
-    table = cost_figures.full_run_table([measured], full_run)
+    table = projection_tables.full_run_table([measured], full_run)
     assert table.loc["rib", "hours, A device"] == f"{full_run['rib'].flop / 2e12 / 3600:,.1f}"
     assert table.loc["labels"].tolist() == ["CRF", "CRF", "not run: python -m ribstudy.bench", "small"]
     counted = sum(cost.flop for cost in full_run.values() if cost.flop)
     assert table.loc["all of them", "PFLOP"] == f"{counted / 1e15:,.2f}"
-    nothing = cost_figures.full_run_table([], full_run)
+    nothing = projection_tables.full_run_table([], full_run)
     assert set(nothing[["hours, a CPU", "hours, a GPU"]].to_numpy().ravel()) == {"not run: python -m ribstudy.bench"}
-    unfinished = cost_figures.full_run_table([record(sweep={"speed-up": 3.0})], full_run)
+    unfinished = projection_tables.full_run_table([record(sweep={"speed-up": 3.0})], full_run)
     assert unfinished.loc["rib", "hours, A device"] == "not run"
 
 

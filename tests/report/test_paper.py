@@ -6,7 +6,7 @@ import nbformat
 import pandas as pd
 import pytest
 
-from ribstudy.bench import costs
+from ribstudy.bench.projections import COCO, VOC
 from ribstudy.datasets import fetch
 from ribstudy.report import paper, published
 from ribstudy.runtime.paths import PROJECT
@@ -58,8 +58,8 @@ def test_counts_in_the_library_equal_the_file(rows):
     counts = rows[rows["table"].str.endswith("_counts")].set_index(["table", "row", "column"])["value"]
     for split, number in fetch.COUNTS.items():
         assert counts["voc12_counts", split, "images"] == number
-    assert counts["voc12_counts", "train_aug", "images"] == costs.VOC.num_images
-    assert counts["coco14_counts", "train", "images"] == costs.COCO.num_images
+    assert counts["voc12_counts", "train_aug", "images"] == VOC.num_images
+    assert counts["coco14_counts", "train", "images"] == COCO.num_images
 
 
 def test_every_table_is_shown_by_a_chapter(rows):
