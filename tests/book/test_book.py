@@ -9,9 +9,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from ribstudy.config import load_settings
-from ribstudy.stages import work_key
-from ribstudy.workflow import jobs as study
+from ribstudy.workflow import batch as batches
+from ribstudy.workflow.plan import Plan
 from tools import check_links
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -71,8 +70,7 @@ def test_images_can_be_scattered_over_jobs(tmp_path):
     run = subprocess.run(command, cwd=tmp_path, env={**os.environ, **places}, capture_output=True, text=True)
     planned = [line for line in (run.stdout + run.stderr).splitlines() if " --shard " in line]
     assert {line[-3:] for line in planned} == {"0/3", "1/3", "2/3"}
-    tiny = str(ROOT / "tests" / "tiny.yml")
-    jobs = [job for job in study.all_jobs(load_settings(tiny)) if job.stage not in (*study.WHOLE_STAGES, "toy")]
-    # Chapters ask for some results in other words, and more than once; each is made once, some side by side in one job.
-    wanted = {work_key(job.stage, load_settings(tiny, made)) for job in jobs for made in job.results()}
-    assert sum(max(1, line.count(" --each ")) for line in planned) == 3 * len(wanted)
+    batch = batches.read(ROOT / "batches" / "mini.yml", preset=str(ROOT / "tests" / "tiny.yml"), shards=3)
+    plan = Plan(batch, batches.expand(batch, ROOT / "book", sorted(path.stem for path in (ROOT / "book").glob("*.ipynb"))))
+    scattered = [group for group in plan.groups.values() if group.scattered]
+    assert len(planned) == 3 * len(scattered)

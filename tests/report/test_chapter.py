@@ -4,7 +4,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from ribstudy.evaluation.metrics import Comparison, Estimate
+from ribstudy.evaluation.statistics import Comparison, Estimate
 from ribstudy.report import chapter as notebook
 
 

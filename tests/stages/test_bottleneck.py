@@ -3,11 +3,12 @@
 import numpy as np
 import pytest
 
-from ribstudy import datasets
 from ribstudy.config import load_settings
+from ribstudy.datasets.settings import ImageSelection
 from ribstudy.evaluation.bottleneck import HGR_THRESHOLDS
-from ribstudy.method.stored_maps import StoredMaps
 from ribstudy.stages import Run, execute
+from ribstudy.stages.bottleneck import BOTTLENECK
+from ribstudy.stages.maps import RIB
 from ribstudy.store import Store
 
 STAGE = {
@@ -19,29 +20,18 @@ STAGE = {
     "classifier.long_side": [64, 64],
     "auxiliary": {"batch_size": 2, "long_side": [64, 64], "crop_size": 64},
     "rib.iterations": 3,
-    "infer": {"split": "train", "masked": True},
 }
 
 
 def test_the_stage_adapts_as_the_stage_rib_does(tmp_path):
     settings = load_settings("mini", {**STAGE, "data.root": str(tmp_path / "data")})
-    run = Run(settings, Store(tmp_path / "results"), device="cpu")
-    found, plain = execute("bottleneck", run), execute("rib", run)
-    for name in run.units("rib"):
-        arrays, adapted = found.read_unit(name), StoredMaps.load(plain.unit_path(name))
+    run = Run(settings, ImageSelection(masked=True), Store(tmp_path / "results"), device="cpu")
+    found, plain = execute(BOTTLENECK, run), execute(RIB, run)
+    for name in run.items(RIB):
+        arrays, adapted = found.read_item(name), plain.read_item(name)
         shown = arrays["label"] > 0
         assert np.flatnonzero(shown).tolist() == adapted.classes.tolist()
         logits = 2 * arrays["gndrp"][: len(adapted.logits), shown].sum(axis=1)
         assert logits == pytest.approx(adapted.logits, rel=1e-4)
         assert len(arrays["gap"]) == adapted.num_steps
         assert arrays["high"].shape == (2, len(arrays["depths"]), 3, len(HGR_THRESHOLDS))
-
-    shown = datasets.open_dataset(settings.data, "train").class_names[int(adapted.classes[0])]
-    of_class = Run(settings.model_copy(update={"infer": settings.infer.model_copy(update={"class_name": shown})}), run.store)
-    assert name in of_class.units("rib")
-    assert all(
-        shown in np.array(datasets.class_names(settings.data))[StoredMaps.load(plain.unit_path(n)).classes]
-        for n in of_class.units("rib")
-    )
-    with pytest.raises(ValueError, match="'boat' is no class of the data"):
-        Run(settings.model_copy(update={"infer": settings.infer.model_copy(update={"class_name": "boat"})})).units("rib")

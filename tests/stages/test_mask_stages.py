@@ -13,7 +13,8 @@ from ribstudy import datasets
 from ribstudy.cli.main import main
 from ribstudy.config import load_settings
 from ribstudy.datasets.settings import ImageSelection
-from ribstudy.evaluation import scores as evaluation
+from ribstudy.evaluation.mask_scores import compare_masks, score_masks
+from ribstudy.evaluation.sweeps import sweep_maps
 from ribstudy.stages import STAGES, Run, Shard, execute
 from ribstudy.stages.masks import AFFINITY, WALK, mask_threshold
 from ribstudy.stages.segmentation import PREDICTIONS, SEGMENTATION
@@ -116,7 +117,7 @@ def test_shards_of_the_walk_and_of_masks_equal_one_run(tmp_path, data_root, done
 
 def test_the_threshold_is_the_best_on_the_tuning_images(done):
     tuning = done.settings.masks.tuning
-    sweep = evaluation.sweep_units(datasets.open_dataset(done.settings.data, "val"), done.stored(WALK, tuning))
+    sweep = sweep_maps(datasets.open_dataset(done.settings.data, "val"), done.stored(WALK, tuning))
     assert len(sweep.names) == 2
     assert mask_threshold(done) == sweep.thresholds[sweep.miou().argmax()]
     given = run_in(done.store.root, done.settings.data.root, **{"masks.threshold": 0.4, "masks.tuning": None})
@@ -126,17 +127,17 @@ def test_the_threshold_is_the_best_on_the_tuning_images(done):
 def test_masks_are_scored_with_their_confusion(done):
     val = datasets.open_dataset(done.settings.data, "val")
     masks = done.stored(PREDICTIONS)
-    found = evaluation.mask_scores(val, masks)
+    found = score_masks(val, masks)
     truth = {name: val.mask(name) for name in found.names}
     np.testing.assert_array_equal(found.confusion.sum(), sum((mask != 255).sum() for mask in truth.values()))
     hits = sum(((masks[name] == truth[name]) & (truth[name] != 255)).sum() for name in found.names)
     assert np.trace(found.confusion) == hits == found.counts[:, 0].sum()
-    perfect = evaluation.mask_scores(val, {name: np.where(mask == 255, 0, mask) for name, mask in truth.items()})
+    perfect = score_masks(val, {name: np.where(mask == 255, 0, mask) for name, mask in truth.items()})
     assert perfect.summary()["miou"] == 1
-    assert evaluation.compare_masks(found, perfect).difference.value == pytest.approx(1 - found.summary()["miou"])
+    assert compare_masks(found, perfect).difference.value == pytest.approx(1 - found.summary()["miou"])
     wrong = {name: np.zeros((3, 3), np.uint8) for name in found.names}
     with pytest.raises(ValueError, match="differ in shape"):
-        evaluation.mask_scores(val, wrong)
+        score_masks(val, wrong)
 
 
 @pytest.mark.timeout(250)
