@@ -1,8 +1,7 @@
-"""What the book asks of Sphinx beyond `_config.yml`: buttons for the repository where there is one, no Thebe, the settings,
-labels of references.
+"""Sphinx extension of the book: buttons for the repository, a table of all settings, and labels of references.
 
-The repository is named in one place, the environment variable RIBSTUDY_REPOSITORY (https://github.com/OWNER/NAME), and the
-publishing workflow sets it. Without it a book has no buttons, since they would lead nowhere.
+The environment variable RIBSTUDY_REPOSITORY (https://github.com/OWNER/NAME) names the repository; the publishing workflow sets
+it. Without the variable the book has no buttons, because they would lead nowhere. The extension also removes Thebe.
 """
 
 import os
@@ -24,14 +23,14 @@ from sphinx.config import Config
 from sphinx.util.docutils import SphinxDirective
 
 SIGNS = {"gt": ">", "ge": ">=", "lt": "<", "le": "<="}
-MARKUP = re.compile(r"([\\*`|_<>\[\]{}^])")  # of Markdown
+MARKUP = re.compile(r"([\\*`|_<>\[\]{}^])")  # characters with a meaning in Markdown
 REPOSITORY = re.compile(r"https://github\.com/[\w.-]+/[\w.-]+")
 
 
 def repository_options(url: str | None, branch: str) -> dict[str, Any]:
-    """The theme's options for buttons that lead to a repository; none without one.
+    """The theme's options for buttons that lead to a repository; an empty dictionary without a URL.
 
-    Raises ValueError where the URL is not that of a repository on GitHub, which Binder and Colab read from.
+    Raises ValueError if the URL does not name a repository on GitHub, because Binder and Colab read from GitHub.
     """
     if not url:
         return {}
@@ -58,14 +57,14 @@ def _add_buttons(_app: Sphinx, config: Config) -> None:
 
 
 def _leave_thebe_out(app: Sphinx) -> None:
-    """Jupyter Book always loads sphinx-thebe, which writes its script into each page twice: an error in the console."""
+    """Jupyter Book always loads sphinx-thebe, which adds its script to each page twice: an error in the console."""
     for listeners in app.events.listeners.values():
         for listener in [found for found in listeners if found.handler.__module__ == "sphinx_thebe"]:
             listeners.remove(listener)
 
 
 def setting_rows(model: type[BaseModel], prefix: str = "") -> list[tuple[str, str, str]]:
-    """(dotted name, values it takes, description) of every setting, sections within sections included."""
+    """(dotted name, allowed values, description) of every setting, including nested sections."""
     rows = []
     for name, field in model.model_fields.items():
         sections = [kind for kind in (field.annotation, *get_args(field.annotation)) if _is_section(kind)]
@@ -113,7 +112,7 @@ class SettingsTable(SphinxDirective):
     def run(self) -> list[nodes.Node]:
         from ribstudy.config import Settings
 
-        lines = ["| setting | values | what it is |", "|---|---|---|"]
+        lines = ["| setting | values | meaning |", "|---|---|---|"]
         for name, values, about in setting_rows(Settings):
             cells = [f"`{name}`", *(MARKUP.sub(r"\\\1", cell) for cell in (values, about))]
             lines.append(f"| {' | '.join(cells)} |")
@@ -123,7 +122,7 @@ class SettingsTable(SphinxDirective):
 
 
 class AuthorYearLabels(BaseLabelStyle):
-    """What the text and the list call a reference: "Tan and Le, 2019"; with a letter where two would be called the same."""
+    """Labels such as "Tan and Le, 2019", used in the text and in the list; references with the same label get a letter."""
 
     def format_labels(self, entries: Sequence[Entry]) -> Iterator[str]:
         labels = [self._label(entry) for entry in entries]

@@ -1,7 +1,7 @@
-"""Chromium without a window, for the tests of the pages and for printing.
+"""Headless Chromium, for the tests of the pages and for printing.
 
-Playwright drives the browser that the system has (Debian's package chromium): nothing is downloaded. It was chosen over
-selenium, which needs a driver of the browser's version and has no view narrower than 500 pixels.
+Playwright drives the installed browser (Debian's package chromium), so nothing is downloaded. We chose it over Selenium, which
+needs a driver of the browser's version and cannot open a window narrower than 500 pixels.
 """
 
 import shutil
@@ -14,21 +14,21 @@ NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable"
 
 
 def find_browser() -> str | None:
-    """The path of an installed browser, None without one."""
+    """The path of an installed browser, or None."""
     return next((path for name in NAMES if (path := shutil.which(name))), None)
 
 
 @contextmanager
 def open_browser() -> Iterator[Browser]:
-    """A browser that is closed afterwards.
+    """A browser that is closed at the end of the block.
 
-    Raises ValueError where none is installed.
+    Raises ValueError if no browser is installed.
     """
     path = find_browser()
     if path is None:
         raise ValueError(f"no browser is installed (looked for {', '.join(NAMES)}): sudo apt install chromium")
     with sync_playwright() as playwright:
-        # Pages are the study's own, and a sandbox does not start in most containers.
+        # The sandbox does not start in most containers, and the pages are the study's own and can be trusted.
         browser = playwright.chromium.launch(executable_path=path, chromium_sandbox=False)
         try:
             yield browser

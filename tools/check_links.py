@@ -1,7 +1,7 @@
-"""Links of the rendered book that lead nowhere: `python -m tools.check_links [folder]`, default: _build/html.
+"""Finds broken links in the rendered book: `python -m tools.check_links [folder]`, default: _build/html.
 
-Links and anchors within the book are always checked. With `--external` every address of another site is asked for too; without
-it, or where a site does not answer as it does a browser, an address is only listed.
+Links and anchors within the book are always checked. With `--external`, addresses of other sites are requested too. Without it,
+or if a site refuses requests from programs, an address is only listed.
 """
 
 import argparse
@@ -14,11 +14,11 @@ import requests
 from bs4 import BeautifulSoup
 
 TIMEOUT = 20  # seconds
-REFUSALS = (401, 403, 405, 406, 429)  # of sites that answer browsers only: no sign that the page is gone
+REFUSALS = (401, 403, 405, 406, 429)  # from sites that answer only browsers; the page may still exist
 
 
 class Page:
-    """A rendered page: where it leads, and the anchors that it has."""
+    """A rendered page: its links and its anchors."""
 
     def __init__(self, path: Path):
         soup = BeautifulSoup(path.read_text(), "html.parser")
@@ -30,13 +30,13 @@ class Page:
 
 
 def read_pages(html: Path) -> dict[Path, Page]:
-    """Every page of a rendered book; those of the theme's own are none.
+    """Every page of a rendered book, without the theme's own pages.
 
-    Raises ValueError where there is no book.
+    Raises ValueError if there is no book.
     """
     paths = [path for path in sorted(html.rglob("*.html")) if "_static" not in path.relative_to(html).parts]
     if not paths:
-        raise ValueError(f"{html} holds no rendered book: make book first")
+        raise ValueError(f"{html} contains no rendered book: run make book first")
     return {path.resolve(): Page(path) for path in paths}
 
 
@@ -45,7 +45,7 @@ def is_external(link: str) -> bool:
 
 
 def broken_within(html: Path) -> list[str]:
-    """`page: link` of every link within the book whose file or anchor is not there."""
+    """`page: link` for every link within the book whose file or anchor is missing."""
     pages, broken = read_pages(html), []
     for path, page in pages.items():
         for link in page.links:
@@ -60,7 +60,7 @@ def broken_within(html: Path) -> list[str]:
 
 
 def external(html: Path) -> dict[str, list[str]]:
-    """Each address of another site, and the pages that lead to it."""
+    """Each address of another site, and the pages that link to it."""
     found: dict[str, list[str]] = {}
     for path, page in read_pages(html).items():
         for link in filter(is_external, page.links):
@@ -69,7 +69,7 @@ def external(html: Path) -> dict[str, list[str]]:
 
 
 def answer(address: str) -> str:
-    """What a site says to a request for an address: `ok`, `refused` (to a program), or what is wrong."""
+    """The result of a request for an address: `ok`, `refused` (to a program), or the error."""
     try:
         with requests.get(address, timeout=TIMEOUT, stream=True, headers={"User-Agent": "Mozilla/5.0"}) as response:
             code = response.status_code
@@ -81,7 +81,7 @@ def answer(address: str) -> str:
 def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("html", type=Path, nargs="?", default=Path("_build/html"))
-    parser.add_argument("--external", action="store_true", help="ask for the addresses of other sites too; needs a network")
+    parser.add_argument("--external", action="store_true", help="request the addresses of other sites too; needs a network")
     options = parser.parse_args(arguments)
     try:
         broken, addresses = broken_within(options.html), external(options.html)
@@ -90,10 +90,10 @@ def main(arguments: list[str] | None = None) -> int:
         return 1
     with ThreadPoolExecutor(8) as pool:
         answers = list(pool.map(answer, addresses)) if options.external else [""] * len(addresses)
-    for address, said in zip(addresses, answers, strict=True):
-        print(f"{said:14} {address}  ({', '.join(sorted(set(addresses[address])))})")
-        if said and said != "ok" and not said.startswith("refused"):
-            broken.append(f"{address}: {said}")
+    for address, result in zip(addresses, answers, strict=True):
+        print(f"{result:14} {address}  ({', '.join(sorted(set(addresses[address])))})")
+        if result and result != "ok" and not result.startswith("refused"):
+            broken.append(f"{address}: {result}")
     print("\n".join(["", *broken] if broken else ["", "no broken link"]))
     return 1 if broken else 0
 

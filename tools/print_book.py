@@ -1,7 +1,8 @@
-"""The rendered book as one PDF: `python -m tools.print_book [folder]`, default: _build/html.
+"""Prints the rendered book as one PDF: `python -m tools.print_book [folder]`, default: _build/html.
 
-All pages, in the order of the table of contents, become one page whose links stay within it; Chromium prints it as
-`ribstudy.pdf` into the folder, and the front page gets a link to it. What is not for paper is hidden by `custom.css`.
+All pages are joined into one page in the order of the table of contents, and their links are changed to stay within it.
+Chromium prints it to `ribstudy.pdf` in the folder, and the front page gets a link to it. The style sheet `custom.css` hides the
+parts that make no sense on paper.
 """
 
 import argparse
@@ -16,7 +17,7 @@ from tools.browser import open_browser
 
 BOOK = Path(__file__).resolve().parent.parent / "book"
 NAME = "ribstudy.pdf"
-PLACE = "print-version"  # id of the element of the front page that holds the link
+PLACE = "print-version"  # id of the element of the front page for the link
 FOOTER = '<div style="font-size:8px;width:100%;text-align:center"><span class="pageNumber"></span></div>'
 
 
@@ -27,7 +28,7 @@ def page_names() -> list[str]:
 
 
 def _moved(link: str, page: str, names: list[str]) -> str:
-    """A link of `page`, as it must be in one page that lies in the book's root."""
+    """A link of `page`, changed for the joined page in the book's root folder."""
     if link.startswith(("http:", "https:", "data:", "mailto:", "//")):
         return link
     target, anchor = urldefrag(link)
@@ -42,7 +43,7 @@ def _moved(link: str, page: str, names: list[str]) -> str:
 
 
 def section(soup: BeautifulSoup, page: str, names: list[str]) -> Tag:
-    """The text of a rendered page, with anchors and links that hold beside those of other pages."""
+    """The text of a rendered page; its anchors and links are changed so that they stay unique and valid in the joined page."""
     article = soup.select_one("article.bd-article")
     assert article is not None, page
     for tag in article.find_all(True):
@@ -57,7 +58,7 @@ def section(soup: BeautifulSoup, page: str, names: list[str]) -> Tag:
 
 
 def joined(html: Path) -> str:
-    """All pages of the book in one."""
+    """All pages of the book as one HTML page."""
     names = page_names()
     sections = [section(BeautifulSoup((html / f"{name}.html").read_text(), "html.parser"), name, names) for name in names]
     whole = BeautifulSoup((html / "index.html").read_text(), "html.parser")
@@ -67,11 +68,11 @@ def joined(html: Path) -> str:
 
 
 def link_from_front_page(html: Path) -> None:
-    """Fills the place that the front page keeps for the link; once or again, it is the same."""
+    """Writes the link into its element of the front page. Calling it again changes nothing."""
     path = html / "index.html"
     soup = BeautifulSoup(path.read_text(), "html.parser")
     place = soup.find(id=PLACE)
-    assert place is not None, "the front page has no place for the link"
+    assert place is not None, f"the front page has no element with the id {PLACE}"
     place.clear()
     link = soup.new_tag("a", href=NAME)
     link.string = "This book as a PDF"
@@ -82,10 +83,10 @@ def link_from_front_page(html: Path) -> None:
 def print_book(html: Path) -> Path:
     """Prints the book in `html` and returns the path of the PDF.
 
-    Raises ValueError where there is no book or no browser.
+    Raises ValueError if there is no book or no browser.
     """
     if not (html / "index.html").exists():
-        raise ValueError(f"{html} holds no rendered book: make book first")
+        raise ValueError(f"{html} contains no rendered book: run make book first")
     whole = html / "_printed.html"
     whole.write_text(joined(html))
     try:

@@ -1,7 +1,12 @@
+import json
+
 import pytest
 
 from tools.english_patterns import PATTERNS
 from tools.lint_english import main, problems_of, summary
+
+# Written in two parts, so that the check does not read it as a marker of this file.
+ALLOW = "english: " + "allow"
 
 # For each pattern a sentence that it refuses, and a plain one that it lets pass.
 EXAMPLES = {
@@ -63,6 +68,12 @@ def patterns_in(text: str, name: str = "a.md") -> list[str]:
     return [problem.pattern for problem in problems_of(text, name)]
 
 
+def notebook(*lines: str) -> str:
+    """A notebook with one Markdown cell, as Jupyter writes it."""
+    cell = {"cell_type": "markdown", "metadata": {}, "source": [f"{line}\n" for line in lines]}
+    return json.dumps({"cells": [cell]}, indent=1)
+
+
 def test_every_pattern_has_an_example():
     assert list(EXAMPLES) == [pattern.name for pattern in PATTERNS]
     assert len(set(EXAMPLES)) == len(PATTERNS)
@@ -82,8 +93,7 @@ def test_words_over_two_lines_are_found_in_the_first():
 
 
 def test_places_in_a_notebook_name_the_cell():
-    text = '{"cells": [{"cell_type": "markdown", "metadata": {}, "source": ["Good.\\n", "Drawn anew."]}]}'
-    (problem,) = problems_of(text, "a.ipynb")
+    (problem,) = problems_of(notebook("Good.", "Drawn anew."), "a.ipynb")
     assert str(problem).startswith("a.ipynb:cell 1, line 2: ")
 
 
@@ -96,10 +106,11 @@ def test_code_is_not_read():
 @pytest.mark.parametrize(
     ("text", "name"),
     [
-        ("<!-- english: allow behind: the moon is really behind it -->\nThe moon is behind the hill.\n", "a.md"),
-        ("# The moon is behind the hill.  english: allow behind: it really is\n", "a.yml"),
-        ('def f():\n    """The moon is behind the hill."""  # english: allow behind: it really is\n', "a.py"),
-        ("# english: allow behind: it really is\n# The moon is behind the hill.\n", "a.py"),
+        (f"<!-- {ALLOW} behind: the moon is really behind it -->\nThe moon is behind the hill.\n", "a.md"),
+        (f"# The moon is behind the hill.  {ALLOW} behind: it really is\n", "a.yml"),
+        (f'def f():\n    """The moon is behind the hill."""  # {ALLOW} behind: it really is\n', "a.py"),
+        (f"# {ALLOW} behind: it really is\n# The moon is behind the hill.\n", "a.py"),
+        (notebook(f"<!-- {ALLOW} behind: it really is -->", "The moon is behind the hill."), "a.ipynb"),
     ],
 )
 def test_exception_with_a_reason_is_allowed(text, name):
@@ -107,11 +118,11 @@ def test_exception_with_a_reason_is_allowed(text, name):
 
 
 def test_markers_must_have_a_reason_and_a_use():
-    without = problems_of("# english: allow behind\n# The moon is behind the hill.\n", "a.py")
-    assert [str(problem) for problem in without] == ["a.py:1: allows behind without a reason: english: allow behind: REASON"]
-    unused = problems_of("# english: allow behind: it really is\n# The moon.\n", "a.py")
+    without = problems_of(f"# {ALLOW} behind\n# The moon is behind the hill.\n", "a.py")
+    assert [str(problem) for problem in without] == [f"a.py:1: allows behind without a reason: {ALLOW} behind: REASON"]
+    unused = problems_of(f"# {ALLOW} behind: it really is\n# The moon.\n", "a.py")
     assert "which does not occur here" in str(unused[0])
-    other = patterns_in("# english: allow anew: a reason\n# The moon is behind the hill.\n", "a.py")
+    other = patterns_in(f"# {ALLOW} anew: a reason\n# The moon is behind the hill.\n", "a.py")
     assert other == ["behind", "marker"]
 
 

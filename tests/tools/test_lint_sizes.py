@@ -2,7 +2,7 @@ from tools.lint_sizes import MAX_FILE_LINES, MAX_FUNCTION_LINES, problems_of
 
 
 def function(num_lines: int, indent: str = "") -> str:
-    """A function of so many lines, `def` included."""
+    """A function with `num_lines` lines, `def` included."""
     return f"{indent}def long():\n" + f"{indent}    x = 1\n" * (num_lines - 1)
 
 
