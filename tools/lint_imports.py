@@ -100,11 +100,15 @@ def _imported(node: ast.Import | ast.ImportFrom, module: str, sources: Mapping[s
 
 
 def _late_imports(imports: Sequence[Import]) -> list[str]:
-    """`ribstudy/__init__.py` may import late: it exports the method without loading torch for those who do not use it."""
+    """Imports inside functions, except in the two places that need them to start fast and cannot hide a cycle.
+
+    `ribstudy/__init__.py` exports the method without loading torch, and the command line, which nothing imports, loads only
+    what its command needs.
+    """
     return [
         f"{_place(found)}: imports {found.imported} inside a function: import it at the top of the module"
         for found in imports
-        if found.when == "function" and found.importer != PACKAGE
+        if found.when == "function" and layer_of(found.importer) not in (PACKAGE, "cli")
     ]
 
 

@@ -9,8 +9,8 @@ from ribstudy.bench.operations import StepFlop, count_step
 from ribstudy.bench.projections import VOC, DataSetSize
 from ribstudy.bench.records import MISSING, Record
 from ribstudy.bench.tables import places
+from ribstudy.evaluation.statistics import NOT_RUN
 from ribstudy.report.figures.common import WIDTH
-from ribstudy.report.paper import NOT_RUN
 
 PART_COLORS = ("#56B4E9", "#0072B2", "#003C66", "#F0E442", "#E69F00", "#D55E00")
 STUDY_COLOR = "#D55E00"

@@ -10,7 +10,7 @@ from ribstudy.bench.operations import count_step, reference_flop, savings, study
 from ribstudy.bench.projections import COCO, VOC, DataSetSize, StageCost, hours, maps_bytes
 from ribstudy.bench.records import Record
 from ribstudy.bench.tables import COMMAND, missing_devices, number, table
-from ribstudy.report.paper import NOT_RUN
+from ribstudy.evaluation.statistics import NOT_RUN
 
 BF16 = ("study, bf16", "study, bf16 and compiled")  # the variants that draw auxiliary images as the paper does
 

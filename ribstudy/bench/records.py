@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from ribstudy.bench.operations import Workload
-from ribstudy.report.paper import NOT_RUN
+from ribstudy.evaluation.statistics import NOT_RUN
 from ribstudy.runtime.files import write_json
 
 

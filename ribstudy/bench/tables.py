@@ -7,7 +7,7 @@ import pandas as pd
 
 from ribstudy.bench.projections import COCO, VOC, DataSetSize
 from ribstudy.bench.records import MISSING, Measurement, Record
-from ribstudy.report.paper import NOT_RUN
+from ribstudy.evaluation.statistics import NOT_RUN
 from ribstudy.workflow.jobs import commit_name
 
 COMMAND = "python -m ribstudy.bench"

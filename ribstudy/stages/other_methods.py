@@ -8,6 +8,7 @@ from torch import Tensor
 
 from ribstudy.method.inputs import Feed, OwnViews
 from ribstudy.method.other.advcam import compute_advcam
+from ribstudy.method.other.gradcam import compute_gradcam
 from ribstudy.method.stored_maps import StoredMaps
 from ribstudy.models.cam_net import CamNet
 from ribstudy.stages.classifier import CLASSIFIER, classifier_weights, trained_net
@@ -39,8 +40,6 @@ def _without_compiling(run: Run) -> Run:
 
 
 def _baseline_worker(run: Run, names: Sequence[str]) -> ItemWorker:
-    from ribstudy.method.other.gradcam import compute_gradcam  # here, because torch-cam takes seconds to import
-
     net, settings = trained_net(_without_compiling(run)), run.settings.baseline
     return _worker(run, names, net, lambda views, label, size: compute_gradcam(net, views, label, size, settings))
 
