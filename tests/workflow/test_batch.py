@@ -88,7 +88,7 @@ def test_a_value_that_makes_no_file_name_gets_a_digest(tmp_path):
         ({"notebooks": ["04_rib"], "grids": [{"tau": [0.1]}, {"rib.tau": [0.1]}]}, "04_rib-tau=0.1 and 04_rib-rib.tau=0.1 are"),
         ({"notebooks": ["04_rib"], "grids": {"infer.limit": [1]}}, "infer.limit is no setting of a batch"),
         ({"notebooks": ["04_rib"], "seeds": [1], "grids": {"seed": [2]}}, "seed is varied twice"),
-        ({"notebooks": ["01_toy"], "seeds": [1]}, "01_toy does not take all of seed"),
+        ({"notebooks": ["01_toy"], "seeds": [1]}, "01_toy does not accept all of seed"),
         ({"notebook": ["04_rib"]}, "notebook is unknown, did you mean notebooks"),
         ({"shards": 0}, "shards = 0"),
         ({"notebooks": ["04_rib"], "grids": []}, "has no runs"),
@@ -103,7 +103,7 @@ def test_what_is_wrong_is_said(tmp_path, values, message):
 
 @pytest.mark.parametrize("name", ["none", "none.yml", "elsewhere/none.yml"])
 def test_an_unknown_file_is_refused_with_the_known_ones(name):
-    with pytest.raises(ValueError, match=r"no such file; there are: .*ablations.*mini"):
+    with pytest.raises(ValueError, match=r"no such file; known: .*ablations.*mini"):
         batch.read(batch.named(name, ROOT / "batches"))
 
 
