@@ -31,7 +31,7 @@ SPLITS = {"train": REPORTED, "val": TUNING}
 
 PAPER = {"rib.mode": "paper"}
 SOURCES = {"CAM": "cam", "RIB": "rib"}  # methods whose maps become masks, and the value of the setting `maps` for each
-# The training masks of the segmentation networks. The network trained on true masks, of the images that have one, is the ceiling.
+# The training masks of the segmentation networks. True masks, of the images that have one, give the ceiling.
 TRUTH = {"segmentation.truth": "dataset", "segmentation.images.masked": True}
 TEACHERS = {**{method: {"maps": maps} for method, maps in SOURCES.items()}, "truth": TRUTH}
 

@@ -46,7 +46,7 @@ def is_adapted(name: str, s: RibSettings) -> bool:
 
 
 def slow_loss(net, logits, labels, aux, s: RibSettings):
-    """The loss of one step; logits: those of the image's views, aux: the auxiliary images and their labels."""
+    """The loss of one step; logits: of the views of the image; aux: the auxiliary images and their labels."""
     images, aux_labels = aux
     aux_logits = slow_gndrp(slow_maps(net, images, s), aux_labels, s)
     rows = [*((y, labels.expand(2, -1)) for y in logits), (aux_logits, aux_labels)]
