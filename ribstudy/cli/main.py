@@ -30,7 +30,7 @@ def main(arguments: list[str] | None = None) -> int:
 def _parser() -> argparse.ArgumentParser:
     from ribstudy.stages import STAGES
 
-    parser = argparse.ArgumentParser(prog="python -m ribstudy", description="Runs the stages of the study; no result is computed twice.")
+    parser = argparse.ArgumentParser(prog="python -m ribstudy", description="Runs the stages of the study.")
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
     for stage in STAGES.values():
         _add_stage(commands, stage)
@@ -59,7 +59,7 @@ def _add_stage(commands: argparse._SubParsersAction, stage) -> None:
         _add_images(command)
     if isinstance(stage, ItemStage):
         command.add_argument("--shard", metavar="I/N", help="compute only part I (from 0) of N equal parts of the items")
-        command.add_argument("--processes", type=int, help="number of shards to run in parallel on this machine (default: cores)")
+        command.add_argument("--processes", type=int, help="shards to run in parallel on this machine (default: cores)")
     if stage.decodes_ahead:
         command.add_argument(
             "--workers", type=int, help="worker processes that decode images ahead (default: 0 on a CPU, else up to 12)"
@@ -71,7 +71,7 @@ def _add_stage(commands: argparse._SubParsersAction, stage) -> None:
 
 def _add_settings(command: argparse.ArgumentParser) -> None:
     command.add_argument("--preset", default="mini", help=f"one of {', '.join(preset_names())} (default: mini)")
-    command.add_argument("--data-root", "--root", type=Path, help="folder of the data (for VOC, the folder that contains JPEGImages)")
+    command.add_argument("--data-root", "--root", type=Path, help="folder of the data (for VOC, the one with JPEGImages in it)")
     command.add_argument("--set", action="append", default=[], metavar="NAME=VALUE", help="set a setting, such as rib.tau=0.5")
     command.add_argument("--results", type=Path, help="folder of the results (default: results/ of the project)")
 

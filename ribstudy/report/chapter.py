@@ -1,7 +1,7 @@
 """The start and the end of a chapter: it checks the parameters, loads or computes results, and writes a record of its numbers.
 
-A chapter begins with a cell tagged `parameters` whose first line is `# Parameters`. papermill inserts a cell with the same first
-line after it. `start` checks the names assigned in both cells, so a mistyped name stops the chapter at once.
+A chapter begins with a cell tagged `parameters` whose first line is `# Parameters`. After it, papermill inserts a cell with the
+same first line. `start` checks the names assigned in both cells, so a mistyped name stops the chapter at once.
 """
 
 import ast
@@ -65,7 +65,7 @@ def start(
 
 
 def _assigned_names(history: list[str]) -> list[str]:
-    """The names assigned in the last parameter cells of `history`: the cell of the chapter and the one that papermill inserts."""
+    """The names assigned in the last parameter cells of `history`: the chapter's cell and the one that papermill inserts."""
     is_parameters = [source.lstrip().startswith(MARKER) for source in history]
     if not any(is_parameters):
         return []
@@ -182,7 +182,7 @@ class Chapter:
 
 
 def _is_published(data: DataSettings) -> bool:
-    """Whether the book publishes results on these data: MiniVOC, and complete VOC and COCO, but no parts or stand-ins of them."""
+    """Whether the book publishes results on these data: MiniVOC, or complete VOC or COCO, but no part or stand-in of them."""
     if data.name in ("voc12", "coco14"):
         counts = paper.values(f"{data.name}_counts").set_index(["row", "column"])["value"]
         return all(len(datasets.open_dataset(data, split)) == counts[split, "images"] for split in datasets.splits(data))

@@ -39,7 +39,7 @@ def _ignore(step: int, losses: Mapping[str, float]) -> None:
 
 @dataclass(frozen=True)
 class Training:
-    """What distinguishes one training from another: its data, its loss and its schedule.
+    """The parts in which trainings differ: the data, the loss and the schedule.
 
     Args:
         settings: batch size; learning rate, momentum and weight decay of SGD; power of the schedule.

@@ -18,6 +18,8 @@ MAX_GNDRP = 20  # number of classes that the reference code pools by GNDRP
 class Variant:
     """A different value for one choice of the method.
 
+    The variant also changes the settings in `besides`, because the choice would make no difference without them.
+
     Args:
         name: name of the variant in records and files.
         group: name of the group (`GROUPS`) and of the figure that shows it.
@@ -26,7 +28,6 @@ class Variant:
         code: the value in the reference code for VOC.
         paper: the value in the paper; None if the paper does not mention it.
         about: a short explanation of the choice.
-        besides: other settings that the variant needs in order to make a difference.
     """
 
     name: str
