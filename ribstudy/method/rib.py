@@ -170,9 +170,9 @@ def evaluation_mode(net: nn.Module) -> Iterator[None]:
 def adapted(net: CamNet, settings: RibSettings) -> Iterator[None]:
     """A scope in which the weights of `net` that `settings` adapts have gradients and may change.
 
-    Batch norm uses its running statistics in any mode of `net` (with `batch_norm="batch"`, the statistics of each batch). At the
-    end of the scope, also after an exception, everything is as before: weights, buffers, gradients, `requires_grad`, and the
-    training mode and `track_running_stats` of every module.
+    Batch norm uses its running statistics in any mode of `net` (with `batch_norm="batch"`, the statistics of each batch). At
+    the end of the scope, also after an exception, everything is as before: weights, buffers, gradients, `requires_grad`, and
+    the training mode and `track_running_stats` of every module.
     """
     tensors = [(tensor, tensor.detach().clone()) for tensor in (*net.parameters(), *net.buffers())]
     gradients = [(parameter, parameter.requires_grad, parameter.grad) for parameter in net.parameters()]

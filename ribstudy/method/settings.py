@@ -51,11 +51,11 @@ class RibSettings(Section):
     )
     trained: Literal["all", "last_stage", "classifier"] = Field(
         "all",
-        description="adapted layers: all above stride 8 (code), the last stage and the classifier, or only the classifier",
+        description="adapted layers: all above stride 8 (code), the last stage and the classifier, or the classifier",
     )
     batch_norm: Literal["running", "frozen", "batch"] = Field(
         "running",
-        description="running: affine weights adapt (code); frozen: they do not; batch: they do, statistics of each view or batch",
+        description="running: affine weights adapt (code); frozen: they do not; batch: they do, with statistics per batch",
     )
     pooling: Literal["gndrp", "gap"] = Field("gndrp", description="paper: GNDRP; gap is its ablation")
     denominator: Literal["map", "region"] = Field(
@@ -63,7 +63,7 @@ class RibSettings(Section):
     )
     gndrp_classes: Count | None = Field(
         None,
-        description="the number of classes, from the first, with GNDRP; the others get GAP; None: all (code on COCO: 20 of 80)",
+        description="number of classes with GNDRP, from the first; the others get GAP; None: all (code on COCO: 20 of 80)",
     )
     empty_region: Literal["skip", "pool"] = Field(
         "skip", description="a labelled map that is negative everywhere: no logit and no gradient (code), or pool the whole map"

@@ -1,4 +1,4 @@
 """The parts that the chapters of the book share: their start and end, tables, figures, published values and records.
 
-Nothing here computes a result: chapters get their results from `stages`, and their scores and intervals from `evaluation`.
+Results are computed in `stages`, scores and intervals in `evaluation`. Only `look` adapts a network itself, to a photograph.
 """

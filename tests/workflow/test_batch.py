@@ -86,7 +86,7 @@ def test_a_value_that_makes_no_file_name_gets_a_digest(tmp_path):
         ({"notebooks": ["04_rib"], "seeds": [-1]}, "seeds.*-1"),
         ({"notebooks": ["04_rib"], "seeds": [1, 1]}, "are the same run"),
         ({"notebooks": ["04_rib"], "grids": [{"tau": [0.1]}, {"rib.tau": [0.1]}]}, "04_rib-tau=0.1 and 04_rib-rib.tau=0.1 are"),
-        ({"notebooks": ["04_rib"], "grids": {"infer.limit": [1]}}, "infer.limit is no setting of a batch"),
+        ({"notebooks": ["04_rib"], "grids": {"images.limit": [1]}}, "'images.limit' is neither"),
         ({"notebooks": ["04_rib"], "seeds": [1], "grids": {"seed": [2]}}, "seed is varied twice"),
         ({"notebooks": ["01_toy"], "seeds": [1]}, "01_toy does not accept all of seed"),
         ({"notebook": ["04_rib"]}, "notebook is unknown, did you mean notebooks"),
