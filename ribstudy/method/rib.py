@@ -79,7 +79,7 @@ def adapt(
 ) -> RibResult:
     """Adapts `net` to one image and returns the maps of all steps (paper, Section 4; reference code, `obtain_RIB_CAM.py`).
 
-    Afterwards `net` is exactly as it was, see `adapted`.
+    Afterwards `net` is exactly as it was before (see `adapted`).
 
     Args:
         net: a trained classifier.
@@ -121,7 +121,7 @@ def adapt_features(
     *,
     observe: Callable[[], None] = lambda: None,
 ) -> RibResult:
-    """As `adapt`, from the features (`CamNet.features`) of the views and of the auxiliary images.
+    """Like `adapt`, but takes the features (`CamNet.features`) of the views and of the auxiliary images instead of the images.
 
     observe: called before the map of every theta_k is computed, while `net` has these weights; it must not change them.
     """
@@ -140,7 +140,7 @@ def num_updates(settings: RibSettings) -> int:
 def stored_adaptation(result: RibResult, label: np.ndarray, size: tuple[int, int], normalization: str) -> StoredMaps:
     """The maps of all steps of an adaptation, as they are stored, for the classes of the image's `label` [C].
 
-    The raw map of every step is kept, so that another aggregation or normalization needs no other adaptation.
+    The raw map of every step is kept, so that the maps can be aggregated or normalised in another way without a new adaptation.
     """
     classes = np.flatnonzero(label)
     return StoredMaps(

@@ -5,7 +5,7 @@ from types import SimpleNamespace
 import pytest
 
 from ribstudy.evaluation.statistics import Comparison, Estimate
-from ribstudy.report import chapter as notebook
+from ribstudy.report import chapter as chapters
 
 
 class Shell:
@@ -22,8 +22,8 @@ def start(monkeypatch, tmp_path):
     monkeypatch.setattr("ribstudy.store.RESULTS", tmp_path)
 
     def run(*cells):
-        monkeypatch.setattr(notebook, "get_ipython", lambda: Shell(*cells))
-        return notebook.start("04_rib", settings={"tau": "rib.tau", "data_root": "data.root"}, view={"shown": notebook.Count})
+        monkeypatch.setattr(chapters, "get_ipython", lambda: Shell(*cells))
+        return chapters.start("04_rib", settings={"tau": "rib.tau", "data_root": "data.root"}, view={"shown": chapters.Count})
 
     return run
 
@@ -91,14 +91,14 @@ def test_the_mean_over_seeds_and_every_seed_are_noted(start):
     ]
     mean = replace(comparison, difference=Estimate(0.2, 0.1, 0.3, 9))
     means = [{"method": method, "compared": mean, "best": mean} for method in ("RIB", "RIB as written")]
-    notebook.note_comparisons(chapter, rows, means)
+    chapters.note_comparisons(chapter, rows, means)
     names = {"miou_cam", "miou_rib", "miou_rib_as_written", "miou_difference", "miou_difference_as_written"}
     for name in names:
         assert {name, f"{name}_seed3", f"{name}_seed4"} <= set(chapter.notes)
     assert chapter.notes["miou_difference"].high == 0.3
     assert chapter.notes["miou_difference_seed4"].high == 0.2
     assert "miou_cam_labelled" not in chapter.notes
-    notebook.note_comparisons(chapter, [], [{**means[0], "labelled": comparison}])
+    chapters.note_comparisons(chapter, [], [{**means[0], "labelled": comparison}])
     assert chapter.notes["miou_rib_labelled"].value == 0.6
 
 
