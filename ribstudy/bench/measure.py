@@ -16,7 +16,7 @@ from ribstudy.runtime import ranks
 
 
 class BenchError(Exception):
-    """A benchmark's numbers are worthless, for example because two results that should agree differ."""
+    """The numbers of a benchmark are not valid, for example because two results that should agree differ."""
 
 
 @dataclass(frozen=True)

@@ -68,7 +68,7 @@ def test_the_codes_values_are_the_defaults_and_the_papers_are_its_mode():
     code, paper = RibSettings(), RibSettings(mode="paper")
     for variant in every_variant(VOC):
         section, field = variant.setting.split(".")
-        if section == "rib" and field != "gndrp_classes":  # of VOC's 20 classes, the code's 20 are all
+        if section == "rib" and field != "gndrp_classes":  # VOC has 20 classes, as many as the code's limit
             assert getattr(code, field) == variant.code, variant.name
             assert variant.paper is None or getattr(paper, field) == variant.paper, variant.name
 
@@ -96,7 +96,7 @@ def test_values_in_words():
     ]
 
 
-def test_labels_hold_what_is_set():
+def test_labels_show_the_changed_settings():
     (control,) = [variant for variant in FIXED if variant.name == "bce_gap"]
     assert control.label == "objective bce\npooling gap"
 
