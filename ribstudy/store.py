@@ -1,4 +1,4 @@
-"""The store of results: one folder per result, named after its stage and its key.
+"""The store of results: one folder per result, named after its stage and its key. ::
 
     results/runs/<stage>-<key>/
         items/<name>.npz    one file per image (or toy seed); masks are .png; written atomically, so every file is complete

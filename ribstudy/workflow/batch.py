@@ -1,4 +1,4 @@
-"""A batch: chapters to run, with settings, seeds and grids. The file batches/NAME.yml describes it:
+"""A batch: chapters to run, with settings, seeds and grids. The file batches/NAME.yml describes it. ::
 
     about: the purpose of the batch and its cost
     preset: mini                        # a name, or the path of a .yml file

@@ -63,10 +63,9 @@ class JobGroup:
 class Plan:
     """The groups of jobs of a batch, and the order in which they can be done.
 
-    Attributes:
-        groups: the groups by name; every group comes after the groups that it needs.
-        shown: by name of a run, the groups whose results its notebook shows.
-        last: the runs whose notebooks are executed after all others, because they show the results of the others.
+    - `groups`: the groups by name; every group comes after the groups that it needs.
+    - `shown`: by name of a run, the groups whose results its notebook shows.
+    - `last`: the runs whose notebooks are executed after all others, because they show the results of the others.
     """
 
     def __init__(self, batch: Batch, runs: Sequence[BatchRun]):
