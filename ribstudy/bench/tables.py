@@ -8,7 +8,7 @@ import pandas as pd
 from ribstudy.bench.projections import COCO, VOC, DataSetSize
 from ribstudy.bench.records import MISSING, Measurement, Record
 from ribstudy.evaluation.statistics import NOT_RUN
-from ribstudy.workflow.jobs import commit_name
+from ribstudy.store import commit_name
 
 COMMAND = "python -m ribstudy.bench"
 OPTIONS = ("bank", "bf16", "compiled", "bf16 and bank", "tf32", "bf16 and compiled", "bf16, compiled and bank")
