@@ -41,7 +41,7 @@ class RibSettings(Section):
     iterations: Count = Field(10, description="K, number of steps (paper: 10)")
     learning_rate: Positive = Field(8e-6, description="learning rate of the backbone (reference code, VOC: 8e-6)")
     head_lr_factor: Positive = Field(10.0, description="factor on the classifier's learning rate (reference code: 10)")
-    momentum: NonNegative = Field(1e-4, description="momentum of SGD (reference code: its weight decay, passed by mistake)")
+    momentum: NonNegative = Field(1e-4, description="momentum of SGD (code: 1e-4, its weight decay passed by mistake)")
     weight_decay: NonNegative = Field(1e-4, description="weight decay of SGD (reference code: 1e-4)")
     poly_power: NonNegative = Field(0.9, description="learning rate times (1 - k/K)^power (reference code: 0.9)")
     tau: Positive = Field(0.4, description="positions whose map is below tau times its maximum are pooled (paper: 0.4)")
@@ -142,6 +142,6 @@ class ComputeSettings(Section):
     """The precision of `cam` and `rib`. Other values than the defaults are faster but less precise (see the page on costs)."""
 
     precision: Literal["fp32", "tf32", "bf16"] = Field(
-        "fp32", description="tf32: matrix products on an accelerator; bf16: passes under autocast, weights stay in fp32"
+        "fp32", description="tf32: TensorFloat-32 on an accelerator; bf16: passes under autocast, weights stay in fp32"
     )
     compile: bool = Field(False, description="torch.compile the trained part of the network")
