@@ -45,7 +45,7 @@ def _histogram_chunk(stored: Mapping[str, AnyMaps], names: list[str]) -> np.ndar
 
 
 def _agreement_chunk(dataset: Dataset, stored: Mapping[str, AnyMaps], crf: CrfSettings, names: list[str]) -> np.ndarray:
-    """[N, T]."""
+    """The agreement of each image at each threshold, [N, T]."""
     settings = crf.model_dump()
     return np.stack(
         [crf_agreement(dataset.image(name), stored[name].normalized(), AGREEMENT_THRESHOLDS, **settings) for name in names]
