@@ -122,7 +122,7 @@ def seconds_table(results: Mapping[str, Result]) -> pd.DataFrame:
     """Number of images and seconds for an image of each stage's result, over all its processes."""
     rows = {}
     for stage, result in results.items():
-        sessions = [session for session in result.sessions() if session.get("units")]
-        images, seconds = (sum(session[name] for session in sessions) for name in ("units", "seconds"))
+        sessions = [session for session in result.sessions() if session.get("items")]
+        images, seconds = (sum(session[name] for session in sessions) for name in ("items", "seconds"))
         rows[stage] = {"images": images, "seconds for an image": round(seconds / images, 2) if images else np.nan}
     return pd.DataFrame.from_dict(rows, orient="index").rename_axis("stage")
