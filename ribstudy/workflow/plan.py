@@ -151,9 +151,9 @@ class Plan:
         return [self._pruned(Job(need.stage, need.images or job.images, job.overrides)) for need in needs]
 
     def _pruned(self, job: Job) -> Job:
-        """The job without the overrides in sections that do not affect its result."""
+        """The job without overrides that do not affect its result. Those of the data stay, because a preset may have no folder."""
         overrides, key = dict(job.overrides), self._key(job)
-        for section in {name.partition(".")[0] for name in overrides}:
+        for section in sorted({name.partition(".")[0] for name in overrides} - {"data"}):
             fewer = {name: value for name, value in overrides.items() if name.partition(".")[0] != section}
             if result_key(job.stage, self.settings(fewer)) == key:
                 overrides = fewer
