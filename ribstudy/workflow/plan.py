@@ -151,7 +151,7 @@ class Plan:
         return [self._pruned(Job(need.stage, need.images or job.images, job.overrides)) for need in needs]
 
     def _pruned(self, job: Job) -> Job:
-        """The job without overrides that do not affect its result. Those of the data stay, because a preset may have no folder."""
+        """The job without overrides that do not affect its result. The data keep theirs: a preset may have no folder."""
         overrides, key = dict(job.overrides), self._key(job)
         for section in sorted({name.partition(".")[0] for name in overrides} - {"data"}):
             fewer = {name: value for name, value in overrides.items() if name.partition(".")[0] != section}
