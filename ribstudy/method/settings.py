@@ -20,9 +20,7 @@ class AuxiliarySettings(Section):
     batch_size: Annotated[int, Field(ge=0)] = Field(description="images of other classes in a step; 0: none")
     long_side: Range = Field(description="the longer image side is drawn from this range, in pixels")
     crop_size: Count = Field(description="side of their crops, in pixels")
-    bank: Count | None = Field(
-        None, description="draw from so many crops, whose frozen features are kept; None: a new crop each time"
-    )
+    bank: Count | None = Field(None, description="number of crops whose frozen features are kept and reused; None: new crops")
 
 
 # The two readings of the method: what the reference code does, and what the paper writes (differences: see the book).
@@ -45,44 +43,33 @@ class RibSettings(Section):
     weight_decay: NonNegative = Field(1e-4, description="reference code: 1e-4")
     poly_power: NonNegative = Field(0.9, description="learning rate times (1 - k/K)^power (reference code: 0.9)")
     tau: Positive = Field(0.4, description="positions whose map is below tau times its maximum are pooled (paper: 0.4)")
-    objective: Literal["rib", "bce"] = Field(
-        "rib",
-        description="maximise labelled logits (paper, code), or keep the sigmoid: sum of binary cross-entropies (control)",
-    )
+    objective: Literal["rib", "bce"] = Field("rib", description="labelled logits (paper, code), or cross-entropies (control)")
     trained: Literal["all", "last_stage", "classifier"] = Field(
         "all", description="what is adapted: all above stride 8 (code), the backbone's last stage and classifier, or that alone"
     )
     batch_norm: Literal["running", "frozen", "batch"] = Field(
         "running",
-        description="running statistics, affine weights adapted (code) or frozen too; batch: statistics of each view or batch",
+        description="running statistics with affine weights adapted (code) or frozen; batch: statistics of each batch",
     )
     pooling: Literal["gndrp", "gap"] = Field("gndrp", description="paper: GNDRP; gap is its ablation")
-    denominator: Literal["map", "region"] = Field(
-        "map", description="GNDRP divides by h*w (code) or by the region's size (paper)"
-    )
-    gndrp_classes: Count | None = Field(
-        None, description="the first so many classes get GNDRP, the others GAP; None: all (code on COCO: 20 of 80)"
-    )
+    denominator: Literal["map", "region"] = Field("map", description="GNDRP divides by h*w (code) or the region's size (paper)")
+    gndrp_classes: Count | None = Field(None, description="number of first classes with GNDRP, not GAP (code on COCO: 20)")
     empty_region: Literal["skip", "pool"] = Field(
-        "skip", description="of a labelled map that is negative everywhere: no logit and no gradient (code), or pool all of it"
+        "skip", description="negative map: no logit or gradient (code), or pool it all"
     )
     margin: Positive = Field(600.0, description="m; code: of the summed logits of the own views, paper: of each logit")
     margin_mode: Literal["stop", "clamp"] = Field("stop", description="end the loop at the margin (code), or min(m, y) (paper)")
     spread_threshold: Share = Field(0.3, description="a position of a max-normalised map above this counts as covered (code)")
     spread_ratio: Share = Field(0.7, description="the loop ends where more than this share is covered; 1: never (code: 0.7)")
-    spread_scales: Literal["first", "all"] = Field(
-        "first", description="scales at which the step that ends by spread still adds a map (code: the first only)"
-    )
+    spread_scales: Literal["first", "all"] = Field("first", description="scales that a step ended by spread adds (code: first)")
     scales: Scales = Field((1.0, 0.5, 1.5, 2.0), description="views whose maps are summed (reference code)")
     loss_scales: Scales = Field((1.0, 1.5, 2.0), description="views that the objective sees (reference code)")
     include_last: bool = Field(False, description="sum the maps of theta_0..theta_K (paper) or theta_0..theta_{K-1} (code)")
     aggregation: Literal["raw", "normalized", "last"] = Field(
-        "raw",
-        description="of the steps: maps summed as they are (paper, code), or each divided by its maximum; last: the last alone",
+        "raw", description="maps of the steps: summed (paper, code), each divided by its maximum and summed, or the last alone"
     )
     normalization: Literal["maximum", "range", "percentile"] = Field(
-        "maximum",
-        description="of the sum, into 0..1: by its maximum (code), its range (least 0, most 1), or its 99th percentile (cut)",
+        "maximum", description="of the sum to 0..1: by its maximum (code), its range, or its 99th percentile (values above: 1)"
     )
 
     @model_validator(mode="before")
@@ -98,8 +85,7 @@ class RibSettings(Section):
 
     @model_validator(mode="after")
     def _loss_scales_are_scales(self):
-        extra = set(self.loss_scales) - set(self.scales)
-        if extra:
+        if extra := set(self.loss_scales) - set(self.scales):
             raise ValueError(f"loss_scales {sorted(extra)} are not among scales {self.scales}")
         if len(set(self.scales)) < len(self.scales):
             raise ValueError(f"scales {self.scales} name a scale twice")
@@ -113,8 +99,7 @@ class BaselineSettings(Section):
 
     method: Literal["cam", "gradcam", "gradcam++", "layercam"] = Field("gradcam", description="whose maps are computed")
     layers: Annotated[tuple[str, ...], Strict(False), Field(min_length=1)] = Field(
-        ("trained",),
-        description="modules of the network whose output is looked at; trained: what the classifier reads, frozen: at stride 8",
+        ("trained",), description="modules whose output is used; trained: what the classifier reads, frozen: at stride 8"
     )
 
     @model_validator(mode="after")
@@ -139,7 +124,5 @@ class AdvCamSettings(Section):
 class ComputeSettings(Section):
     """How `cam` and `rib` compute. All but the defaults trade digits for speed; how many digits, the page on costs says."""
 
-    precision: Literal["fp32", "tf32", "bf16"] = Field(
-        "fp32", description="tf32: of an accelerator's matrix units; bf16: passes under autocast; weights stay in fp32"
-    )
+    precision: Literal["fp32", "tf32", "bf16"] = Field("fp32", description="bf16: autocast; weights stay in fp32")
     compile: bool = Field(False, description="torch.compile the trained part of the network")
