@@ -11,6 +11,7 @@ from PIL import Image
 from ribstudy import datasets
 from ribstudy.config import load_settings
 from ribstudy.datasets.base import DataError
+from ribstudy.evaluation.statistics import normal_mean
 from ribstudy.report.figures import data as data_figures
 
 
@@ -190,7 +191,7 @@ def test_the_figures_of_the_data_chapter_can_be_drawn_with_and_without_masks(req
     train = open_train(folder)
     shares = data_figures.mask_shares(train, num_masks=5)
     assert len(shares) == len(train.masked_names)
-    assert data_figures.mean_estimate(shares["void"]).n == len(shares)
+    assert normal_mean(shares["void"]).n == len(shares)
     data_figures.draw_examples(train, data_figures.pick_examples(train, 6))
     for draw in (data_figures.draw_class_counts, data_figures.draw_counts_per_image):
         draw(train)
