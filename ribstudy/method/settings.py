@@ -54,9 +54,7 @@ class RibSettings(Section):
     pooling: Literal["gndrp", "gap"] = Field("gndrp", description="paper: GNDRP; gap is its ablation")
     denominator: Literal["map", "region"] = Field("map", description="GNDRP divides by h*w (code) or the region's size (paper)")
     gndrp_classes: Count | None = Field(None, description="number of first classes with GNDRP, not GAP (code on COCO: 20)")
-    empty_region: Literal["skip", "pool"] = Field(
-        "skip", description="negative map: no logit or gradient (code), or pool it all"
-    )
+    empty_region: Literal["skip", "pool"] = Field("skip", description="if a map is all negative: no logit (code), or pool all")
     margin: Positive = Field(600.0, description="m; code: of the summed logits of the own views, paper: of each logit")
     margin_mode: Literal["stop", "clamp"] = Field("stop", description="end the loop at the margin (code), or min(m, y) (paper)")
     spread_threshold: Share = Field(0.3, description="a position of a max-normalised map above this counts as covered (code)")
@@ -124,5 +122,7 @@ class AdvCamSettings(Section):
 class ComputeSettings(Section):
     """How `cam` and `rib` compute. All but the defaults trade digits for speed; how many digits, the page on costs says."""
 
-    precision: Literal["fp32", "tf32", "bf16"] = Field("fp32", description="bf16: autocast; weights stay in fp32")
+    precision: Literal["fp32", "tf32", "bf16"] = Field(
+        "fp32", description="tf32: matrix units; bf16: autocast, weights in fp32"
+    )
     compile: bool = Field(False, description="torch.compile the trained part of the network")
