@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from torch import Tensor, nn
 
 from ribstudy.datasets.transforms import Normalization
-from ribstudy.models.weights import Weights, download_resnet50, load_state_dict, packaged_efficientnet, read_state_dict
+from ribstudy.models.weights import Weights, download_resnet, load_state_dict, packaged_efficientnet, read_state_dict
 from ribstudy.runtime import torchvision_operators  # noqa: F401  (before timm and torchvision)
 
 IMAGENET_STATISTICS = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
@@ -79,7 +79,7 @@ def _resnet50(weights: Weights) -> Backbone:
     for module in network.layer4.modules():  # strides (2, 2, 2, 1): the last stage keeps the resolution, without dilation
         if isinstance(module, nn.Conv2d):
             module.stride = (1, 1)
-    state = read_state_dict(weights, imagenet=download_resnet50)
+    state = read_state_dict(weights, imagenet=lambda: download_resnet("resnet50"))
     if state is not None:
         state = {key: value for key, value in state.items() if not key.startswith("fc.")}
         load_state_dict(network, state, name="resnet50", may_lack=("fc.weight", "fc.bias"))

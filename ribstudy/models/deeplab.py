@@ -15,13 +15,7 @@ from ribstudy.datasets.transforms import Normalization
 from ribstudy.models.backbones import IMAGENET_STATISTICS, efficientnet, is_efficientnet
 from ribstudy.models.batch_norm import FixedStatistics, batch_norms
 from ribstudy.models.deeplab_pytorch import from_deeplab_pytorch, is_deeplab_pytorch
-from ribstudy.models.weights import (
-    Weights,
-    download_resnet50,
-    download_resnet101,
-    load_state_dict,
-    read_state_dict,
-)
+from ribstudy.models.weights import Weights, download_resnet, load_state_dict, read_state_dict
 from ribstudy.runtime import torchvision_operators  # noqa: F401  (before timm and torchvision)
 
 if TYPE_CHECKING:
@@ -29,7 +23,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-RESNETS = {"resnet50": download_resnet50, "resnet101": download_resnet101}
+RESNETS = ("resnet50", "resnet101")
 CAFFE_STATISTICS = ((122.675 / 255, 116.669 / 255, 104.008 / 255), (1 / 255,) * 3)  # red, green, blue
 ASPP_RATES = (6, 12, 18, 24)  # at stride 8 (deeplab-pytorch)
 
@@ -131,7 +125,7 @@ def _on_resnet(name: str, num_classes: int, weights: Weights, output_stride: int
     stem = [("conv1", network.conv1), ("bn1", network.bn1), ("relu", network.relu), ("maxpool", network.maxpool)]
     stages = [(f"layer{stage}", getattr(network, f"layer{stage}")) for stage in range(1, 5)]
     net = DeepLab(nn.Sequential(OrderedDict([*stem, *stages])), 2048, num_classes, rates, IMAGENET_STATISTICS)
-    state = read_state_dict(weights, imagenet=RESNETS[name])
+    state = read_state_dict(weights, imagenet=lambda: download_resnet(name))
     if state is not None:
         aspp = {}
         if is_deeplab_pytorch(state):
