@@ -1,7 +1,7 @@
-"""The settings of a run: every section in one place, read from a preset and overridden by dotted names.
+"""The settings of a run, read from a preset; single values can be overridden by their dotted names.
 
-Each section is defined beside what it configures, in a file `settings.py`. Values and their sources (paper, reference code, or
-ours) are in `presets/*.yml`.
+Each section is defined in the `settings.py` of the package that it configures. The values and their sources (paper, reference
+code, or ours) are in `presets/*.yml`.
 """
 
 import copy
@@ -30,10 +30,10 @@ from ribstudy.training.settings import AffinitySettings, ClassifierSettings, Seg
 
 
 class Settings(Section):
-    """All that decides a run's numbers. Devices and worker counts do not belong here."""
+    """All settings that affect the numbers of a run. The device and the number of worker processes do not belong here."""
 
-    seed: Seed = Field(0, description="of training and of the auxiliary images")
-    seeds: Count = Field(1, description="repetitions of what a chapter repeats: trainings from seed, seed + 1, ...")
+    seed: Seed = Field(0, description="seed of the trainings and of the auxiliary images")
+    seeds: Count = Field(1, description="number of repetitions in a chapter, with the seeds seed, seed + 1, ...")
     data: DataSettings
     classifier: ClassifierSettings
     cam: CamSettings
@@ -42,9 +42,9 @@ class Settings(Section):
     baseline: BaselineSettings = BaselineSettings()
     advcam: AdvCamSettings = AdvCamSettings()
     compared: ImageSelection = Field(
-        ImageSelection(split="train", masked=True), description="images that CAM and RIB are compared with other methods on"
+        ImageSelection(split="train", masked=True), description="images on which CAM and RIB are compared with other methods"
     )
-    maps: Literal["cam", "rib"] = Field("rib", description="the maps that masks are made from")
+    maps: Literal["cam", "rib"] = Field("rib", description="the maps that become masks")
     crf: CrfSettings = CrfSettings()
     labels: LabelSettings = LabelSettings()
     affinity: AffinitySettings
@@ -60,20 +60,26 @@ class Settings(Section):
 
 
 def preset_names() -> list[str]:
+    """The names of the presets in `ribstudy/presets/`."""
     return sorted(f.name.removesuffix(".yml") for f in resources.files("ribstudy.presets").iterdir() if f.name.endswith(".yml"))
 
 
 def load_settings(preset: str, overrides: dict[str, Any] | None = None) -> Settings:
-    """Settings of a preset (a name, or the path of a .yml file) with `overrides` such as {"rib.tau": 0.5} put in.
+    """The settings of a preset, with some values replaced.
 
-    Raises ValueError that names the preset or the setting, and what is known instead.
+    Args:
+        preset: a name in `preset_names`, or the path of a .yml file.
+        overrides: new values by dotted name, such as {"rib.tau": 0.5}.
+
+    Raises:
+        ValueError: an unknown preset or setting, or a value of a wrong type or out of range; the message names it.
     """
     try:
         values = yaml.safe_load(_preset_text(str(preset)))
     except yaml.YAMLError as error:
         raise ValueError(f"preset {preset!r} is not YAML: {error}") from None
     if not isinstance(values, dict):
-        raise ValueError(f"preset {preset!r} holds no settings")
+        raise ValueError(f"preset {preset!r} contains no settings")
     overrides = dict(overrides or {})
     if "rib.mode" in overrides:
         _change_mode(values, overrides.pop("rib.mode"))
@@ -89,7 +95,7 @@ def load_settings(preset: str, overrides: dict[str, Any] | None = None) -> Setti
 
 
 def _change_mode(values: dict[str, Any], mode: Any) -> None:
-    """Another mode takes the place of what the preset says of the choices between the modes; single overrides come after it."""
+    """Sets `rib.mode`. If it differs from the preset's mode, the preset's values for the fields of `RIB_MODES` are dropped."""
     section = dict(values.get("rib") or {})
     if section.get("mode", "code") != mode:
         section = {key: kept for key, kept in section.items() if key not in RIB_MODES["code"]}

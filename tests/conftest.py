@@ -1,4 +1,4 @@
-"""What every test needs before anything else."""
+"""Fixtures and settings of all tests."""
 
 import os
 import subprocess
@@ -17,7 +17,7 @@ from ribstudy.stages import Run, execute
 from ribstudy.stages.classifier import CLASSIFIER
 from ribstudy.store import Store
 
-# Tests run on small tensors, where threads cost more than they bring; the shards of a run have one thread each too.
+# On small tensors, several threads are slower than one. The shards of a run also use one thread each.
 torch.set_num_threads(1)
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -25,7 +25,7 @@ TINY = ROOT / "tests" / "tiny.yml"
 
 
 class TinyBook:
-    """The whole of `make book` with the preset tests/tiny.yml, in a folder of its own."""
+    """All of `make book` with the preset tests/tiny.yml, in a separate folder."""
 
     def __init__(self, folder: Path):
         self.folder = folder
@@ -38,7 +38,7 @@ class TinyBook:
         self.output = jobs.stdout + jobs.stderr + book.stdout + book.stderr
 
     def work(self) -> dict[str, str]:
-        """The log of the processes that worked on each result, by the result's folder."""
+        """The log of the processes that worked on each result, by the name of the result's folder."""
         return {path.parent.name: path.read_text() for path in self.results.glob("runs/*/sessions.jsonl")}
 
     def run(self, *arguments: str) -> subprocess.CompletedProcess:
@@ -49,9 +49,9 @@ class TinyBook:
 
 
 def pytest_itemcollected(item: pytest.Item) -> None:
-    """One of the processes that run tests side by side makes the small book, for all tests that look at it.
+    """Runs all tests that use `tiny_book` in the same process, so that the book is made only once.
 
-    Here and not when all items are there: pytest-xdist reads the groups before a conftest is asked then.
+    The later hook `pytest_collection_modifyitems` would be too late, because pytest-xdist has read the groups by then.
     """
     if "tiny_book" in getattr(item, "fixturenames", ()):
         item.add_marker(pytest.mark.xdist_group("tiny_book"))
@@ -71,7 +71,7 @@ def data_root(tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def trained(data_root, tmp_path_factory):
-    """A store with a finished classifier, to be copied."""
+    """The folder of a store with a finished classifier, which tests copy."""
     store = Store(tmp_path_factory.mktemp("trained"))
     execute(CLASSIFIER, Run(settings_of(data_root), store=store))
     return store.root

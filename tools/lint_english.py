@@ -125,7 +125,7 @@ def all_problems(paths: Sequence[Path] = (), root: Path = ROOT) -> list[Problem]
 
 
 def summary(problems: Sequence[Problem]) -> str:
-    """How many problems each pattern and each file has, the largest numbers first."""
+    """The number of problems of each pattern and of each file, the largest numbers first."""
     lines = []
     for title, counts in (
         ("by pattern", Counter(problem.pattern for problem in problems)),

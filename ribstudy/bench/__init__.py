@@ -1,4 +1,4 @@
-"""Costs of the study's code, measured and counted. `python -m ribstudy.bench` writes results/bench/<device>.json.
+"""The computational cost of the code, measured and counted. `python -m ribstudy.bench` writes results/bench/<device>.json.
 
-The tables and charts of the page on costs are here too; figures of the other chapters belong in `report`.
+The tables and charts of the page on costs are also here. The figures of all other chapters are in `report`.
 """

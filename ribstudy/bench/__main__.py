@@ -20,7 +20,7 @@ from typing import Any
 from ribstudy.bench import adaptation, deviations, loading, matmul, pooling, sweep
 from ribstudy.bench.measure import BenchError, Plan, describe_device
 from ribstudy.bench.records import Bench, Record, read_records, write_record
-from ribstudy.runtime import ranks as launch
+from ribstudy.runtime import ranks
 from ribstudy.runtime.paths import RESULTS
 from ribstudy.store import provenance
 
@@ -39,7 +39,7 @@ BENCHES: dict[str, ModuleType] = {
 def main(arguments: list[str]) -> int:
     options = _parse(arguments)
     logging.basicConfig(level=logging.INFO, format="%(message)s")
-    plan = Plan(options.device or launch.device(), options.quick)
+    plan = Plan(options.device or ranks.device(), options.quick)
     folder = options.folder or (None if options.quick else RESULTS / "bench")
     device = describe_device(plan.device)
     failed = False

@@ -1,4 +1,4 @@
-"""The adaptation of one image: the reference code's schedule, the study's, and the options that trade digits for speed."""
+"""The adaptation of one image: the reference code's schedule, the study's, and the options that trade precision for speed."""
 
 import logging
 from collections.abc import Sequence

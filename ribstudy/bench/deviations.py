@@ -1,4 +1,4 @@
-"""How much the maps of trained weights change when digits are traded for speed: EfficientNet-Lite0 on installed photographs.
+"""The change of EfficientNet-Lite0's maps by options that trade precision for speed, on installed photographs.
 
 The benchmark `adaptation` measures the same for ResNet-50 with random weights.
 """

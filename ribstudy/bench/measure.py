@@ -11,11 +11,11 @@ from typing import Any
 import torch
 
 from ribstudy.bench.operations import Workload
-from ribstudy.runtime import ranks as launch
+from ribstudy.runtime import ranks
 
 
 class BenchError(Exception):
-    """A benchmark's numbers are worthless, for example because two results that should agree differ."""
+    """The numbers of a benchmark are not valid, for example because two results that should agree differ."""
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,7 @@ class Plan:
 
     @property
     def cores(self) -> int:
-        return 1 if self.quick else launch.cores()
+        return 1 if self.quick else ranks.cores()
 
     @property
     def workload(self) -> Workload:
@@ -50,7 +50,7 @@ class Plan:
 
 def describe_device(device: str) -> dict[str, Any]:
     """The description of the machine in a record. `slug` is the file name of the record."""
-    cpu, cores = _cpu_model(), launch.cores()
+    cpu, cores = _cpu_model(), ranks.cores()
     name = f"{cpu}, {cores} cores" if device == "cpu" else torch.cuda.get_device_name(device)
     return {
         "slug": re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-"),

@@ -7,23 +7,23 @@ SIZES = {"voc12": ("train", "train_aug", "val"), "coco14": ("train", "val")}  # 
 
 
 def add_arguments(command: argparse.ArgumentParser) -> None:
-    """Adds the actions of the command and their options."""
+    """Adds the actions of the command `data` and their options."""
     command.add_argument(
         "action",
         nargs="?",
         choices=["check", "fetch", "synthesize"],
-        help="check: list all faults, write nothing; fetch: download; synthesize: write a data set of any size, for trials",
+        help="check: list all problems, write nothing; fetch: download; synthesize: write synthetic data of any size",
     )
     command.add_argument(
         "data_set",
         nargs="?",
         metavar="DATASET",
-        help="fetch: voc12; synthesize: voc12 or coco14; check: a preset, like --preset",
+        help="fetch: voc12; synthesize: voc12 or coco14; check: a preset, instead of --preset",
     )
     command.add_argument("--decode", action="store_true", help="check: decode every image in full")
     command.add_argument("--processes", type=int, help="check and synthesize: number of processes (default: all cores)")
-    command.add_argument("--mirror-voc", metavar="URL", help="fetch: another address or a file of VOC's archive")
-    command.add_argument("--mirror-sbd", metavar="URL", help="fetch: another address or a file of SBD's archive")
+    command.add_argument("--mirror-voc", metavar="URL", help="fetch: another address of VOC's archive, or a local file")
+    command.add_argument("--mirror-sbd", metavar="URL", help="fetch: another address of SBD's archive, or a local file")
     command.add_argument("--seed", type=int, default=0, help="synthesize: seed of the images (default: 0)")
     for split in SIZES["voc12"]:
         option = f"--{split.replace('_', '-')}"
@@ -34,7 +34,7 @@ def add_arguments(command: argparse.ArgumentParser) -> None:
 
 
 def check(options: argparse.Namespace, data_settings) -> int:
-    """Prints all faults of the data. Returns the exit code, 1 if there are any."""
+    """Prints all problems of the data. Returns the exit code, which is 1 if there are any."""
     from ribstudy import datasets
 
     folder = datasets.data_folder(data_settings)
@@ -72,7 +72,7 @@ def synthesize(options: argparse.Namespace) -> int:
         numbers["num_test"] = options.test
     elif options.test:
         raise ValueError(
-            f"data synthesize {options.data_set} --test {options.test}: only voc12 has a split test, leave the option out"
+            f"data synthesize {options.data_set} --test {options.test}: only voc12 has a split test, remove the option"
         )
     write = synthetic.write_voc if options.data_set == "voc12" else synthetic.write_coco
     write(_root(options), **numbers, seed=options.seed, processes=_processes(options))

@@ -15,7 +15,8 @@ from ribstudy.datasets.settings import ImageSelection
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Runs one command and returns the exit code: 0, or 1 after an error that the user can correct, printed in one line."""
+    """Runs one command. Returns the exit code: 0, or 1 after an error that the user can correct, which is printed without a
+    traceback."""
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
     options = _parser().parse_args(arguments)
     try:
@@ -29,7 +30,7 @@ def main(arguments: list[str] | None = None) -> int:
 def _parser() -> argparse.ArgumentParser:
     from ribstudy.stages import STAGES
 
-    parser = argparse.ArgumentParser(prog="python -m ribstudy", description="Runs the stages of the study, each at most once.")
+    parser = argparse.ArgumentParser(prog="python -m ribstudy", description="Runs the stages of the study.")
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
     for stage in STAGES.values():
         _add_stage(commands, stage)
@@ -52,13 +53,13 @@ def _add_stage(commands: argparse._SubParsersAction, stage) -> None:
         action="append",
         default=[],
         metavar="SETTINGS",
-        help="run with these settings, one run after the other: '{\"rib.tau\": 0.2}' --each '{\"rib.tau\": 0.6}'",
+        help="a run with these settings; repeat it for several runs: --each '{\"rib.tau\": 0.2}' --each '{\"rib.tau\": 0.6}'",
     )
     if of_images(stage):
         _add_images(command)
     if isinstance(stage, ItemStage):
-        command.add_argument("--shard", metavar="I/N", help="only part I (from 0) of N equal parts of the items")
-        command.add_argument("--processes", type=int, help="shards to run side by side on this machine (default: cores)")
+        command.add_argument("--shard", metavar="I/N", help="compute only part I (from 0) of N equal parts of the items")
+        command.add_argument("--processes", type=int, help="shards to run in parallel on this machine (default: cores)")
     if stage.decodes_ahead:
         command.add_argument(
             "--workers", type=int, help="worker processes that decode images ahead (default: 0 on a CPU, else up to 12)"
@@ -70,32 +71,32 @@ def _add_stage(commands: argparse._SubParsersAction, stage) -> None:
 
 def _add_settings(command: argparse.ArgumentParser) -> None:
     command.add_argument("--preset", default="mini", help=f"one of {', '.join(preset_names())} (default: mini)")
-    command.add_argument("--data-root", "--root", type=Path, help="folder of the data (for VOC the one with JPEGImages in it)")
-    command.add_argument("--set", action="append", default=[], metavar="NAME=VALUE", help="a setting, such as rib.tau=0.5")
+    command.add_argument("--data-root", "--root", type=Path, help="folder of the data (for VOC, the one with JPEGImages in it)")
+    command.add_argument("--set", action="append", default=[], metavar="NAME=VALUE", help="set a setting, such as rib.tau=0.5")
     command.add_argument("--results", type=Path, help="folder of the results (default: results/ of the project)")
 
 
 def _add_images(command: argparse.ArgumentParser) -> None:
     command.add_argument(
-        "--images", metavar="SELECTION", help="such as split=val,limit=2,masked=true (default: split=train, all of its images)"
+        "--images", metavar="SELECTION", help="such as split=val,limit=2,masked=true (default: split=train, all images)"
     )
 
 
 def _add_submit(commands: argparse._SubParsersAction) -> None:
-    submit = commands.add_parser("submit", help="write the archive of predictions that VOC's evaluation server takes")
+    submit = commands.add_parser("submit", help="write the archive of predictions for VOC's evaluation server")
     submit.add_argument("data_set", choices=["voc12"], metavar="voc12")
     _add_settings(submit)
     submit.add_argument("--split", choices=["test", "val"], default="test", help="images to predict (default: test)")
-    submit.add_argument("--out", type=Path, help="the archive (default: voc12-<split>.tar.gz in the folder of results)")
+    submit.add_argument("--out", type=Path, help="archive to write (default: voc12-<split>.tar.gz in the folder of results)")
     submit.set_defaults(command=_submit, preset="voc12")
 
 
 def _add_look(commands: argparse._SubParsersAction) -> None:
-    look = commands.add_parser("look", help="CAM and RIB of a photograph, side by side over the iterations")
+    look = commands.add_parser("look", help="draw CAM and RIB of a photograph, over the iterations")
     look.add_argument("photo", type=Path, nargs="?", help="an image file, or the name of an installed photograph, such as cat")
     look.add_argument("--class", dest="class_name", help='an ImageNet class, such as "Egyptian cat" (default: the top class)')
-    look.add_argument("--search", metavar="TEXT", help="list the ImageNet classes whose name contains TEXT, and stop")
-    look.add_argument("--out", type=Path, help="the figure to write (default: *_rib.png beside the photograph)")
+    look.add_argument("--search", metavar="TEXT", help="list the ImageNet classes whose name contains TEXT, and exit")
+    look.add_argument("--out", type=Path, help="figure to write (default: *_rib.png next to the photograph)")
     look.set_defaults(command=_look)
 
 
@@ -126,7 +127,7 @@ def _overrides(options: argparse.Namespace) -> dict[str, Any]:
 
 
 def _read_value(text: str) -> Any:
-    """A YAML value. YAML takes 3e-4 for text; here it is read as a number, also within lists and braces."""
+    """A YAML value. YAML reads 3e-4 as text; here it becomes a number, also within lists and braces."""
     try:
         value = yaml.safe_load(text)
     except yaml.YAMLError:
@@ -135,7 +136,7 @@ def _read_value(text: str) -> Any:
 
 
 def _as_number(value: Any) -> Any:
-    """The value with every text that is a number replaced by that number."""
+    """The value, with every string that represents a number replaced by the number."""
     if isinstance(value, dict):
         return {name: _as_number(part) for name, part in value.items()}
     if isinstance(value, list):
@@ -149,7 +150,7 @@ def _as_number(value: Any) -> Any:
 def _run_stage(options: argparse.Namespace) -> int:
     from ribstudy.stages import ItemsFailed, execute
 
-    # All settings are read before the first run starts, and images that fail in one run do not stop the others.
+    # All settings are read before the first run starts. If images fail in one run, the other runs still take place.
     runs = [_run(options, overrides) for overrides in _each(options)]
     failed = []
     for run in runs:
@@ -163,7 +164,7 @@ def _run_stage(options: argparse.Namespace) -> int:
 
 
 def _each(options: argparse.Namespace) -> list[dict[str, Any]]:
-    """The settings of every run: one for each `--each`, or a single run without any."""
+    """The settings of every run: one for each `--each`; without that option, one run without further settings."""
     found = [_read_value(text) for text in options.each] or [{}]
     for text, overrides in zip(options.each, found, strict=False):
         if not isinstance(overrides, dict) or not all(isinstance(name, str) for name in overrides):
@@ -172,14 +173,14 @@ def _each(options: argparse.Namespace) -> list[dict[str, Any]]:
 
 
 def _shard(options: argparse.Namespace):
-    """The shard that this process is asked for; None: all items, or the shard of this rank if there are several."""
+    """The shard in the options; None means all items, or the shard of this rank if there are several ranks."""
     from ribstudy.stages import ItemStage, Shard
 
     if not isinstance(options.stage, ItemStage):
         return None
     given = [options.shard is not None, options.processes is not None, Shard.of_this_rank() is not None]
     if sum(given) > 1:
-        raise ValueError("--shard, --processes and several ranks (torchrun, accelerate launch) exclude each other")
+        raise ValueError("use only one of --shard, --processes and several ranks (torchrun, accelerate launch)")
     return Shard.parse(options.shard) if options.shard is not None else None
 
 
@@ -198,7 +199,7 @@ def _run_data(options: argparse.Namespace) -> int:
     if options.action == "check":
         return data_command.check(options, load_settings(options.data_set or options.preset, _overrides(options)).data)
     if options.decode:
-        raise ValueError("--decode belongs to the check: python -m ribstudy data check --decode")
+        raise ValueError("--decode is an option of data check: python -m ribstudy data check --decode")
     return _run_stage(options)
 
 

@@ -1,6 +1,6 @@
 """The data sets: MiniVOC (drawn), PASCAL VOC 2012, COCO 2014 and a folder of own images, opened by their settings.
 
-Images, labels and masks become arrays here, and tensors in `transforms`. Nothing here knows about networks.
+Images, labels and masks are read as arrays; `transforms` makes them tensors. Nothing here depends on networks.
 """
 
 from pathlib import Path

@@ -23,7 +23,7 @@ CHUNK = 32  # items that a worker process gets at once
 
 
 class DataError(ValueError):
-    """The data on disk have a fault. The message names the file."""
+    """A problem with the files of a data set. The message names the file."""
 
 
 @contextlib.contextmanager
@@ -112,7 +112,7 @@ class Source(ABC):
 
     @abstractmethod
     def prepare(self, *, processes: int = 1) -> None:
-        """Makes everything that must exist before a split can be opened. Raises DataError if this fails."""
+        """Creates the files that must exist before a split can be opened. Raises DataError if this fails."""
 
     @abstractmethod
     def open(self, split: str) -> Dataset:

@@ -1,7 +1,7 @@
 """A folder of own images: the images, a table of their classes, and masks if there are any. ::
 
     images/<file>        .jpg .jpeg .png .bmp .webp .tif .tiff, in upper or lower case
-    labels.csv           the header "image,class", then one line per image: its file and its classes (none: it shows none)
+    labels.csv           the header "image,class", then one line per image: its file, then its classes (can be none)
     classes.txt          one class per line, in order; needed with masks, otherwise the sorted classes of labels.csv
     masks/<stem>.png     palette or grey PNG of the upright image's size: 0 background, k for line k of classes.txt, 255 void
     val.txt              the held-out images, one per line; without it they are drawn by checksum (`draw_val`)

@@ -1,7 +1,7 @@
 """Synthetic stand-ins for VOC 2012 and COCO 2014, of any size, in their formats: for tests, and to time full-size runs.
 
-The sizes of images and files, and the numbers of classes and objects per image, are near those of the real data; the content of
-the images is not (see `synthetic_drawing.py`). Image i of a split depends only on (seed, split, i), so a larger set begins with
+The sizes of images and files, and the numbers of classes and objects per image, resemble the real data. The content of the
+images does not (see `synthetic_drawing.py`). Image i of a split depends only on (seed, split, i), so a larger set begins with
 the images of a smaller one. Every run writes the same bytes, as long as the JPEG library stays the same.
 """
 

@@ -1,1 +1,4 @@
-"""Scores of maps and masks, and the statistics that compare them. Nothing here draws or reads a result from its folder."""
+"""Scores of maps and masks, and the confidence intervals of their differences.
+
+Nothing here draws a figure or reads the files of a result: maps and masks are passed as arguments.
+"""

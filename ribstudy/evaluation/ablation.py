@@ -42,17 +42,17 @@ class Reread(Mapping[str, StoredMaps]):
 
 
 def differences(dataset: Dataset, stored: Mapping[str, BySeed], *, processes: int = 1) -> dict[str, Comparison]:
-    """By variant, its mIoU less the mIoU of the default.
+    """For each variant, its mIoU minus the mIoU of the default.
 
-    Each side uses, for each seed, its best threshold on these images, chosen again in every bootstrap sample (the field's
-    protocol). Thresholds from other images would double the number of adaptations.
+    For each seed, variant and default use their own best thresholds on these images, chosen again in every bootstrap sample
+    (the field's protocol). Thresholds from other images would double the number of adaptations.
     """
     sweeps = {name: [sweep_maps(dataset, maps, processes=processes) for maps in seeds] for name, seeds in stored.items()}
     return {name: compare_over_seeds(sweeps[DEFAULT], changed) for name, changed in sweeps.items() if name != DEFAULT}
 
 
 def curve(dataset: Dataset, stored: BySeed) -> pd.DataFrame:
-    """mIoU of the maps summed over the first 1, 2, ... steps, less the mIoU of the plain CAM, which is the first step.
+    """mIoU of the maps summed over the first 1, 2, ... steps, minus the mIoU of the plain CAM, which is the first step.
 
     Columns: `steps`, `value`, `low`, `high`; means over the seeds, each sum at its best threshold.
     """
@@ -70,7 +70,7 @@ def stopped(stored: BySeed, ending: str) -> Estimate:
 
 
 def gain_of_default(found: Mapping[str, Comparison]) -> Estimate:
-    """mIoU of the default less mIoU of the plain CAM (variant "cam"); 0 if the default is the plain CAM."""
+    """mIoU of the default minus mIoU of the plain CAM (variant "cam"); 0 if the default is the plain CAM."""
     if "cam" not in found:
         return Estimate(0.0, 0.0, 0.0)
     less = found["cam"].difference

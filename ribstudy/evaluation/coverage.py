@@ -1,4 +1,4 @@
-"""How much of the objects masks cover, by the distance from the peak of the CAM, and how much of the background."""
+"""The shares of objects and background that masks cover; for objects, by the distance from the peak of the CAM."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -64,7 +64,7 @@ def _found(cam: AnyMaps, truth: np.ndarray, masks: list[np.ndarray]) -> np.ndarr
 
 
 def coverage_by_distance(region: np.ndarray, predicted: np.ndarray, peak: Sequence[int], edges: Sequence[float]) -> np.ndarray:
-    """How much of an object is covered at each distance from the peak of its map.
+    """The numbers of covered and of all pixels of an object, by the distance from the peak of its map.
 
     Args:
         region, predicted: bool [H, W], the object's pixels and the pixels predicted as its class.

@@ -1,4 +1,4 @@
-"""How much of the background masks paint as one class, if that background is tied to the class or not.
+"""The share of the background that masks assign to a class, with and without a background that is tied to the class.
 
 Shapes: N images, K maps of an adaptation.
 """
@@ -33,19 +33,19 @@ class Leak:
 
     @property
     def extra(self) -> np.ndarray:
-        """[N]: the share with all of RIB's maps less the CAM's share, each at its own threshold."""
+        """[N]: the share with all of RIB's maps minus the CAM's share, each at its own threshold."""
         return self.rib[:, -1] - self.cam
 
     @property
     def growth(self) -> np.ndarray:
-        """[N]: the share with all of RIB's maps less the share with only the first map, at the same threshold."""
+        """[N]: the share with all of RIB's maps minus the share with only the first map, at the same threshold."""
         return self.rib[:, -1] - self.rib[:, 0]
 
 
 def measure_leak(
     dataset: Dataset, stored: Mapping[str, StoredMaps], names: Sequence[str], class_index: int, *, cam: float, rib: float
 ) -> Leak:
-    """How much of the background of the images `names` is predicted as a class.
+    """The share of the background that is predicted as a class, in the images `names`.
 
     Args:
         stored: RIB's maps by image name. After an early end the last value is repeated, up to the longest adaptation.

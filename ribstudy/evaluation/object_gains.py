@@ -1,4 +1,4 @@
-"""Which objects gain from RIB: IoU of CAM and RIB for each class of each image, by the object's size and company."""
+"""The objects that gain from RIB: IoU of CAM and RIB for each class of each image, by object size and number of classes."""
 
 from collections.abc import Mapping, Sequence
 

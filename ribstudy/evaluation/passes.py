@@ -41,7 +41,7 @@ def group_order(count: int) -> np.ndarray:
 
 
 def groups_of_chunk(num_images: int) -> int:
-    """How many groups a chunk of that many images forms."""
+    """The number of groups that a chunk of `num_images` images forms."""
     return min(num_images, MAX_GROUPS // NUM_CHUNKS)
 
 

@@ -45,6 +45,6 @@ def _histogram_chunk(stored: Mapping[str, AnyMaps], names: list[str]) -> np.ndar
 
 
 def _agreement_chunk(dataset: Dataset, stored: Mapping[str, AnyMaps], crf: CrfSettings, names: list[str]) -> np.ndarray:
-    """[N, T]."""
+    """The agreement of each image at each threshold, [N, T]."""
     agreement = partial(crf_agreement, thresholds=AGREEMENT_THRESHOLDS, **crf.model_dump())
     return np.stack([agreement(dataset.image(name), stored[name].normalized()) for name in names])

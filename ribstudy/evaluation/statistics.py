@@ -1,4 +1,4 @@
-"""Every interval of the study: the number that carries it, its text, and how it is computed.
+"""All confidence intervals of the study: estimates with their intervals, and the methods that compute them.
 
 - Images are the independent observations: `bootstrap_statistic`, `bootstrap_mean`, `normal_mean`.
 - Two results on the same images are compared: `bootstrap_comparison`, and `bootstrap_over_seeds` if trainings vary too.
@@ -36,7 +36,7 @@ class Estimate:
         return self.low is not None and (self.low > 0 or self.high < 0)
 
     def text(self, digits: int = 3, *, signed: bool = True, percent: bool = False) -> str:
-        """Such as "+0.012 (-0.003 to +0.027)", or "+0.012 (no interval)".
+        """The estimate as text, such as "+0.012 (-0.003 to +0.027)" or "+0.012 (no interval)".
 
         Args:
             digits: decimals.

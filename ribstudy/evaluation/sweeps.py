@@ -43,7 +43,7 @@ class Sweep:
         return class_scores(self.counts.sum(axis=0))
 
     def miou(self) -> np.ndarray:
-        """[T]."""
+        """The mIoU at each threshold, [T]."""
         return miou(self.counts.sum(axis=0))
 
     def best(self) -> int:
@@ -145,7 +145,7 @@ def comparisons(first: Sweep, second: Sweep, *, at: tuple[int, int]) -> dict[str
 def comparisons_over_seeds(
     first: Sequence[Sweep], second: Sequence[Sweep], *, at: Sequence[tuple[int, int]]
 ) -> dict[str, Comparison]:
-    """As `comparisons`, for several seeds, each with its sweeps and thresholds; see `compare_over_seeds`."""
+    """Like `comparisons`, but for several seeds, each with its own sweeps and thresholds (see `compare_over_seeds`)."""
     found = {"compared": compare_over_seeds(first, second, at=at), "best": compare_over_seeds(first, second)}
     if not first[0].has_class.all():
         of_labelled = ([sweep.labelled() for sweep in side] for side in (first, second))

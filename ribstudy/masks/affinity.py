@@ -30,7 +30,7 @@ def affinity_labels(
     """The labels that the affinity network is trained on: the confident pixels of the maps (`step/cam_to_ir_label.py` of IRN).
 
     The maps are thresholded twice, at `fg` and at `bg`, and the seed CRF refines both predictions. A pixel gets a class if the
-    first prediction has one, and is background if both say so. All other pixels are unsure.
+    first prediction has one, and is background if both predict background. All other pixels are unsure.
 
     Args:
         maps: [n, H, W] in 0..1; n = 0 gives background everywhere.

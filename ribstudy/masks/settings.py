@@ -57,9 +57,7 @@ class ScoreSettings(Section):
 
     scales: Scales = Field((0.5, 0.75, 1.0), description="image scales whose scores are combined")
     mirror: bool = Field(True, description="average with the scores of the mirrored image")
-    fusion: Literal["max", "mean"] = Field(
-        "max", description="of the scales: largest logit (deeplab-pytorch), mean probability"
-    )
+    fusion: Literal["max", "mean"] = Field("max", description="of scales: largest logit (deeplab-pytorch) or mean probability")
 
 
 class PredictionSettings(Section):

@@ -1,1 +1,4 @@
-"""The method (paper, Section 4): pooling, objective, class activation maps, and their adaptation to one image."""
+"""The method (paper, Section 4): class activation maps, GNDRP, the RIB objective, and the adaptation to one image.
+
+The networks are in `models`, and the steps from maps to masks are in `masks`.
+"""

@@ -45,7 +45,7 @@ class DisjointPools:
 
 
 class AuxiliaryDraws:
-    """Which auxiliary images each image uses in each step: indices into a set of images, or into a bank."""
+    """The auxiliary images of each image in each step, as indices into a set of images or into a bank."""
 
     def __init__(
         self,
@@ -81,7 +81,7 @@ class AuxiliaryDraws:
             )
 
     def num_steps(self, name: str) -> int:
-        """How many batches there are for an image."""
+        """The number of batches for an image."""
         return int(self._num_steps[self._place[name]])
 
     def of(self, name: str, step: int) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""The inputs of the stages `cam` and `rib`, decoded and augmented ahead of time by worker processes, in the order of their use.
+"""The inputs of the stages `cam` and `rib`, which worker processes decode and augment ahead of time, in the order of their use.
 
 An adaptation can end before its last step. Then the feed requests no more batches of that image and drops the few that are
 already prepared.
@@ -30,7 +30,7 @@ class OwnViews(torch.utils.data.Dataset):
         self.normalization = normalization
 
     def num_batches(self, index: int) -> int:
-        """How many auxiliary batches there are for an image."""
+        """The number of auxiliary batches for an image."""
         return 0
 
     def __getitem__(self, request: Request) -> tuple[Request, object]:
@@ -47,7 +47,7 @@ class OwnViews(torch.utils.data.Dataset):
 
 
 class ViewsAndAuxiliaryImages(OwnViews):
-    """Also gives, for each image and step, a batch of auxiliary images drawn from `auxiliary`."""
+    """In addition to the views, a batch of auxiliary images for each image and step, drawn from `auxiliary`."""
 
     def __init__(self, *own, auxiliary: Dataset, draws: AuxiliaryDraws, settings: AuxiliarySettings, seed: int):
         super().__init__(*own)
@@ -65,7 +65,7 @@ class ViewsAndAuxiliaryImages(OwnViews):
 
 
 class Feed:
-    """Gives the inputs of the images one after another; `num_workers` processes prepare them (0: prepared on request)."""
+    """Returns the inputs of one image after another. `num_workers` processes prepare them (0: they are prepared on request)."""
 
     def __init__(self, inputs: OwnViews, *, num_workers: int = 0, device: str = "cpu"):
         self._inputs = inputs

@@ -9,7 +9,7 @@ Each step maximises the logits of the image's classes, without a last activation
 
 :math:`A_c(x; \theta_k)` is the signed map of class c (`CamNet`), :math:`\mathcal{L}_\mathrm{RIB}` is `rib_objective` of the
 logits pooled by `gndrp`, and :math:`\eta_k` is the learning rate of step k. The maps :math:`M_c` of all scales are resized and
-added by `seed_maps`. Where paper and code differ, `RibSettings` offers a choice.
+added by `seed_maps`. If paper and code differ, `RibSettings` offers a choice.
 
 Shapes: C classes, h x w positions of the map at one scale, B auxiliary images.
 """
@@ -45,7 +45,7 @@ class RibResult:
         iterates: per scale the maps [C, h, w] of theta_0, theta_1, ..., not negative, mirrored views merged. After a spread
             stop, scale 1 has one map more than the other scales, as in the reference code (`spread_scales`).
         aggregation: how the maps of all steps become one map (`maps.aggregate`).
-        scores: per step the labelled logits summed over the own views, which are compared with the margin.
+        scores: per step the labelled logits summed over the image's own views, which are compared with the margin.
         stopped_by: the reason why the loop ended.
     """
 
@@ -79,7 +79,7 @@ def adapt(
 ) -> RibResult:
     """Adapts `net` to one image and returns the maps of all steps (paper, Section 4; reference code, `obtain_RIB_CAM.py`).
 
-    Afterwards `net` is exactly as it was, see `adapted`.
+    Afterwards `net` is exactly as it was before (see `adapted`).
 
     Args:
         net: a trained classifier.
@@ -121,7 +121,7 @@ def adapt_features(
     *,
     observe: Callable[[], None] = lambda: None,
 ) -> RibResult:
-    """As `adapt`, from the features (`CamNet.features`) of the views and of the auxiliary images.
+    """Like `adapt`, but takes the features (`CamNet.features`) of the views and of the auxiliary images instead of the images.
 
     observe: called before the map of every theta_k is computed, while `net` has these weights; it must not change them.
     """
@@ -140,7 +140,7 @@ def num_updates(settings: RibSettings) -> int:
 def stored_adaptation(result: RibResult, label: np.ndarray, size: tuple[int, int], normalization: str) -> StoredMaps:
     """The maps of all steps of an adaptation, as they are stored, for the classes of the image's `label` [C].
 
-    The raw map of every step is kept, so that another aggregation or normalization needs no other adaptation.
+    The raw map of every step is kept, so that the maps can be aggregated or normalised in another way without a new adaptation.
     """
     classes = np.flatnonzero(label)
     return StoredMaps(
@@ -170,9 +170,9 @@ def evaluation_mode(net: nn.Module) -> Iterator[None]:
 def adapted(net: CamNet, settings: RibSettings) -> Iterator[None]:
     """A scope in which the weights of `net` that `settings` adapts have gradients and may change.
 
-    Whatever state `net` is in, batch norm uses its running statistics (with `batch_norm="batch"`, those of each batch). At the
-    end, or when an exception passes through, everything is as before: weights, buffers, gradients, `requires_grad`, and the
-    training mode and `track_running_stats` of every module.
+    Batch norm uses its running statistics in any mode of `net` (with `batch_norm="batch"`, the statistics of each batch). At
+    the end of the scope, also after an exception, everything is as before: weights, buffers, gradients, `requires_grad`, and
+    the training mode and `track_running_stats` of every module.
     """
     tensors = [(tensor, tensor.detach().clone()) for tensor in (*net.parameters(), *net.buffers())]
     gradients = [(parameter, parameter.requires_grad, parameter.grad) for parameter in net.parameters()]

@@ -1,6 +1,6 @@
-"""How class activation maps are computed and adapted.
+"""The settings of class activation maps, of RIB and of the methods that it is compared with.
 
-The fields of `RibSettings` carry their source (paper, reference code, ours), since `adapt` can be called without a preset.
+The fields of `RibSettings` name their sources (paper, reference code, ours), because `adapt` can be called without a preset.
 """
 
 from typing import Annotated, Any, Literal
@@ -15,15 +15,15 @@ class CamSettings(Section):
 
 
 class AuxiliarySettings(Section):
-    """The images, of other classes, that each RIB step also sees."""
+    """The images of other classes that each step of RIB also sees."""
 
-    batch_size: Annotated[int, Field(ge=0)] = Field(description="images of other classes in a step; 0: none")
+    batch_size: Annotated[int, Field(ge=0)] = Field(description="number of images of other classes in a step; 0: none")
     long_side: Range = Field(description="the longer image side is drawn from this range, in pixels")
-    crop_size: Count = Field(description="side of their crops, in pixels")
+    crop_size: Count = Field(description="side of the square crops, in pixels")
     bank: Count | None = Field(None, description="number of crops whose frozen features are kept and reused; None: new crops")
 
 
-# The two readings of the method: what the reference code does, and what the paper writes (differences: see the book).
+# The two readings of the method: the reference code's and the paper's. The book lists the differences.
 RIB_MODES: dict[str, dict[str, Any]] = {
     "code": {"denominator": "map", "margin_mode": "stop", "spread_ratio": 0.7, "include_last": False},
     "paper": {"denominator": "region", "margin_mode": "clamp", "spread_ratio": 1.0, "include_last": True},
@@ -31,43 +31,44 @@ RIB_MODES: dict[str, dict[str, Any]] = {
 
 
 class RibSettings(Section):
-    """One image's adaptation. `RibSettings(mode="paper")` starts from what the paper writes, else from the reference code.
+    """The adaptation to one image. `RibSettings(mode="paper")` follows the paper, the default `mode="code"` the reference code.
 
-    `mode` only chooses defaults (see `RIB_MODES`) and is not kept: two settings with the same values are the same settings.
+    `mode` only chooses defaults (see `RIB_MODES`) and is not stored, so two settings with the same values are equal.
     """
 
-    iterations: Count = Field(10, description="K, steps of adaptation (paper: 10)")
-    learning_rate: Positive = Field(8e-6, description="of the backbone (reference code, VOC: 8e-6)")
-    head_lr_factor: Positive = Field(10.0, description="factor for the classifier (reference code: 10)")
-    momentum: NonNegative = Field(1e-4, description="of SGD (reference code: 1e-4, as its weight decay lands in this argument)")
-    weight_decay: NonNegative = Field(1e-4, description="reference code: 1e-4")
+    iterations: Count = Field(10, description="K, number of steps (paper: 10)")
+    learning_rate: Positive = Field(8e-6, description="learning rate of the backbone (reference code, VOC: 8e-6)")
+    head_lr_factor: Positive = Field(10.0, description="factor on the classifier's learning rate (reference code: 10)")
+    momentum: NonNegative = Field(1e-4, description="momentum of SGD (code: 1e-4, its weight decay passed by mistake)")
+    weight_decay: NonNegative = Field(1e-4, description="weight decay of SGD (reference code: 1e-4)")
     poly_power: NonNegative = Field(0.9, description="learning rate times (1 - k/K)^power (reference code: 0.9)")
     tau: Positive = Field(0.4, description="positions whose map is below tau times its maximum are pooled (paper: 0.4)")
     objective: Literal["rib", "bce"] = Field("rib", description="labelled logits (paper, code), or cross-entropies (control)")
     trained: Literal["all", "last_stage", "classifier"] = Field(
-        "all", description="what is adapted: all above stride 8 (code), the backbone's last stage and classifier, or that alone"
+        "all", description="adapted layers: all above stride 8 (code), the last stage and the classifier, or the classifier"
     )
     batch_norm: Literal["running", "frozen", "batch"] = Field(
         "running",
-        description="running statistics with affine weights adapted (code) or frozen; batch: statistics of each batch",
+        description="running: affine weights adapt (code); frozen: they do not; batch: they do, with statistics per batch",
     )
     pooling: Literal["gndrp", "gap"] = Field("gndrp", description="paper: GNDRP; gap is its ablation")
     denominator: Literal["map", "region"] = Field("map", description="GNDRP divides by h*w (code) or the region's size (paper)")
     gndrp_classes: Count | None = Field(None, description="number of first classes with GNDRP, not GAP (code on COCO: 20)")
     empty_region: Literal["skip", "pool"] = Field("skip", description="if a map is all negative: no logit (code), or pool all")
-    margin: Positive = Field(600.0, description="m; code: of the summed logits of the own views, paper: of each logit")
+    margin: Positive = Field(600.0, description="m, limit of the summed logits of all views (code) or of each logit (paper)")
     margin_mode: Literal["stop", "clamp"] = Field("stop", description="end the loop at the margin (code), or min(m, y) (paper)")
     spread_threshold: Share = Field(0.3, description="a position of a max-normalised map above this counts as covered (code)")
-    spread_ratio: Share = Field(0.7, description="the loop ends where more than this share is covered; 1: never (code: 0.7)")
+    spread_ratio: Share = Field(0.7, description="the loop ends if more than this share is covered; 1: never (code: 0.7)")
     spread_scales: Literal["first", "all"] = Field("first", description="scales that a step ended by spread adds (code: first)")
     scales: Scales = Field((1.0, 0.5, 1.5, 2.0), description="views whose maps are summed (reference code)")
     loss_scales: Scales = Field((1.0, 1.5, 2.0), description="views that the objective sees (reference code)")
     include_last: bool = Field(False, description="sum the maps of theta_0..theta_K (paper) or theta_0..theta_{K-1} (code)")
     aggregation: Literal["raw", "normalized", "last"] = Field(
-        "raw", description="maps of the steps: summed (paper, code), each divided by its maximum and summed, or the last alone"
+        "raw",
+        description="maps of the steps: summed as they are (paper, code), or each divided by its maximum; last: only the last",
     )
     normalization: Literal["maximum", "range", "percentile"] = Field(
-        "maximum", description="of the sum to 0..1: by its maximum (code), its range, or its 99th percentile (values above: 1)"
+        "maximum", description="scaling of the sum to 0..1: by its maximum (code), its range, or its 99th percentile (clipped)"
     )
 
     @model_validator(mode="before")
@@ -95,34 +96,33 @@ class RibSettings(Section):
 class BaselineSettings(Section):
     """Maps by a method of the library torch-cam, at the scales of `cam`."""
 
-    method: Literal["cam", "gradcam", "gradcam++", "layercam"] = Field("gradcam", description="whose maps are computed")
+    method: Literal["cam", "gradcam", "gradcam++", "layercam"] = Field("gradcam", description="method that computes the maps")
     layers: Annotated[tuple[str, ...], Strict(False), Field(min_length=1)] = Field(
-        ("trained",), description="modules whose output is used; trained: what the classifier reads, frozen: at stride 8"
+        ("trained",),
+        description="modules whose outputs make the maps; trained: the classifier's input, frozen: the features at stride 8",
     )
 
     @model_validator(mode="after")
     def _cam_is_of_the_last_layer(self):
         if self.method == "cam" and self.layers != ("trained",):
-            raise ValueError(f"method cam is of the features that the classifier reads, trained, not of {self.layers}")
+            raise ValueError(f"method cam needs the classifier's input, layers ['trained'], but layers is {self.layers}")
         if self.method != "layercam" and len(self.layers) > 1:
-            raise ValueError(f"layers {self.layers}: only LayerCAM, method layercam, puts several layers together")
+            raise ValueError(f"layers {self.layers}: only LayerCAM (method layercam) combines several layers")
         return self
 
 
 class AdvCamSettings(Section):
-    """The climb of one image (AdvCAM), at the scales of `cam`."""
+    """AdvCAM: gradient steps on the image, at the scales of `cam`."""
 
-    iterations: Count = Field(27, description="K, maps summed (reference code: 27; half as many at scale 0.5)")
+    iterations: Count = Field(27, description="K, number of summed maps (reference code: 27; half as many at scale 0.5)")
     step_size: Positive = Field(0.08, description="xi, the largest change of a normalised pixel in a step (reference code)")
-    regularization: NonNegative = Field(7.0, description="lambda, against what changes where the map is high (reference code)")
+    regularization: NonNegative = Field(7.0, description="lambda, penalty on changes where the map is high (reference code)")
     tau: Share = Field(0.5, description="a position whose map is above this share of its maximum is high (reference code)")
     rectified: bool = Field(True, description="logits are means of the rectified maps (reference code), or (false) of the maps")
 
 
 class ComputeSettings(Section):
-    """How `cam` and `rib` compute. All but the defaults trade digits for speed; how many digits, the page on costs says."""
+    """The precision of `cam` and `rib`. Other values than the defaults are faster but less precise (see the page on costs)."""
 
-    precision: Literal["fp32", "tf32", "bf16"] = Field(
-        "fp32", description="tf32: matrix units; bf16: autocast, weights in fp32"
-    )
+    precision: Literal["fp32", "tf32", "bf16"] = Field("fp32", description="tf32: TensorFloat-32; bf16: autocast, fp32 weights")
     compile: bool = Field(False, description="torch.compile the trained part of the network")

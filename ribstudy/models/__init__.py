@@ -1,2 +1,4 @@
-"""The networks of the study and the kernels that compute them: the classifier with class maps, the affinity network, and
-DeepLab-v2. Their losses and trainings are in `ribstudy.method` and `ribstudy.training`."""
+"""The networks: the classifier with class activation maps, the affinity network, DeepLab-v2, and their backbones and weights.
+
+Their losses are in `method`, `masks` and `training`, and their training is in `training`.
+"""

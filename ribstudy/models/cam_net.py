@@ -50,7 +50,7 @@ class CamNet(FixedStatistics):
             return self.frozen(images)
 
     def forward_with_graph(self, images: Tensor) -> Tensor:
-        """As `forward`, with a graph through the frozen part too, for gradients with respect to images or early layers."""
+        """Like `forward`, but with a graph through the frozen part, for gradients with respect to images or early layers."""
         with self._autocast():
             return self.maps(self.frozen(images))
 

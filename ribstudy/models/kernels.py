@@ -1,4 +1,4 @@
-"""Which of torch's kernels compute a network: exact kernels everywhere, and on a CPU fast ones for small batches."""
+"""The choice of torch's kernels: exact kernels on all devices, and fast kernels for small batches on a CPU."""
 
 import torch
 import torch.nn.functional as F

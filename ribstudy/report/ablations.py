@@ -1,4 +1,4 @@
-"""The maps that the chapter on ablations compares, by variant."""
+"""The maps that the chapter on ablations compares."""
 
 from collections.abc import Mapping
 
@@ -10,9 +10,9 @@ from ribstudy.workflow.variants import variants
 
 
 def maps_by_variant(chapter: Chapter) -> dict[str, list[Mapping[str, StoredMaps]]]:
-    """By variant, with `DEFAULT` first, the stored maps of the ablations' images, a list by seed.
+    """The stored maps of the ablations' images: for each variant, with `DEFAULT` first, a list with one entry per seed.
 
-    A variant that only combines the maps differently reads the default's.
+    A variant that only combines the maps differently uses the maps of the default.
     """
     seeds = ablation_seeds(chapter.settings)
     found: dict[str, list[Mapping[str, StoredMaps]]] = {DEFAULT: [chapter.stored(DEFAULT, seed) for seed in seeds]}

@@ -1,7 +1,7 @@
-"""What the chapters share: checked parameters, results that are found or computed, and records of their numbers.
+"""The start and the end of a chapter: it checks the parameters, loads or computes results, and writes a record of its numbers.
 
-A chapter opens with a cell tagged `parameters` whose first line is `# Parameters`. papermill inserts a cell with the same first
-line after it. `start` reads the names assigned in both, so that a mistyped name stops the chapter at once.
+A chapter begins with a cell tagged `parameters` whose first line is `# Parameters`. After it, papermill inserts a cell with the
+same first line. `start` checks the names assigned in both cells, so a mistyped name stops the chapter at once.
 """
 
 import ast
@@ -39,14 +39,15 @@ MARKER = "# Parameters"
 def start(
     name: str, *, settings: Mapping[str, str] = MappingProxyType({}), view: Mapping[str, type] = MappingProxyType({})
 ) -> "Chapter":
-    """Opens a chapter after checking its parameters.
+    """Starts a chapter after checking its parameters.
+
+    If the chapter has a parameter `overrides`, it accepts any other setting by its dotted name: {"classifier.epochs": 2}.
 
     Args:
-        name: the notebook's name without its suffix.
-        settings: parameter -> dotted setting, for parameters that set one; the value None keeps the preset's.
-        view: parameter -> type (`Count`: a whole number from 1 on), for parameters that only say how much is shown.
-
-    A chapter with the parameter `overrides` takes any other setting by its dotted name: {"classifier.epochs": 2}.
+        name: name of the notebook without its suffix.
+        settings: the dotted name of the setting that a parameter sets, by parameter. A parameter that is None keeps the value
+            of the preset.
+        view: the type (`Count`: a positive whole number) of each parameter that only affects how much is shown.
 
     Raises:
         ValueError: a parameter that the chapter does not have, a value of a wrong type or out of range, an unknown preset.
@@ -64,7 +65,7 @@ def start(
 
 
 def _assigned_names(history: list[str]) -> list[str]:
-    """Names assigned in the latest parameter cells of `history`: the chapter's own, and the one that papermill inserts."""
+    """The names assigned in the last parameter cells of `history`: the chapter's cell and the one that papermill inserts."""
     is_parameters = [source.lstrip().startswith(MARKER) for source in history]
     if not any(is_parameters):
         return []
@@ -92,12 +93,12 @@ def _check_names(names: list[str], *, known: list[str], chapter: str) -> None:
 
 
 class Chapter:
-    """A running chapter: its settings, the results it declares, and the numbers it reports.
+    """A running chapter: its settings, its jobs, and the numbers it reports.
 
     Args:
-        name: the notebook's name.
-        preset: the settings it starts from.
-        overrides: settings that differ from the preset's, by dotted name.
+        name: name of the notebook.
+        preset: name or path of the preset.
+        overrides: settings that differ from the preset, by dotted name.
     """
 
     def __init__(self, name: str, preset: str, overrides: dict[str, Any]):
@@ -108,14 +109,14 @@ class Chapter:
         self.run = replace(run, num_workers=default_workers(run.device))
         self.jobs: dict[Any, Job] = CHAPTERS[name](run.settings) if name in CHAPTERS else {}
         self.notes: dict[str, Estimate] = {}
-        self.processes = ranks.cores_with_memory()  # for scoring maps, which uses no accelerator
+        self.processes = ranks.cores_with_memory()  # to score maps, which does not use an accelerator
 
     @property
     def settings(self) -> Settings:
         return self.run.settings
 
     def variant(self, overrides: Mapping[str, Any], images: ImageSelection | None = None) -> Run:
-        """The chapter's run with other settings, such as {"rib.tau": 0.5}, and other images."""
+        """The chapter's run with other settings, such as {"rib.tau": 0.5}, and optionally with other images."""
         settings = load_settings(self.preset, {**self.overrides, **overrides})
         return replace(self.run, settings=settings).with_images(images)
 
@@ -125,11 +126,11 @@ class Chapter:
         return self.variant(job.overrides, job.images)
 
     def result(self, *name: Any) -> Result:
-        """The finished result of one of the chapter's jobs. Anything missing is computed first, on all cores."""
+        """The finished result of one of the chapter's jobs. If it is missing, it is computed first, on all cores."""
         return execute(self._job(name).stage, self.run_of(*name), processes=None)
 
     def stored(self, *name: Any) -> StoredItems:
-        """The stored items of one of the chapter's jobs, by image name, each read when it is asked for."""
+        """The stored items of one of the chapter's jobs, by image name. An item is read from its file when it is accessed."""
         return StoredItems(self.result(*name), self.run_of(*name).items(self._job(name).stage))
 
     def _job(self, name: tuple) -> Job:
@@ -142,7 +143,7 @@ class Chapter:
         return datasets.open_dataset(self.settings.data, split)
 
     def scored_dataset(self, split: str) -> Dataset:
-        """A split whose masks the chapter scores maps with; ValueError if none of its images has a mask."""
+        """A split with masks to score maps with. Raises ValueError if none of its images has a mask."""
         dataset = self.dataset(split)
         if not dataset.masked_names:
             raise ValueError(
@@ -152,7 +153,7 @@ class Chapter:
         return dataset
 
     def note(self, name: str, value: float, low: float | None = None, high: float | None = None, n: int | None = None) -> None:
-        """Adds a headline number; low and high: its 95 % interval, n: the number of independent pieces it rests on."""
+        """Adds a headline number; low and high: its 95 % interval, n: the number of independent observations."""
         estimate = Estimate(*(None if x is None else float(x) for x in (value, low, high)), None if n is None else int(n))
         self.notes[name] = estimate
 
@@ -162,7 +163,7 @@ class Chapter:
     def finish(self) -> Path:
         """Writes the headline numbers to results/records/<chapter>.<preset>.json and makes them available to the text.
 
-        A run with settings or data of its own gets a separate record, <chapter>.<preset>-<digest of them>.json.
+        If the settings or the data differ from the preset's, the record is <chapter>.<preset>-<digest>.json.
         """
         for name, estimate in self.notes.items():
             for suffix, number in (("", estimate.value), ("_low", estimate.low), ("_high", estimate.high)):
@@ -172,7 +173,7 @@ class Chapter:
         return path
 
     def settings_name(self) -> str:
-        """The name of these settings' records: the preset's, with a digest of everything that differs from the preset."""
+        """The name of the settings in file names: the preset's name, with a digest of all differences from the preset."""
         own = {name: value for name, value in self.overrides.items() if name != "data.root"}
         data = self.settings.data
         if data.root is not None and not _is_published(data):
@@ -181,7 +182,7 @@ class Chapter:
 
 
 def _is_published(data: DataSettings) -> bool:
-    """Whether results are published on these data: MiniVOC, or VOC and COCO in full, not a part or a stand-in."""
+    """Whether the book publishes results on these data: MiniVOC, or complete VOC or COCO, but no part or stand-in of them."""
     if data.name in ("voc12", "coco14"):
         counts = paper.values(f"{data.name}_counts").set_index(["row", "column"])["value"]
         return all(len(datasets.open_dataset(data, split)) == counts[split, "images"] for split in datasets.splits(data))
@@ -196,12 +197,12 @@ def _plain(number: float | None) -> int | float:
 
 
 def note_comparisons(chapter: Chapter, rows: Sequence[dict], means: Sequence[dict]) -> None:
-    """Notes CAM, RIB and their difference: means over the seeds, and each seed's under a name that ends in the seed.
+    """Notes CAM, RIB and their difference: the means over the seeds, and the values of each seed with the suffix `_seed<seed>`.
 
     Args:
-        chapter: takes the notes.
-        rows: for each seed {"seed", "method" ("RIB" or "RIB as written")} and its comparisons.
-        means: {"method"} and the comparisons over all seeds.
+        chapter: the chapter that gets the notes.
+        rows: one dictionary per seed and method: "seed", "method" ("RIB" or "RIB as written") and comparisons.
+        means: one dictionary per method: "method" and the comparisons over all seeds.
     """
     for row in [*rows, *means]:
         method = row["method"].removeprefix("RIB").replace(" ", "_")
@@ -210,7 +211,7 @@ def note_comparisons(chapter: Chapter, rows: Sequence[dict], means: Sequence[dic
             f"miou_difference{method}": row["compared"].difference,
             f"best_difference{method}": row["best"].difference,
         }
-        if not method:  # other readings may have fewer seeds, and so another mean of the CAM
+        if not method:  # the other reading can have fewer seeds, so that its mean of the CAM would differ
             numbers["miou_cam"] = row["compared"].first
         if "labelled" in row:
             labelled = row["labelled"]

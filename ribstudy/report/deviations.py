@@ -1,4 +1,4 @@
-"""The choices on which the reference code does something that the paper does not write, each as a setting."""
+"""The table of choices in which the reference code deviates from the paper, or that the paper does not mention."""
 
 import pandas as pd
 from pandas.io.formats.style import Styler
@@ -8,7 +8,7 @@ from ribstudy.workflow.variants import every_variant, in_words
 
 
 def deviations_table(settings: Settings) -> Styler:
-    """A row for each choice, named after its ablation; a dash if the paper is silent."""
+    """A row for each choice, named after its ablation; a dash if the paper does not mention it."""
     chosen = [variant for variant in every_variant(settings) if variant.deviates]
     rows = [
         {"setting": v.setting, "code": in_words(v.code), "paper": in_words(v.paper), "ablation": in_words(v.value)}

@@ -62,9 +62,9 @@ class Gain:
 
     Args:
         what: name of the row.
-        table, column: of the published values.
+        table, column: place of the published values.
         baseline: row of the published baseline.
-        note: our gain.
+        note: place of our gain in the records.
     """
 
     what: str
@@ -184,13 +184,13 @@ def sources_table(*tables: str) -> pd.DataFrame:
 
 
 def count_values(data: str, records: Records) -> tuple[int, int]:
-    """How many of our values the tables of a data set have, and how many they can have."""
+    """The number of our values that are known in the tables of a data set, and the number that the tables can show."""
     found = [own for table in OURS if table.startswith(f"{data}_") for own in own_values(table, records).values()]
     return sum(own is not None for own in found), len(found)
 
 
 def count_verdicts(data: str, records: Records) -> dict[str, int]:
-    """How many of our 95 % intervals are above the published value, contain it ("hold"), or are below it.
+    """The numbers of our 95 % intervals that are above the published value, contain it ("hold"), or are below it.
 
     Our values without an interval are left out.
     """

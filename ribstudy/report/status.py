@@ -1,4 +1,4 @@
-"""The status page: every job of the book, and what there is of its result."""
+"""The status page: every job of the book and the state of its result."""
 
 from operator import attrgetter
 from typing import Any
@@ -13,7 +13,7 @@ from ribstudy.workflow.plan import Plan
 
 
 def job_rows(chapter: Chapter) -> list[dict[str, Any]]:
-    """A row for each job of all chapters under a chapter's settings, read from the stages' records. Runs nothing."""
+    """A row for each job of all chapters, under the settings of `chapter`. Reads records and computes nothing."""
     batch = Batch(about="all chapters", preset=chapter.preset)
     plan = Plan(batch, [BatchRun(name, name, chapter.overrides, {}) for name in CHAPTERS])
     return [_row(job, chapter) for group in plan.groups.values() for job in group.jobs]
@@ -38,5 +38,5 @@ def _row(job: Job, chapter: Chapter) -> dict[str, Any]:
 
 
 def _differs(name: str, settings: Settings, others: Settings) -> bool:
-    value_of = attrgetter(name.removesuffix(".mode"))  # rib.mode stands for several settings of its section
+    value_of = attrgetter(name.removesuffix(".mode"))  # rib.mode is short for several settings of its section
     return value_of(settings) != value_of(others)

@@ -1,1 +1,1 @@
-"""The machine: ranks, worker processes, files, folders and progress. Nothing here knows about images or networks."""
+"""Ranks, worker processes, files, folders and progress bars. Nothing here depends on images or networks."""

@@ -1,4 +1,4 @@
-"""The stage `bottleneck`: gradients and logits of the classifier while it is adapted to an image."""
+"""The stage `bottleneck`: gradients and logits of the classifier while it is adapted to each image."""
 
 from collections.abc import Sequence
 

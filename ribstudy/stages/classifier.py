@@ -1,4 +1,4 @@
-"""The stage `classifier`: train the image classifier, and keep its answers on val."""
+"""The stage `classifier`: train the image classifier, and store its logits on val."""
 
 from pathlib import Path
 
@@ -32,7 +32,7 @@ def _train(run: Run, result: Result) -> None:
     logits = image_logits(net.eval(), validation, num_workers=run.num_workers)
     with atomic(result.path("validation.npz")) as temporary:
         np.savez_compressed(temporary, names=validation.names, labels=validation.labels, logits=logits)
-    result.path(CHECKPOINT).unlink()  # last, so that a run that fails before it resumes here
+    result.path(CHECKPOINT).unlink()  # last, so that a run that fails before this line can resume
 
 
 CLASSIFIER = WholeStage(
@@ -57,5 +57,5 @@ def trained_net(run: Run) -> CamNet:
 
 
 def classifier_weights(run: Run) -> list[Path]:
-    """The weights that a stage's record names as its input."""
+    """The files of weights, which the records of later stages name as an input."""
     return [run.result(CLASSIFIER).path(WEIGHTS)]

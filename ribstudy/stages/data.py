@@ -1,4 +1,4 @@
-"""The stage `data`: draw MiniVOC if it is missing, and check the data."""
+"""The stage `data`: draw MiniVOC if it does not exist yet, and check the data."""
 
 from pathlib import Path
 
@@ -24,7 +24,7 @@ def data_lists(run: Run) -> list[Path]:
 
 DATA = WholeStage(
     name="data",
-    help="draw MiniVOC if it is missing; check every annotation and image header",
+    help="draw MiniVOC if it does not exist yet; check every annotation and image header",
     reads=("data", "data.root"),
     only_checks=True,
     on_gpu=False,

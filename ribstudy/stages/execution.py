@@ -1,4 +1,4 @@
-"""How a stage is run: in one process, in several, in shards, by several ranks, or not again if its result is finished.
+"""Running a stage: in one process or several, in shards, or on several ranks.
 
 A stage whose result is finished is skipped. A stage that was killed resumes where it stopped.
 """
@@ -23,15 +23,18 @@ from ribstudy.store import Result
 
 log = logging.getLogger(__name__)
 
-MAX_WORKERS = 12  # these decode about 1,600 crops in a second
-# What can go wrong with one image and does not affect the others: its file, its numbers, its size.
+MAX_WORKERS = 12  # they decode about 1,600 crops per second
+# Errors of a single image (its file, its numbers, its size); the other images are still computed.
 ITEM_ERRORS = (ValueError, ArithmeticError, torch.OutOfMemoryError)
 
 
 class ItemsFailed(ValueError):
-    """Some items of a stage failed; the results of all others are kept.
+    """Some items of a stage failed; all other items are kept.
 
-    failures: item name -> message.
+    Args:
+        stage: name of the stage.
+        failures: the error message of each failed item, by item name.
+        folder: the folder of the result.
     """
 
     def __init__(self, stage: str, failures: dict[str, str], folder: Path):
@@ -45,7 +48,7 @@ class ItemsFailed(ValueError):
 
 @dataclass(frozen=True)
 class Shard:
-    """Part `index` (from 0) of `count` nearly equal parts of the items."""
+    """One of `count` nearly equal parts of the items; `index` counts from 0."""
 
     index: int = 0
     count: int = 1
@@ -56,7 +59,7 @@ class Shard:
 
     @classmethod
     def parse(cls, text: str) -> "Shard":
-        """The shard that a text such as "0/2" (the first of two) names."""
+        """The shard that a text such as "0/2" (the first of two) describes. Raises ValueError for any other text."""
         index, _, count = text.partition("/")
         if not (index.isdecimal() and count.isdecimal()):
             raise ValueError(f"shard {text!r}: expected INDEX/COUNT, such as 0/2 for the first of two")
@@ -64,7 +67,7 @@ class Shard:
 
     @classmethod
     def of_this_rank(cls) -> "Shard | None":
-        """The part of this rank if torchrun or accelerate launch started several processes, else None."""
+        """The shard of this rank if torchrun or accelerate launch started several processes, else None."""
         found = ranks.rank()
         return cls(*found) if found else None
 
@@ -73,17 +76,22 @@ class Shard:
 
 
 def execute(stage: Stage, run: Run, *, shard: Shard | None = None, processes: int | None = 1) -> Result:
-    """Runs a stage, and before it the stages it needs, unless their results are finished.
+    """Runs a stage, after the stages it needs. Finished results are not computed again.
 
     Args:
         stage: one of `ribstudy.stages.STAGES`.
         run: settings, images, store and device.
-        shard: only this part of the items. By default each of several ranks takes its own part.
-        processes: so many shards side by side; None: as many as suit the stage. On a CPU each process uses one torch thread,
-            because sums over several threads are rounded differently. So the result of an item is the same to the last bit.
+        shard: the part of the items to compute. By default all of them, or with several ranks, the shard of this rank.
+        processes: number of worker processes, each of which computes a shard; None: `default_processes`. On a CPU each process
+            uses one torch thread, because the rounding of a sum depends on the number of threads. An item is therefore the
+            same to the last bit however it is computed.
+
+    Returns:
+        The result. It is unfinished if other shards are still missing.
 
     Raises:
         ItemsFailed: some items could not be computed; the others are kept.
+        ValueError: another rank failed to compute a stage that this one needs.
     """
     refuse_while_importing()
     result = run.result(stage)
@@ -102,7 +110,7 @@ def execute(stage: Stage, run: Run, *, shard: Shard | None = None, processes: in
     try:
         _run_items(stage, run, result, shard or Shard())
     finally:
-        ranks.wait_for_all()  # a launcher ends the others as soon as one rank ends with an error
+        ranks.wait_for_all()  # as soon as one rank exits with an error, a launcher stops all others
     return result
 
 
@@ -130,7 +138,7 @@ def _run_whole(stage: WholeStage, run: Run, result: Result) -> None:
 
 @contextlib.contextmanager
 def _locked_by_first(path: Path, stage: str) -> Iterator[None]:
-    """The lock on a stage's folder, because two runs may want the same training. The first rank holds it for all ranks."""
+    """Locks a stage's folder, because two runs may need the same training. The first rank takes the lock for all ranks."""
     with locked(path, f"stage {stage}") if ranks.is_first() else contextlib.nullcontext():
         yield
 
@@ -150,7 +158,7 @@ def _run_items(stage: ItemStage, run: Run, result: Result, shard: Shard) -> None
 
 
 def _compute(stage: ItemStage, run: Run, result: Result, names: list[str], shard: Shard) -> dict[str, str]:
-    """Computes and writes items; returns the message of each item that failed."""
+    """Computes and writes items; returns the error message of each failed item, by item name."""
     failures = {}
     with result.session(run.device) as notes, ranks.one_thread(run.device):
         notes.update(shard=f"{shard.index}/{shard.count}", items=0)
@@ -181,7 +189,7 @@ def _run_side_by_side(stage: ItemStage, run: Run, processes: int) -> None:
 
 
 def _run_shard(name: str, run: Run, shard: Shard) -> dict[str, str]:
-    """Runs a shard in a worker process, which gets the stage by name; returns the items that failed."""
+    """Runs a shard in a worker process, which finds the stage by its name; returns the messages of the failed items."""
     stage = STAGES[name]
     try:
         _run_items(stage, run, run.result(stage), shard)
@@ -204,17 +212,20 @@ def _finish(stage: Stage, run: Run, result: Result) -> None:
 
 
 def default_processes(stage: Stage, device: str) -> int:
-    """On a CPU one process per core, as far as memory allows; one on an accelerator."""
+    """The number of processes for a stage: on a CPU one per core, if memory allows; on an accelerator one."""
     return ranks.cores_with_memory() if device == "cpu" or not stage.on_gpu else 1
 
 
 def default_workers(device: str) -> int:
-    """None on a CPU, whose cores are busy with the network; otherwise all cores but one, up to `MAX_WORKERS`."""
+    """The number of worker processes: 0 on a CPU, which the network keeps busy, else one less than there are cores.
+
+    It is at least 1 and at most `MAX_WORKERS` with an accelerator.
+    """
     return 0 if device == "cpu" else min(MAX_WORKERS, max(1, ranks.cores() - 1))
 
 
 def status(stage: Stage, run: Run) -> dict:
-    """A stage's state, the seconds worked on it, its key and folder. Runs nothing."""
+    """The state of a stage, the seconds spent on it, its key and its folder. Computes nothing."""
     result = run.result(stage)
     items = run.items(stage) if result.folder.is_dir() else []
     done = sum(map(result.has_item, items))

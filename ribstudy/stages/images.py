@@ -7,7 +7,7 @@ from ribstudy.stages.run import Run
 
 
 def open_images(run: Run) -> Dataset:
-    """The split that the run's images are from."""
+    """The split that contains the run's images."""
     return datasets.open_dataset(run.settings.data, run.images.split)
 
 

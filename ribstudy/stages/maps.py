@@ -1,4 +1,4 @@
-"""The stages `cam` and `rib`: class activation maps, and their adaptation to each image."""
+"""The stages `cam` and `rib`: class activation maps, and the maps of a classifier adapted to each image."""
 
 from collections.abc import Callable, Sequence
 
@@ -49,16 +49,16 @@ def _rib_worker(run: Run, names: Sequence[str]) -> ItemWorker:
 
 
 def rib_inputs(run: Run, names: Sequence[str], net: CamNet, dataset: Dataset) -> Callable[[str], tuple]:
-    """The function that returns, for each name in turn, the image's size, the features of its views, and the auxiliary batches.
+    """A function that takes the names in turn and returns the inputs of the adaptation to one image.
 
-    The batches of each step are features and labels of auxiliary images, from the feed or, if `auxiliary.bank` is set, from a
-    bank of features.
+    The inputs are the image's size, the features of its views, and one auxiliary batch per step: features and labels of
+    auxiliary images, loaded when they are needed or, if `auxiliary.bank` is set, taken from a bank of features.
     """
     settings, auxiliary = run.settings, run.settings.auxiliary
     training_set = datasets.training_set(settings.data)
     bank = FeatureBank(net, training_set, auxiliary, seed=settings.seed) if auxiliary.bank else None
     set_labels = (bank or training_set).labels
-    everything = image_names(run)  # those of other shards too: what one of them would refuse, all refuse before work starts
+    everything = image_names(run)  # of all shards, so that every shard reports an unusable image before work starts
     labels = np.stack([dataset.label(name) for name in everything])
     draws = AuxiliaryDraws(set_labels, everything, labels, auxiliary, num_steps=num_updates(settings.rib), seed=settings.seed)
     own = (dataset, names, settings.rib.scales, net.normalization)

@@ -1,4 +1,4 @@
-"""The stages `labels`, `affinity`, `walk` and `masks`: from class activation maps to pseudo masks."""
+"""The stages `labels`, `affinity`, `walk` and `masks`, which turn class activation maps into pseudo masks."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -27,7 +27,7 @@ from ribstudy.store import WALKED_MAPS, Result
 from ribstudy.training.affinity import WEIGHTS, train_affinity_net
 from ribstudy.training.checkpoint import CHECKPOINT
 
-MAPS_OF = {"cam": CAM, "rib": RIB}  # the setting `maps`
+MAPS_OF = {"cam": CAM, "rib": RIB}  # by the value of the setting `maps`
 
 
 def _maps(settings: Settings) -> list[Need]:
@@ -112,7 +112,7 @@ def _walk_worker(run: Run, names: Sequence[str]) -> ItemWorker:
 
 WALK = ItemStage(
     name="walk",
-    help="spread the maps within the boundaries (random walk)",
+    help="spread the maps up to the boundaries of objects (random walk)",
     reads=("walk",),
     needs=lambda settings: [*_maps(settings), Need(AFFINITY)],
     items=image_names,
@@ -133,7 +133,7 @@ def _maps_and_tuning_maps(settings: Settings) -> list[Need]:
 
 
 def mask_threshold(run: Run) -> float:
-    """The threshold of the settings, or the best one on the images of `masks.tuning`."""
+    """The threshold in the settings, or the best threshold on the images of `masks.tuning`."""
     settings = run.settings.masks
     if settings.threshold is not None:
         return settings.threshold

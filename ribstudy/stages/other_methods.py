@@ -1,4 +1,4 @@
-"""The stages `baseline` and `advcam`: maps by other methods with the same classifier. No masks are made from them."""
+"""The stages `baseline` and `advcam`: maps of the same classifier by other methods. No masks are made from them."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -21,7 +21,7 @@ Compute = Callable[[list[Tensor], np.ndarray, tuple[int, int]], StoredMaps]  # v
 
 
 def _worker(run: Run, names: Sequence[str], net: CamNet, compute: Compute) -> ItemWorker:
-    """Calls `compute` with the views at the scales of `cam`."""
+    """A function that calls `compute` with the views of one image at the scales of `cam`."""
     dataset = open_images(run)
     inputs = OwnViews(dataset, names, run.settings.cam.scales, net.normalization)
     feed = Feed(inputs, num_workers=run.num_workers, device=run.device)
@@ -34,7 +34,7 @@ def _worker(run: Run, names: Sequence[str], net: CamNet, compute: Compute) -> It
 
 
 def _without_compiling(run: Run) -> Run:
-    """torch-cam reads single layers, which a compiled network does not show."""
+    """The run without `compute.compile`: torch-cam reads single layers, which a compiled network does not expose."""
     compute = run.settings.compute.model_copy(update={"compile": False})
     return replace(run, settings=run.settings.model_copy(update={"compute": compute}))
 
@@ -51,7 +51,7 @@ def _advcam_worker(run: Run, names: Sequence[str]) -> ItemWorker:
 
 BASELINE = ItemStage(
     name="baseline",
-    help="maps by a method of torch-cam: CAM, Grad-CAM, Grad-CAM++, LayerCAM",
+    help="maps by a method of torch-cam: CAM, Grad-CAM, Grad-CAM++ or LayerCAM",
     reads=("baseline", "cam", "compute"),
     needs=after(CLASSIFIER),
     items=image_names,

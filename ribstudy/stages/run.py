@@ -1,4 +1,4 @@
-"""A run: settings, the images, and where and on what they are computed."""
+"""A run: the settings, the images, the store and the device of a computation."""
 
 from dataclasses import dataclass, field, replace
 
@@ -11,15 +11,15 @@ from ribstudy.store import ARRAYS, Result, Store, StoredItems
 
 @dataclass(frozen=True)
 class Run:
-    """What a stage is run under.
+    """The conditions under which stages are computed.
 
     Args:
-        settings: everything that decides the numbers.
-        images: the images of stages that compute one image after another. They decide which items are computed, not their
-            values, so they are no part of a result's key.
-        store: where the results are.
+        settings: all settings that affect the numbers.
+        images: the images for stages that compute one image after another. They decide which items are computed but not
+            their values, so the key of a result does not include them.
+        store: the folder of all results.
         device: "cpu", or the accelerator of this rank.
-        num_workers: processes that prepare the inputs of stages with `decodes_ahead`.
+        num_workers: number of worker processes that prepare the inputs of stages with `decodes_ahead`.
     """
 
     settings: Settings
@@ -29,27 +29,28 @@ class Run:
     num_workers: int = 0
 
     def with_images(self, images: ImageSelection | None) -> "Run":
-        """The same run of other images; None: of its own."""
+        """This run on other images; None keeps its own images."""
         return self if images is None else replace(self, images=images)
 
     def of(self, need: Need) -> "Run":
-        """The run that makes what another stage needs."""
+        """The run that computes a needed result: this run, on the images that are needed."""
         return self.with_images(need.images)
 
     def result(self, stage: Stage) -> Result:
+        """The result of a stage under these settings, finished or not."""
         items = stage.format if isinstance(stage, ItemStage) else ARRAYS
         return self.store.result(stage.name, stage.key(self.settings), items)
 
     def is_finished(self, stage: Stage) -> bool:
-        """Whether the result has a record and every item of this run."""
+        """Whether the result has a record and contains every item of this run."""
         result = self.result(stage)
         return result.finished and all(map(result.has_item, self.items(stage)))
 
     def items(self, stage: Stage) -> list[str]:
-        """The names of the stage's items under this run; none for a stage that is done as a whole."""
+        """The names of the items that the stage computes in this run; empty for a `WholeStage`."""
         return stage.items(self) if isinstance(stage, ItemStage) else []
 
     def stored(self, stage: Stage, images: ImageSelection | None = None) -> StoredItems:
-        """The stored items of a stage, of this run's images or of others."""
+        """The stored items of a stage, for this run's images or for others."""
         run = self.with_images(images)
         return StoredItems(run.result(stage), run.items(stage))

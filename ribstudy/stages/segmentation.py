@@ -1,4 +1,4 @@
-"""The stages `segmentation`, `scores` and `predictions`: from pseudo masks to DeepLab-v2 and its predictions."""
+"""The stages `segmentation`, `scores` and `predictions`: train DeepLab-v2 on pseudo masks, and predict with it."""
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -25,7 +25,7 @@ from ribstudy.training.deeplab import WEIGHTS, train_deeplab
 
 
 def _teacher(settings: Settings) -> list[Need]:
-    """The masks the network learns from. The data set's own masks only have to be checked."""
+    """The stage that provides the training masks. The data set's own masks only have to be checked."""
     stage = DATA if settings.segmentation.truth == "dataset" else MASKS
     return [Need(stage, settings.segmentation.images)]
 
@@ -66,7 +66,7 @@ def _examples(run: Run) -> tuple[list[str], Callable[[str], np.ndarray]]:
 
 SEGMENTATION = WholeStage(
     name="segmentation",
-    help="train DeepLab-v2 on the pseudo masks, or on the data set's own",
+    help="train DeepLab-v2 on the pseudo masks, or on the data set's own masks",
     reads=("seed", "data", "segmentation"),
     needs=_teacher,
     work=_train,
@@ -102,7 +102,7 @@ def _score_worker(run: Run, names: Sequence[str]) -> ItemWorker:
 
 SCORES = ItemStage(
     name="scores",
-    help="the segmentation network's scores of the images",
+    help="the segmentation network's logits for each image",
     reads=("scores",),
     needs=after(SEGMENTATION),
     items=image_names,

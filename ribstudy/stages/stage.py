@@ -1,7 +1,7 @@
-"""What a stage is: the two kinds, the facts each stage declares, and the key of its result.
+"""The two kinds of stage, the properties that a stage declares, and the key of its result.
 
 A stage is a function of settings and of the results of other stages. Its key is a digest of the settings it reads and of the
-keys of the stages it needs. So a change of `rib.tau` makes `rib` and the stages after it stale, and nothing before it.
+stages it needs. A change of `rib.tau` therefore changes the keys of `rib` and the stages after it, but not of those before it.
 """
 
 from collections.abc import Callable, Sequence
@@ -19,32 +19,32 @@ if TYPE_CHECKING:
     from ribstudy.stages.run import Run
 
 ItemWorker = Callable[[str], Item]
-OfData = Callable[[DataSettings], object]  # what stands for the data in an identity
+OfData = Callable[[DataSettings], object]  # describes the data in an identity
 
 
 @dataclass(frozen=True)
 class Need:
-    """A stage whose result another stage reads; images: the items it needs, None for those of the run itself."""
+    """A stage whose result another stage reads; images: the images it is needed for, None for the images of the run."""
 
     stage: "Stage"
     images: ImageSelection | None = None
 
 
 def after(*stages: "Stage") -> Callable[[Settings], list[Need]]:
-    """The needs of a stage that reads the results of others for its own images."""
+    """The needs of a stage that reads the results of `stages` for the images of its run."""
     return lambda settings: [Need(stage) for stage in stages]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Stage:
-    """What both kinds of stage declare.
+    """The properties that both kinds of stage have.
 
     Args:
-        name: of the command and of the result's folder.
+        name: name of the command, and first part of the name of the result's folder.
         help: one line for the command line.
-        reads: the sections of the settings that decide the result.
-        needs: the stages whose results it reads, under the same settings.
-        inputs: files whose hashes are kept in the record.
+        reads: the sections of the settings that affect the result.
+        needs: returns, for given settings, the stages whose results this stage reads.
+        inputs: returns the files whose hashes the record contains.
         on_gpu: whether it uses an accelerator if there is one.
         decodes_ahead: whether worker processes can prepare its inputs.
         version: raised when a change of the code changes the result.
@@ -60,11 +60,11 @@ class Stage:
     version: int = 1
 
     def key(self, settings: Settings) -> str:
-        """Twelve hexadecimal digits, the same for the same settings, inputs and version of the stage."""
+        """A digest of twelve hexadecimal digits: equal settings, data and versions give equal keys."""
         return digest(self.identity(settings))
 
     def identity(self, settings: Settings, *, of_data: OfData = datasets.fingerprint) -> dict:
-        """Everything that decides the result, as a JSON-like value; `of_data` describes the data."""
+        """Everything that affects the result, as a JSON-like value; `of_data` describes the data."""
         needed = [need.stage for need in self.needs(settings) if not _only_checks(need.stage)]
         return {
             "stage": self.name,
@@ -76,12 +76,12 @@ class Stage:
 
 @dataclass(frozen=True, kw_only=True)
 class WholeStage(Stage):
-    """A stage that is done as a whole: the preparation of the data, or a training.
+    """A stage that is computed as a whole: the preparation of the data, or a training.
 
     Args:
-        work: does it, and writes its files into the result's folder.
-        shared: whether all ranks do it together (a training); otherwise the first rank does it alone.
-        only_checks: whether its result only says that something is sound, so that it is no part of other stages' keys.
+        work: computes the stage and writes its files into the result's folder.
+        shared: whether all ranks compute it together (a training) or only the first rank does.
+        only_checks: whether it only checks its inputs. The keys of other stages do not include such a stage.
     """
 
     work: Callable[["Run", Result], None]
@@ -94,11 +94,11 @@ class ItemStage(Stage):
     """A stage that computes one item after another: an image, or a seed of the toy experiment.
 
     Args:
-        items: the names of a run's items.
-        worker: given a run and the names it will be called for, in order, returns the function that computes one item.
-        format: how an item is stored.
+        items: returns the names of the items of a run.
+        worker: takes a run and the names that will be computed, in order; returns the function that computes one item.
+        format: the file format of an item.
         of_images: whether its items are the images of the run.
-        asked: otherwise, the setting that decides which items there are; it is no part of the key.
+        asked: if they are not, returns the setting that decides how many items there are. The key does not include it.
     """
 
     items: Callable[["Run"], list[str]]
@@ -114,7 +114,7 @@ def of_images(stage: Stage) -> bool:
 
 
 def result_key(stage: Stage, settings: Settings) -> str:
-    """As `Stage.key`, but from the settings alone, so that results can be planned before the data are there."""
+    """Like `Stage.key`, but from the settings alone, so that a plan can be made before the data exist."""
     identity = stage.identity(settings, of_data=lambda data: data.model_dump(mode="json"))
     return digest({**identity, "asked": stage.asked(settings) if isinstance(stage, ItemStage) else None})
 
@@ -140,7 +140,7 @@ def _section(name: str, settings: Settings, of_data: OfData) -> object:
 
 
 def _content_of(path: Path, setting: str) -> str:
-    """The digest of a file, which replaces its path in an identity."""
+    """The digest of a file, which replaces the file's path in an identity."""
     if not path.is_file():
         raise ValueError(f"{setting} = {str(path)!r}: no such file")
     return file_digest(path)

@@ -1,1 +1,4 @@
-"""The simulated experiment (paper, Section 3): digits with markers, their networks, gradient maps and probes; no figures."""
+"""The simulated experiment (paper, Section 3): digits with markers, networks, gradient maps and probes.
+
+Its figures and tables are in `report`.
+"""

@@ -1,4 +1,4 @@
-"""Which examples each step of a training sees, and how they are loaded.
+"""The training examples of each step, and how they are loaded.
 
 A batch depends on the seed and the step only. A resumed training therefore sees the same crops of the same images in the same
 order as one that was never interrupted.
@@ -35,7 +35,7 @@ def check_batch(num_examples: int, batch_size: int, parts: int = 1) -> None:
 def training_batches(
     load: Load, num_examples: int, batch_size: int, steps: range, *, seed: int, accelerator: Accelerator, num_workers: int = 0
 ) -> Iterator[Batch]:
-    """This process's share of the batches of `steps`. If gradients are accumulated, each part of a batch comes on its own.
+    """Yields this process's share of the batches of `steps`. If gradients are accumulated, its parts are yielded one by one.
 
     An epoch consists of full batches; the examples that do not fill another batch are left out of it. `num_workers` worker
     processes load ahead of time (0: this process loads); the batches do not depend on their number.

@@ -19,7 +19,7 @@ HISTORY = "history.csv"
 def save_checkpoint(
     path: Path, net: nn.Module, optimizer: torch.optim.Optimizer, schedule: LRScheduler, history: list[dict], settings: dict
 ) -> None:
-    """Writes everything that `resume` needs, and the settings for whoever opens the file."""
+    """Writes everything that `resume` needs, and the settings, which only document the file."""
     state = {
         "net": net.state_dict(),
         "optimizer": optimizer.state_dict(),
@@ -33,7 +33,7 @@ def save_checkpoint(
 
 
 def resume(path: Path, net: nn.Module, optimizer: torch.optim.Optimizer, schedule: LRScheduler) -> list[dict]:
-    """Restores the state that `save_checkpoint` wrote and returns its history. Without a file, nothing changes: []."""
+    """Restores the state that `save_checkpoint` wrote and returns its history; [] and no changes if there is no file."""
     if not path.is_file():
         return []
     state = torch.load(path, map_location="cpu", weights_only=True)

@@ -35,20 +35,20 @@ def new_net(build: Callable[[], Net], *, seed: int, device: str) -> Net:
 
 @dataclass(frozen=True)
 class Training:
-    """What distinguishes one training from another: its data, its loss and its schedule.
+    """The parts in which trainings differ: the data, the loss and the schedule.
 
     Args:
         settings: batch size; learning rate, momentum and weight decay of SGD; power of the schedule.
         parameters: the parameters to train, or groups of them with their own rates, as torch's optimisers take them.
         load: makes a batch from the indices of examples and one random generator for each.
         num_examples: number of training examples.
-        losses_of: losses_of(net, *batch) gives `Losses`.
+        losses_of: `losses_of(net, *batch)` returns `Losses`.
         num_steps: number of updates; the learning rate falls with (1 - step / num_steps)^poly_power (reference code).
         interval: number of steps between two checkpoints; the history has the mean losses of each interval.
         weights: name of the file for the trained weights.
         accumulation: number of parts in which a batch passes through the network, one after another.
         mixed_precision: "no" or "bf16"; None follows accelerate's own configuration.
-        watch: watch(step, losses) is called after every step and may raise to end the training.
+        watch: `watch(step, losses)` is called after every step and may raise to end the training.
     """
 
     settings: TrainingSettings

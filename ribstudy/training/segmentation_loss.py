@@ -79,7 +79,7 @@ def masks_at(masks: Tensor, size: Sequence[int]) -> Tensor:
 
 
 def _nearest(length: int, target: int) -> Tensor:
-    """Which of `length` positions PIL takes for each of `target` positions."""
+    """The index, among `length` positions, that PIL uses for each of `target` positions."""
     positions = Image.fromarray(np.arange(length, dtype=np.int32)[None])
     return torch.from_numpy(np.array(positions.resize((target, 1), Image.Resampling.NEAREST), dtype=np.int64)[0])
 

@@ -1,15 +1,16 @@
-"""A batch: chapters under some settings, seeds and grids, as batches/NAME.yml describes them.
+"""A batch: chapters to run, with settings, seeds and grids. The file batches/NAME.yml describes it. ::
 
-    about: what it is, and what it costs
-    preset: mini                        # by name, or the path of a .yml file
-    data_root: /data/VOC2012            # if the preset needs one; the command line can give it too
-    settings: {rib.iterations: 10}      # of all runs, besides the preset's
-    seeds: [0, 1, 2]                    # every run is repeated with each of them
-    grids: {tau: [0.2, 0.4, 0.6]}       # one run for each point; of a list of grids, for each point of each
-    notebooks: [04_rib]                 # or: all; or each with a grid of its own: {04_rib: {tau: [0.2]}, 05_masks: {}}
-    shards: 8                           # jobs that the images of a stage are spread over
+    about: the purpose of the batch and its cost
+    preset: mini                        # a name, or the path of a .yml file
+    data_root: /data/VOC2012            # if the preset needs one; can also be given on the command line
+    settings: {rib.iterations: 10}      # replace values of the preset in all runs
+    seeds: [0, 1, 2]                    # every run is repeated with each seed
+    grids: {tau: [0.2, 0.4, 0.6]}       # one run for each point of the grid, or of each grid in a list
+    notebooks: [04_rib]                 # or: all; or notebooks with their own grids: {04_rib: {tau: [0.2]}, 05_masks: {}}
+    shards: 8                           # number of jobs that share the images of a stage
 
-Settings are named in full (rib.tau) or as a parameter of the notebook (tau). All is checked before anything is run.
+A setting is given by its full name (rib.tau) or as a parameter of the notebook (tau). Everything is checked before the first
+run starts.
 """
 
 import ast
@@ -34,7 +35,7 @@ READABLE = re.compile(r"[\w.=+-]{1,100}")
 
 
 class Batch(Section):
-    """What a file says (see above)."""
+    """The contents of the file of a batch (see above)."""
 
     about: str
     preset: str
@@ -49,21 +50,24 @@ class Batch(Section):
 
 
 class CommandLine(Section):
-    """What `--config` of the Snakefile takes besides: which batch, and what replaces something in its file."""
+    """The values that `--config` of the Snakefile accepts: the batch, and values that replace those in its file."""
 
     batch: Annotated[str, Field(min_length=1)] = "mini"
     preset: Annotated[str, Field(min_length=1)] | None = None
     data_root: Annotated[str, Field(min_length=1)] | None = None
     shards: Count | None = None
-    threads: Count | None = None  # of a stage
+    threads: Count | None = None  # per stage
 
 
 @dataclass(frozen=True)
 class BatchRun:
-    """One notebook at one point.
+    """One notebook at one point of a grid.
 
-    name: of its output; the notebook's where it has no point. overrides: settings by their full names.
-    parameters: for papermill.
+    Args:
+        name: name of the executed notebook: the notebook's own, followed by the values of the point if there are any.
+        notebook: name of the chapter.
+        overrides: settings that differ from the preset, by full name.
+        parameters: the parameters that papermill passes.
     """
 
     name: str
@@ -74,9 +78,13 @@ class BatchRun:
 
 @dataclass(frozen=True)
 class Notebook:
-    """What a notebook takes.
+    """The parameters of a notebook.
 
-    parameters: the names in its cell tagged so; settings: full name of the setting by parameter; preset: that it starts from.
+    Args:
+        name: name of the chapter.
+        parameters: the names assigned in the cell tagged `parameters`.
+        settings: the full name of the setting that a parameter sets, by parameter.
+        preset: the preset assigned in that cell; None if the notebook has no such parameter.
     """
 
     name: str
@@ -97,26 +105,31 @@ class Notebook:
 
 
 def named(name: str, folder: Path) -> Path:
-    """The file of a batch, by its path, from here or from the project, or by its name in the project's `folder` of batches."""
+    """The file of a batch.
+
+    Args:
+        name: a name in `folder`, or a path (.yml), relative to the working directory or to the project.
+        folder: the project's folder `batches`.
+    """
     if Path(name).suffix not in (".yml", ".yaml"):
         return folder / f"{name}.yml"
     return next((path for path in (Path(name), folder.parent / name) if path.exists()), folder / Path(name).name)
 
 
 def read(path: Path, **given: Any) -> Batch:
-    """The batch of a file, with what the command line gives (preset, data_root, shards) in the place of what it says.
+    """The batch that a file describes; `given` replaces its values (preset, data_root, shards) unless it is None.
 
-    Raises ValueError that names the file and what is wrong in it.
+    Raises ValueError that names the file and the problem.
     """
     if not path.is_file():
         known = sorted(file.stem for file in path.parent.glob("*.yml"))
-        raise ValueError(f"batch {path}: there is no such file" + (f"; there are: {', '.join(known)}" if known else ""))
+        raise ValueError(f"batch {path}: there is no such file" + (f"; known: {', '.join(known)}" if known else ""))
     try:
         values = yaml.safe_load(path.read_text())
     except yaml.YAMLError as error:
         raise ValueError(f"batch {path} is not YAML: {error}") from None
     if not isinstance(values, dict):
-        raise ValueError(f"batch {path} holds no settings")
+        raise ValueError(f"batch {path} contains no settings")
     return validate(
         Batch, {**values, **{name: value for name, value in given.items() if value is not None}}, what=f"batch {path}"
     )
@@ -137,10 +150,15 @@ def read_notebook(path: Path) -> Notebook:
 
 
 def expand(batch: Batch, folder: Path, names: Sequence[str]) -> list[BatchRun]:
-    """The runs of a batch, in order; `names` are those of the book's notebooks, which lie in `folder`.
+    """The runs of a batch, in order.
 
-    Raises ValueError, before anything is run, for an unknown notebook, parameter, setting or preset, a value of a wrong type,
-    and two runs that are the same.
+    Args:
+        batch: the batch.
+        folder: the folder of the book's notebooks.
+        names: the names of all notebooks of the book.
+
+    Raises:
+        ValueError: an unknown notebook, parameter, setting or preset, a value of a wrong type, or two equal runs.
     """
     load_settings(batch.preset)
     chosen = names if batch.notebooks == "all" else batch.notebooks
@@ -156,28 +174,28 @@ def expand(batch: Batch, folder: Path, names: Sequence[str]) -> list[BatchRun]:
         for earlier in runs[:number]:
             if (run.notebook, run.overrides) == (earlier.notebook, earlier.overrides):
                 raise ValueError(
-                    f"{earlier.name} and {run.name} are the same run; take one of them out of seeds, grids or notebooks"
+                    f"{earlier.name} and {run.name} are the same run; remove one of them from seeds, grids or notebooks"
                 )
     return runs
 
 
 def _points(notebook: Notebook, grid: Grid, own: Grid, seeds: Iterable[int] | None) -> Iterable[dict[str, Any]]:
     repeated = {"seed": list(seeds)} if seeds is not None else {}
-    names = [notebook.setting(name) for name in (*grid, *own, *repeated)]  # one setting can have two
+    names = [notebook.setting(name) for name in (*grid, *own, *repeated)]  # a setting can have two names
     if twice := [name for name in names if names.count(name) > 1]:
-        raise ValueError(f"{twice[0]} is varied twice, in seeds, in grids or of a notebook; once is enough")
+        raise ValueError(f"{twice[0]} is varied twice, in seeds, grids or the grid of a notebook; remove one of them")
     varied = {**repeated, **grid, **own}
     return [dict(zip(varied, values, strict=True)) for values in product(*varied.values())]
 
 
 def _run(batch: Batch, notebook: Notebook, point: dict[str, Any]) -> BatchRun:
-    own_preset = notebook.preset not in (None, "mini", batch.preset)  # the page on own data makes its example by itself
+    own_preset = notebook.preset not in (None, "mini", batch.preset)  # the page on own data draws its own example
     overrides = {notebook.setting(name): value for name, value in {**batch.settings, **point}.items()}
     named = {parameter: overrides[name] for parameter, name in notebook.settings.items() if name in overrides}
     takes_all = "overrides" in notebook.parameters
     if overrides and (own_preset or (not takes_all and len(named) < len(overrides))):
         raise ValueError(
-            f"notebook {notebook.name} does not take all of {', '.join(overrides)} from a batch; leave it out of notebooks"
+            f"notebook {notebook.name} does not accept all of {', '.join(overrides)} from a batch; remove it from notebooks"
         )
     root = str(batch.data_root) if batch.data_root else None
     load_settings(batch.preset, {**overrides, **({"data.root": root} if root else {})})

@@ -1,7 +1,7 @@
-"""Which results each chapter shows: one declaration, read by the planner before and by the notebook while it runs.
+"""The jobs of each chapter. Both the planner and the running notebook read this one declaration.
 
-A chapter's declaration is a function from settings to its jobs by name. The notebook asks for a job by that name
-(`chapter.stored("CAM", "train")`), so it can show nothing that the planner does not know of.
+The declaration of a chapter is a function that takes the settings and returns the chapter's jobs by name. The notebook asks for
+a job by this name (`chapter.stored("CAM", 0, "train")`), so it cannot show a result that is not planned.
 """
 
 from collections.abc import Callable, Mapping
@@ -25,17 +25,18 @@ from ribstudy.workflow.variants import variants
 # Results are reported on the images of train that have masks.
 REPORTED = ImageSelection(split="train", masked=True)
 VALIDATION = ImageSelection(split="val", masked=True)
-# Choices (learning rate, thresholds) are made on these images, none of which is reported.
+# Choices (learning rate, thresholds) are made on these images. No results are reported on them.
 TUNING = ImageSelection(split="val", limit=10, masked=True)
 SPLITS = {"train": REPORTED, "val": TUNING}
 
 PAPER = {"rib.mode": "paper"}
-SOURCES = {"CAM": "cam", "RIB": "rib"}  # methods whose maps become masks, and the setting `maps` of each
-# What a segmentation network learns from. The true masks, of the images that have one, are the ceiling.
+SOURCES = {"CAM": "cam", "RIB": "rib"}  # methods whose maps become masks, and the value of the setting `maps` for each
+# The training masks of the segmentation networks. True masks, of the images that have one, give the ceiling.
 TRUTH = {"segmentation.truth": "dataset", "segmentation.images.masked": True}
 TEACHERS = {**{method: {"maps": maps} for method, maps in SOURCES.items()}, "truth": TRUTH}
 
-# From maps to masks. The thresholds of the seeds are chosen on the tuning images; the preset says how the walk gets its own.
+# The steps from maps to masks. The threshold of the seeds is chosen on the tuning images, the threshold of the walk as the
+# preset says.
 _SEEDS = {"masks.walk": False, "masks.threshold": None, "masks.tuning": {"split": "val", "limit": 10, "masked": True}}
 STEPS = {
     "seeds": {**_SEEDS, "masks.crf": False},
@@ -44,7 +45,7 @@ STEPS = {
     "walk + CRF": {"masks.walk": True, "masks.crf": True},
 }
 
-# The compared methods: the stage that computes the maps of each, and its settings. The classifier reads the layer `trained`.
+# For each compared method the stage that computes its maps, and its settings. The classifier reads the output of `trained`.
 _EARLY, _LAST = "frozen", "trained"
 METHODS: dict[str, tuple[Stage, dict[str, Any]]] = {
     "CAM": (CAM, {}),
@@ -56,9 +57,9 @@ METHODS: dict[str, tuple[Stage, dict[str, Any]]] = {
     "AdvCAM": (ADVCAM, {}),
     "RIB": (RIB, {}),
 }
-TORCHCAM = {"baseline.method": "cam", "baseline.layers": [_LAST]}  # the CAM again, by torch-cam
+TORCHCAM = {"baseline.method": "cam", "baseline.layers": [_LAST]}  # the plain CAM, computed by torch-cam
 
-# Chapters of published values, and the preset whose full run each shows beside them.
+# Chapters of published values, and the preset whose full run each compares with them.
 FULL_RUNS = {"10_voc12": "voc12", "11_coco14": "coco14"}
 
 
@@ -68,8 +69,8 @@ class Job:
 
     Args:
         stage: the kind of computation.
-        images: the images it is asked for; the default for a stage without images.
-        overrides: the settings that differ from the preset's, by dotted name.
+        images: the images of an `ItemStage`; other stages ignore them.
+        overrides: the settings that differ from the preset, by dotted name.
     """
 
     stage: Stage
@@ -77,7 +78,7 @@ class Job:
     overrides: Mapping[str, Any] = field(default_factory=dict)
 
 
-Jobs = dict[Any, Job]  # by the name that the notebook asks for: a text, or a tuple of texts and numbers
+Jobs = dict[Any, Job]  # by the name that the notebook uses: a string, or a tuple of strings and numbers
 
 
 def seeds(settings: Settings) -> range:
@@ -91,13 +92,13 @@ def ablation_seeds(settings: Settings) -> range:
 
 
 def learning_rates(settings: Settings) -> tuple[float, ...]:
-    """The learning rates of RIB that are compared: the preset's, and about a third and three times as much."""
+    """The learning rates of RIB that are compared: the preset's rate, about a third of it, and about three times as much."""
     rate = settings.rib.learning_rate
     return (float(f"{0.3 * rate:.2g}"), rate, float(f"{3 * rate:.2g}"))
 
 
 def readings(settings: Settings, seed: int) -> dict[str, dict[str, Any]]:
-    """The readings of RIB for a repetition: both with the first seed, only the reference code's with the others."""
+    """The readings of RIB for one seed, as settings: the reference code's, and with the first seed also the paper's."""
     return {"RIB": {}, "RIB as written": PAPER} if seed == settings.seed else {"RIB": {}}
 
 
@@ -108,7 +109,7 @@ def held_out(settings: Settings) -> ImageSelection:
 
 
 def tied_twins(settings: Settings) -> dict[str, dict[str, Any]]:
-    """The data set as drawn, and its twin in which a background is tied to a class; empty if this is not run."""
+    """The data set as drawn, and its twin in which a background is tied to a class, as settings; empty if neither is needed."""
     tied = settings.bottleneck.tied
     if tied is None or settings.data.name != "minivoc":
         return {}
@@ -128,7 +129,7 @@ def _cam(settings: Settings) -> Jobs:
 
 
 def _rib(settings: Settings) -> Jobs:
-    """Learning rates on the tuning images, then CAM and RIB on both sets of images for every seed."""
+    """RIB with each learning rate on the tuning images, and CAM and RIB on the reported and tuning images for every seed."""
     jobs: Jobs = {("learning rate", rate): Job(RIB, TUNING, {"rib.learning_rate": rate}) for rate in learning_rates(settings)}
     for seed in seeds(settings):
         for split, images in SPLITS.items():
@@ -139,7 +140,7 @@ def _rib(settings: Settings) -> Jobs:
 
 
 def _masks(settings: Settings) -> Jobs:
-    """Each method's way from maps to masks, on the reported images and on those that the segmentation network learns from."""
+    """Every step from maps to masks for each method, on the reported images and on the training images of DeepLab-v2."""
     jobs: Jobs = {"labels": Job(LABELS, REPORTED, {"maps": "rib"})}
     for method, maps in SOURCES.items():
         chosen = {"maps": maps}
@@ -153,7 +154,7 @@ def _masks(settings: Settings) -> Jobs:
 
 
 def _segmentation(settings: Settings) -> Jobs:
-    """The network of each teacher, and its predictions with and without the CRF."""
+    """A network for each source of training masks, and its predictions with and without the CRF."""
     images, jobs = held_out(settings), {}
     for teacher, changes in TEACHERS.items():
         jobs["network", teacher] = Job(SEGMENTATION, overrides=changes)
@@ -163,7 +164,7 @@ def _segmentation(settings: Settings) -> Jobs:
 
 
 def _ablations(settings: Settings) -> Jobs:
-    """For each seed RIB under the preset's choices, and under every variant that needs adaptations of its own."""
+    """RIB under the preset's choices and under every variant that needs its own adaptations, for each seed."""
     own = {variant.name: variant.overrides for variant in variants(settings) if not variant.read}
     return {
         (name, seed): Job(RIB, settings.ablations.images, {**changes, "seed": seed})
@@ -173,7 +174,7 @@ def _ablations(settings: Settings) -> Jobs:
 
 
 def _other_methods(settings: Settings) -> Jobs:
-    """Every method's maps of the compared images and of the tuning images, and the CAM by torch-cam."""
+    """The maps of every method on the compared and the tuning images, and the plain CAM by torch-cam."""
     jobs: Jobs = {"CAM by torch-cam": Job(BASELINE, settings.compared, TORCHCAM)}
     for method, (stage, changes) in METHODS.items():
         jobs[method, "compared"] = Job(stage, settings.compared, changes)
@@ -182,7 +183,7 @@ def _other_methods(settings: Settings) -> Jobs:
 
 
 def _bottleneck(settings: Settings) -> Jobs:
-    """Gradients and logits of some images, maps of the twins with a tied background, and CAM and RIB of the chapter on RIB."""
+    """Gradients and logits of some images, RIB on both twins, and CAM and RIB as in the chapter on RIB."""
     jobs: Jobs = {"bottleneck": Job(BOTTLENECK, settings.bottleneck.images), "RIB on val": Job(RIB, TUNING)}
     for twin, changes in tied_twins(settings).items():
         of_class = ImageSelection(
@@ -203,7 +204,7 @@ def _nothing(settings: Settings) -> Jobs:
     return {}
 
 
-# A page that is not here shows what the others have left. The page on own data computes its small example by itself.
+# Pages that are not listed show the results of the others. The page on own data computes its small example without jobs.
 CHAPTERS: dict[str, Callable[[Settings], Jobs]] = {
     "01_toy": _toy,
     "02_data": _data,

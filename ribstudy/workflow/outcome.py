@@ -1,22 +1,22 @@
-"""What became of a batch: the table at its end."""
+"""The outcome of a batch: the table that is printed at its end."""
 
 from collections.abc import Sequence
 from pathlib import Path
 
 from ribstudy.workflow.plan import Plan
 
-Row = tuple[str, str, str]  # what, its state, where to look
+Row = tuple[str, str, str]  # a run or a group of jobs, its state, and the file or group to look at
 
 
 def outcome(plan: Plan, *, done: Path, logs: Path, notebooks: Path, since: float) -> list[Row]:
-    """What became of every group of jobs that failed, and of every run.
+    """A row for every group of jobs that failed, and a row for every run.
 
     Args:
-        plan: of the batch.
+        plan: the plan of the batch.
         done: folder of the files that mark a group as done.
-        logs: folder of the groups' logs, a file for each of their processes.
-        notebooks: folder of the executed notebooks; failed ones are in its folder `unfinished`.
-        since: seconds since the epoch; an older log is not of this batch.
+        logs: folder of the groups' logs, with one file for each process.
+        notebooks: folder of the executed notebooks; failed notebooks are in its subfolder `unfinished`.
+        since: start of the batch, in seconds since the epoch; older logs are ignored.
     """
     waiting = {name for name in plan.groups if not (done / name).exists()}
     rows = [row for name in plan.groups if name in waiting for row in _failures(name, done, logs, since)]
@@ -39,7 +39,7 @@ def _row_of_run(plan: Plan, run: str, waiting: set[str], failed: set[str], noteb
         return (run, "failed", str(unfinished))
     if path.exists() and not needs:
         return (run, "done", str(path))
-    # The notebook of an earlier call does not count if what it shows has to be computed again.
+    # The notebook of an earlier call does not count if its results have to be computed again.
     return (run, "not run", f"needs {needs[0]}" if needs else "")
 
 

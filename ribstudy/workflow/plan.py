@@ -1,4 +1,7 @@
-"""The plan of a batch: every job once, grouped into processes, each after the results it needs. The Snakefile follows it."""
+"""The plan of a batch: every job once, in groups that one process computes, in an order that respects the needs of each.
+
+The Snakefile makes one rule of every group.
+"""
 
 import json
 import shlex
@@ -17,9 +20,13 @@ from ribstudy.workflow.jobs import CHAPTERS, Job
 
 @dataclass(frozen=True)
 class JobGroup:
-    """Jobs of one stage that one process does one after the other, once the groups `after` are done.
+    """Jobs of one stage that one process computes one after another.
 
-    name: of the file that marks it as done; the same for the same jobs of any batch.
+    Args:
+        name: name of the file that marks the group as done; equal jobs have equal names in every batch.
+        stage: the stage of all jobs.
+        jobs: the jobs, in order.
+        after: the groups that have to be done before.
     """
 
     name: str
@@ -54,17 +61,22 @@ class JobGroup:
 
 
 class Plan:
-    """groups: by name, in an order in which they can be done. shown: by name of the run, the groups its notebook shows."""
+    """The groups of jobs of a batch, and the order in which they can be done.
+
+    - `groups`: the groups by name; every group comes after the groups that it needs.
+    - `shown`: by name of a run, the groups whose results its notebook shows.
+    - `last`: the runs whose notebooks are executed after all others, because they show the results of the others.
+    """
 
     def __init__(self, batch: Batch, runs: Sequence[BatchRun]):
-        """Raises ValueError for settings that a job of a run cannot have."""
+        """Raises ValueError if the settings of a run are not valid for one of its jobs."""
         self.runs = {run.name: run for run in runs}
         self.groups: dict[str, JobGroup] = {}
-        self._makers: dict[str, list[tuple[ImageSelection, str]]] = {}  # by result: the images planned, and the group of each
+        self._makers: dict[str, list[tuple[ImageSelection, str]]] = {}  # by key of a result: planned images and their group
         self._root = {"data.root": str(batch.data_root)} if batch.data_root else {}
         self._settings = cache(lambda overrides: load_settings(batch.preset, json.loads(overrides)))
         self.shown: dict[str, tuple[str, ...]] = {}
-        self.last = []  # pages that show the results of others have no jobs of their own
+        self.last = []
         for run in runs:
             if run.notebook not in CHAPTERS:
                 self.last.append(run.name)
@@ -74,14 +86,15 @@ class Plan:
             self.shown[run.name] = self._add(full)
 
     def settings(self, overrides: dict[str, Any]) -> Settings:
+        """The batch's preset and data folder, with `overrides`."""
         return self._settings(json.dumps({**self._root, **overrides}))
 
     def before(self, run: str) -> list[str]:
-        """The runs whose notebooks come before the notebook of `run`."""
+        """The runs whose notebooks have to be executed before the notebook of `run`."""
         return [name for name in self.runs if name not in self.last] if run in self.last else []
 
     def needed(self, groups: Iterable[str]) -> list[str]:
-        """The groups and all groups that they come after, in order."""
+        """The given groups and all groups that they need, in order."""
         found: set[str] = set()
 
         def visit(name: str) -> None:
@@ -95,14 +108,14 @@ class Plan:
         return [name for name in self.groups if name in found]
 
     def _add(self, jobs: Sequence[Job]) -> tuple[str, ...]:
-        """Plans the jobs of a chapter and what they need; returns the groups that make their results."""
+        """Plans the jobs of a chapter and all jobs that they need; returns the groups that compute the chapter's results."""
         by_training: dict[Any, list[Job]] = {}
         for job in jobs:
             by_training.setdefault((job.stage.name, self._trainings(job)), []).append(job)
         return _unique(name for together in by_training.values() for name in self._add_group(together))
 
     def _add_group(self, jobs: Sequence[Job]) -> tuple[str, ...]:
-        """Plans jobs of one stage in one process; jobs that an earlier group covers are left out."""
+        """Plans jobs of one stage for one process, without those that an earlier group covers; returns their groups."""
         new: dict[tuple[str, str], Job] = {}
         names = []
         for job in jobs:
@@ -133,14 +146,14 @@ class Plan:
         return result_key(job.stage, self.settings(dict(job.overrides)))
 
     def _needs(self, job: Job) -> list[Job]:
-        """The jobs that make what a job reads, with only those overrides that matter to them."""
+        """The jobs whose results a job reads, without the overrides that do not affect them."""
         needs = job.stage.needs(self.settings(dict(job.overrides)))
         return [self._pruned(Job(need.stage, need.images or job.images, job.overrides)) for need in needs]
 
     def _pruned(self, job: Job) -> Job:
-        """The job without the overrides of sections that do not change its result."""
+        """The job without overrides that do not affect its result. Those of the data stay, because a preset may have no folder."""
         overrides, key = dict(job.overrides), self._key(job)
-        for section in {name.partition(".")[0] for name in overrides}:
+        for section in sorted({name.partition(".")[0] for name in overrides} - {"data"}):
             fewer = {name: value for name, value in overrides.items() if name.partition(".")[0] != section}
             if result_key(job.stage, self.settings(fewer)) == key:
                 overrides = fewer
@@ -148,7 +161,7 @@ class Plan:
         return Job(job.stage, images, overrides)
 
     def _trainings(self, job: Job) -> tuple[str, ...]:
-        """The keys of the trained networks behind a job: jobs that share them share a process."""
+        """The keys of all trainings that a job needs. Jobs with the same trainings share a process."""
         if isinstance(job.stage, WholeStage):
             return (self._key(job),)
         return tuple(sorted({key for need in self._needs(job) for key in self._trainings(need)}))

@@ -1,7 +1,7 @@
-"""What is varied: each choice of the method, one setting at a time, with what the reference code and the paper do.
+"""The variants of the ablations. Each changes one choice of the method and names the choices of the reference code and paper.
 
-A variant differs from a preset's settings in one thing. Those that cannot differ under a preset (a stop that treats scales
-unlike, where there is one scale) are not among its variants.
+A preset has only the variants that make a difference under its settings. For example, a stopping rule that treats scales
+differently makes no difference if there is only one scale.
 """
 
 from dataclasses import dataclass, field
@@ -9,18 +9,25 @@ from typing import Any
 
 from ribstudy.config import Settings
 
-# Settings that say how stored maps are read: a variant of these needs no adaptation of its own.
+# Settings that only affect how stored maps are combined: their variants need no new adaptation.
 READ = ("rib.aggregation", "rib.normalization")
-MAX_GNDRP = 20  # classes that GNDRP is for in the reference code
+MAX_GNDRP = 20  # number of classes that the reference code pools by GNDRP
 
 
 @dataclass(frozen=True)
 class Variant:
-    """One choice, made otherwise.
+    """A different value for one choice of the method.
 
-    name: as of the notes and files; group: of the figure that shows it; setting: the dotted name of the choice, `value`: what
-    it is here; code: the reference code's value on VOC; paper: what the paper writes, None where it is silent; about: what it
-    decides; besides: other settings without which the choice would say nothing.
+    The variant also changes the settings in `besides`, because the choice would make no difference without them.
+
+    Args:
+        name: name of the variant in records and files.
+        group: name of the group (`GROUPS`) and of the figure that shows it.
+        setting: the dotted name of the setting that makes the choice.
+        value: the value of the setting in this variant.
+        code: the value in the reference code for VOC.
+        paper: the value in the paper; None if the paper does not mention it.
+        about: a short explanation of the choice.
     """
 
     name: str
@@ -38,17 +45,17 @@ class Variant:
 
     @property
     def label(self) -> str:
-        """What is set, in few letters."""
+        """The changed settings and their values, in short."""
         return "\n".join(f"{name.split('.')[1].replace('_', ' ')} {in_words(value)}" for name, value in self.overrides.items())
 
     @property
     def read(self) -> dict[str, str]:
-        """The fields of a stored image that the variant reads otherwise; empty: it needs adaptations of its own."""
+        """The fields of `StoredMaps` that the variant replaces; empty if it needs its own adaptations."""
         return {self.setting.removeprefix("rib."): self.value} if self.setting in READ else {}
 
     @property
     def deviates(self) -> bool:
-        """Whether the reference code does what the paper does not write."""
+        """Whether the reference code and the paper differ, or the paper does not mention the choice."""
         return self.code != self.paper
 
 
@@ -61,7 +68,7 @@ def in_words(value: Any) -> str:
 
 ITERATIONS = "iterations"  # the variant whose steps are the curve over K
 
-# What does not depend on a preset. The values of `code` and `paper` are those for VOC.
+# Variants that do not depend on a preset. The values of `code` and `paper` are for VOC.
 FIXED = (
     Variant("cam", "steps", "rib.iterations", 1, 10, 10, "the plain CAM: no step is made", {"rib.include_last": False}),
     Variant("tau_low", "region", "rib.tau", 0.2, 0.4, 0.4, "positions below this share of the maximum are pooled"),
@@ -93,11 +100,11 @@ FIXED = (
 
 
 def of_preset(settings: Settings) -> tuple[Variant, ...]:
-    """What a preset's own values decide: learning rates around its rate, stops that bind on its data, scales, K."""
+    """The variants that depend on a preset: learning rates around its own, stopping rules that apply on its data, scales, K."""
     rib, chosen = settings.rib, settings.ablations
     slow, fast = (float(f"{factor * rib.learning_rate:.2g}") for factor in (0.3, 3))
     others = 2 * settings.auxiliary.batch_size
-    rows = 2 * len(rib.loss_scales)  # of the own image, whose logits the margin of the code is held against together
+    rows = 2 * len(rib.loss_scales)  # views of the image; the reference code compares the sum of their logits with the margin
     cap = {"rib.margin": chosen.margin / rows}
     scales = (1.0,) if len(rib.scales) > 1 else (1.0, 0.5)
     in_loss = {} if rib.loss_scales == (1.0,) else {"rib.loss_scales": (1.0,)}
@@ -129,12 +136,12 @@ GROUPS = {
 
 
 def variants(settings: Settings) -> tuple[Variant, ...]:
-    """The variants that can differ from the settings' own choice, in the order of `GROUPS`."""
+    """The variants that make a difference under these settings, in the order of `GROUPS`."""
     return tuple(variant for variant in every_variant(settings) if _can_differ(variant, settings))
 
 
 def every_variant(settings: Settings) -> tuple[Variant, ...]:
-    """All variants, also those that say nothing under these settings, in the order of `GROUPS`."""
+    """All variants, including those that make no difference under these settings, in the order of `GROUPS`."""
     known = (*FIXED, *of_preset(settings))
     return tuple(variant for group in GROUPS for variant in known if variant.group == group)
 

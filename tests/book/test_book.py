@@ -1,4 +1,4 @@
-"""The rendered book, from the chapters that were executed with tiny parameters (fixture `tiny_book`)."""
+"""The rendered book, made with tiny parameters (fixture `tiny_book`)."""
 
 import os
 import re
@@ -46,7 +46,7 @@ def test_pages_load_nothing_from_the_network(pages):
 
 
 def test_chapters_compute_nothing_after_their_jobs(tiny_book):
-    """Every result that a chapter shows is declared, so that the planner has it computed before. Own data are the exception."""
+    """Every result that a chapter shows is declared, so that it is computed beforehand. Only `own_data` computes more."""
     before, after = tiny_book.after_jobs, tiny_book.work()
     assert len(before) > 40
     assert {name: after[name] for name in before} == before
@@ -63,7 +63,7 @@ def test_a_second_run_does_nothing(tiny_book, pages):
 
 
 def test_images_can_be_scattered_over_jobs(tmp_path):
-    """A dry run: every result that goes image by image comes from its shards, which come from what they need."""
+    """A dry run: every result of an `ItemStage` comes from its shards, and the shards come after the results they need."""
     command = [Path(sys.executable).with_name("snakemake"), "--snakefile", ROOT / "Snakefile", "--cores", "2", "--dry-run"]
     command += ["results", "--config", f"preset={ROOT / 'tests' / 'tiny.yml'}", "shards=3"]
     places = {"RIBSTUDY_RESULTS": str(tmp_path / "results"), "RIBSTUDY_DATA": str(tmp_path / "data")}

@@ -1,4 +1,4 @@
-"""The pins of pip and conda agree, and are those that the study was made with."""
+"""The pins of pip and conda agree, and the study names the same versions."""
 
 import re
 import tomllib

@@ -1,4 +1,4 @@
-"""The commands of the page "How to run", executed as they stand there, and what JupyterLab's saving does to git."""
+"""The commands of the page "How to run" work as they are written, and saving in JupyterLab leaves git clean."""
 
 import os
 import re
@@ -50,7 +50,7 @@ def test_most_kinds_of_commands_are_tested():
     "line", sorted({line for block in BLOCKS for line in COMMAND.findall(block) if line.startswith("python -m ribstudy")})
 )
 def test_every_command_of_the_study_is_one_that_exists(line):
-    """Also where it needs data that the tests do not have: its arguments are understood."""
+    """The arguments are accepted. The command itself may need data that the tests do not have."""
     arguments = shlex.split(line, comments=True)[3:]
     with pytest.raises(SystemExit) as stopped:
         main([*arguments, "--help"])

@@ -1,4 +1,4 @@
-"""Every chapter, executed with tiny parameters (fixture `tiny_book`), and what stops a chapter."""
+"""Every chapter runs with tiny parameters (fixture `tiny_book`), and bad parameters stop it."""
 
 import importlib.util
 import json

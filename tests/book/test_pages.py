@@ -1,4 +1,4 @@
-"""Every page of the book as a reader's browser shows it, the buttons of a published book, and the printed book."""
+"""Every page of the book in a browser, the buttons of a published book, and the printed book."""
 
 import os
 import re
@@ -17,9 +17,9 @@ from tools.book_extension import AuthorYearLabels, repository_options, setting_r
 from tools.browser import find_browser, open_browser
 
 ROOT = Path(__file__).resolve().parents[2]
-WIDTHS = (1280, 390)  # of a laptop's window and of a telephone, in pixels
+WIDTHS = (1280, 390)  # pixels of a laptop's window and of a telephone
 REPOSITORY = "https://github.com/owner/name"
-# What is too wide for the window, and neither scrolls in a box of its own nor lies in one that does.
+# Finds elements that are wider than the window and are not inside a box that scrolls.
 TOO_WIDE = """() => [...document.querySelectorAll('main *')].filter(element => {
   if (element.getBoundingClientRect().right <= innerWidth + 1) return false;
   for (let box = element; box; box = box.parentElement)
@@ -29,14 +29,14 @@ TOO_WIDE = """() => [...document.querySelectorAll('main *')].filter(element => {
 BROKEN = "() => [...document.images].filter(i => i.complete && !i.naturalWidth).map(i => i.src.slice(0, 200))"
 
 pytestmark = pytest.mark.timeout(900)
-# In continuous integration the browser is installed, and a test that is left out would go unnoticed.
+# In continuous integration the browser is installed, and nobody would notice a skipped test.
 needs_browser = pytest.mark.skipif(
     find_browser() is None and not os.environ.get("CI"), reason="no browser is installed: sudo apt install chromium"
 )
 
 
 def problems_of(browser, address: str, width: int) -> list[str]:
-    """What is wrong with a page in a window of a width: errors, failed requests, broken images, sideways scrolling."""
+    """The problems of a page in a window of `width` pixels: errors, failed requests, broken images, sideways scrolling."""
     problems = []
     page = browser.new_page(viewport={"width": width, "height": 900})
     page.on("console", lambda message: problems.append(f"console: {message.text}") if message.type == "error" else None)
@@ -90,7 +90,7 @@ def test_each_problem_of_a_page_is_found(body, message, tmp_path):
 @needs_browser
 def test_the_book_is_printed_and_linked(tiny_book, tmp_path):
     html = tmp_path / "html"
-    html.symlink_to(tiny_book.html)  # the pages are read where they are; what is written goes to copies
+    html.symlink_to(tiny_book.html)  # the pages are read from the book; files are written to the copy
     joined = BeautifulSoup(print_book.joined(html), "html.parser")
     assert [section["id"] for section in joined.select("section.printed-page")] == print_book.page_names()
     anchors = {tag["id"] for tag in joined.find_all(id=True)}

@@ -41,7 +41,7 @@ def test_a_split_test_is_written_on_request(tmp_path):
         (["synthesize", "coco14", "--train", "1", "--val", "1", "--test", "1"], "--test 1: only voc12 has a split test"),
         (["check", "--processes", "0"], "--processes 0: at least 1"),
         (["check", "--preset", "custom"], "data.root"),
-        (["--decode"], "--decode belongs to the check"),
+        (["--decode"], "--decode is an option of data check"),
     ],
 )
 def test_a_missing_option_is_named_in_one_line(arguments, message, capsys):

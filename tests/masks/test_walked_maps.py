@@ -4,13 +4,15 @@ from ribstudy.masks.random_walk import walked_scores
 from ribstudy.masks.walked_maps import WalkedMaps
 
 
-def test_a_file_gives_back_the_same_maps(tmp_path):
+def test_saved_maps_load_unchanged(tmp_path):
     rng = np.random.default_rng(0)
-    walked = rng.random((2, 3, 4)).astype(np.float32)
-    stored = WalkedMaps(np.array([0, 2]), (9, 14), walked, rng.random((3, 4)).astype(np.float16))
-    stored.save(tmp_path / "a.npz")
-    found = WalkedMaps.load(tmp_path / "a.npz")
-    assert found.size == (9, 14)
+    walked, boundary = rng.random((2, 3, 4)).astype(np.float32), rng.random((3, 4)).astype(np.float16)
+    maps = WalkedMaps(np.array([1, 5]), (11, 14), walked, boundary)
+    maps.save(tmp_path / "maps.npz")
+    loaded = WalkedMaps.load(tmp_path / "maps.npz")
+    assert loaded.size == (11, 14)
     for name in ("classes", "walked", "boundary"):
-        np.testing.assert_array_equal(getattr(found, name), getattr(stored, name))
-    np.testing.assert_array_equal(found.normalized(), walked_scores(walked, (9, 14)))
+        ours, theirs = getattr(loaded, name), getattr(maps, name)
+        np.testing.assert_array_equal(ours, theirs)
+        assert ours.dtype == theirs.dtype
+    np.testing.assert_array_equal(loaded.normalized(), walked_scores(walked, (11, 14)))

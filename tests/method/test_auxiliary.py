@@ -1,4 +1,4 @@
-"""Which auxiliary images an adaptation uses, and how they are drawn."""
+"""The auxiliary images of an adaptation, and how they are drawn."""
 
 import numpy as np
 import pytest

@@ -8,6 +8,7 @@ import pytest
 import torch
 from helpers.adaptation import LABELS, QUIET, inputs
 from helpers.networks import negative_net, randomize_statistics, tiny_net
+from helpers.slow_adaptation import slow_adapt
 
 from ribstudy.method.maps import aggregate
 from ribstudy.method.rib import RibResult, adapt, adapt_features
@@ -15,93 +16,6 @@ from ribstudy.method.settings import RibSettings
 from ribstudy.models.backbones import build_backbone
 from ribstudy.models.batch_norm import batch_norms
 from ribstudy.models.cam_net import CamNet, build_cam_net
-
-
-def slow_gndrp(maps, labels, s: RibSettings):
-    rows = []
-    for image, label in zip(maps, labels, strict=True):
-        row = []
-        for index, (class_map, present) in enumerate(zip(image, label, strict=True)):
-            by_region = present and s.pooling == "gndrp" and (s.gndrp_classes is None or index < s.gndrp_classes)
-            if s.empty_region == "pool" and class_map.max() <= 0:
-                by_region = False
-            kept = ((class_map / class_map.max()) < s.tau).float().detach() if by_region else torch.ones_like(class_map)
-            divisor = class_map.numel() if s.denominator == "map" else max(kept.sum().item(), 1)
-            row.append((class_map * kept).sum() / divisor)
-        rows.append(torch.stack(row))
-    return torch.stack(rows) if rows else labels
-
-
-def slow_maps(net, images, s: RibSettings):
-    """The tiny network layer by layer, with its batch norm written out."""
-    convolution, norm, _ = net.trained
-    values = convolution(net.frozen(images))
-    mean, variance = norm.running_mean, norm.running_var
-    if s.batch_norm == "batch" and len(images):
-        mean, variance = values.mean(dim=(0, 2, 3)), values.var(dim=(0, 2, 3), unbiased=False)
-    shape = (1, -1, 1, 1)
-    values = (values - mean.view(shape)) / (variance.view(shape) + norm.eps).sqrt()
-    return net.classifier((values * norm.weight.view(shape) + norm.bias.view(shape)).relu())
-
-
-def log_likelihood(logits, labels):
-    probabilities = 1 / (1 + (-logits).exp())
-    return (labels * probabilities.log() + (1 - labels) * (1 - probabilities).log()).sum()
-
-
-def is_adapted(name: str, s: RibSettings) -> bool:
-    """Whether a parameter of the tiny network is adapted; its batch norm, trained.1, is its last stage."""
-    chosen = {"all": ("trained", "classifier"), "last_stage": ("trained.1", "classifier"), "classifier": ("classifier",)}
-    return name.startswith(chosen[s.trained]) and not (s.batch_norm == "frozen" and name.startswith("trained.1"))
-
-
-def slow_adapt(net, views, labels, aux, s: RibSettings):
-    """The loop of the reference code: nothing is cached, every scale has a graph, and the unused last update is computed."""
-    net = copy.deepcopy(net)
-    sums = [0 for _ in views]
-    velocity = {}
-    for k in range(s.iterations):
-        logits = []
-        for i, (scale, view) in enumerate(zip(s.scales, views, strict=True)):
-            maps = slow_maps(net, view, s)
-            merged = (maps[0].relu() + maps[1].relu().flip(-1)).detach()
-            normalized = torch.stack([m / (m.max() + 1e-5) for m in merged])
-            sums[i] = merged if s.aggregation == "last" else sums[i] + (normalized if s.aggregation == "normalized" else merged)
-            if i == 0:
-                covered = (normalized[labels > 0] > s.spread_threshold).any(0).float().mean()
-                has_spread = k > 0 and covered > s.spread_ratio
-            if has_spread and ((i == 0 and s.spread_scales == "first") or i == len(views) - 1):
-                return sums, k + 1, "spread"
-            if scale in s.loss_scales:
-                logits.append(slow_gndrp(maps, labels.expand(2, -1), s))
-        own = sum((y * labels).sum() for y in logits)
-        images, aux_labels = aux[k]
-        aux_logits = slow_gndrp(slow_maps(net, images, s), aux_labels, s)
-        if s.objective == "bce":
-            own_labels = labels.expand(2, -1)
-            loss = -sum(log_likelihood(y, own_labels) for y in logits) - log_likelihood(aux_logits, aux_labels)
-        elif s.margin_mode == "clamp":
-            loss = -sum((y.clamp(max=s.margin) * labels).sum() for y in logits)
-            loss = loss - (aux_logits.clamp(max=s.margin) * aux_labels).sum()
-        else:
-            loss = -own - (aux_logits * aux_labels).sum()
-        net.zero_grad()
-        loss.backward()
-        factor = (1 - k / s.iterations) ** s.poly_power
-        for name, parameter in net.named_parameters():
-            if not is_adapted(name, s):
-                continue
-            rate = s.learning_rate * factor * (s.head_lr_factor if name.startswith("classifier") else 1)
-            gradient = parameter.grad + s.weight_decay * parameter.detach()
-            velocity[name] = gradient if name not in velocity else s.momentum * velocity[name] + gradient
-            parameter.data -= rate * velocity[name]
-        if s.margin_mode == "stop" and abs(own.item()) > s.margin:
-            return sums, k + 1, "margin"
-    if s.include_last:
-        for i, view in enumerate(views):
-            maps = slow_maps(net, view, s).detach()
-            sums[i] = (0 if s.aggregation == "last" else sums[i]) + maps[0].relu() + maps[1].relu().flip(-1)
-    return sums, s.iterations + s.include_last, "iterations"
 
 
 @pytest.mark.parametrize(

@@ -5,11 +5,11 @@ from types import SimpleNamespace
 import pytest
 
 from ribstudy.evaluation.statistics import Comparison, Estimate
-from ribstudy.report import chapter as notebook
+from ribstudy.report import chapter as chapters
 
 
 class Shell:
-    """What `start` needs of IPython: the variables, and the sources of the cells that ran."""
+    """The parts of IPython that `start` uses: the variables, and the sources of the executed cells."""
 
     def __init__(self, *cells: str):
         self.user_ns = {"In": ["", *cells, "chapter = start(...)"]}
@@ -22,8 +22,8 @@ def start(monkeypatch, tmp_path):
     monkeypatch.setattr("ribstudy.store.RESULTS", tmp_path)
 
     def run(*cells):
-        monkeypatch.setattr(notebook, "get_ipython", lambda: Shell(*cells))
-        return notebook.start("04_rib", settings={"tau": "rib.tau", "data_root": "data.root"}, view={"shown": notebook.Count})
+        monkeypatch.setattr(chapters, "get_ipython", lambda: Shell(*cells))
+        return chapters.start("04_rib", settings={"tau": "rib.tau", "data_root": "data.root"}, view={"shown": chapters.Count})
 
     return run
 
@@ -57,7 +57,7 @@ def test_a_bad_parameter_stops_the_chapter(start, injected, message, tmp_path):
 
 
 def test_only_the_cells_right_before_count(start):
-    """A typo that was mended, and other work in between, must not stop somebody who edits the notebook."""
+    """Somebody edits a notebook: a typo that was corrected does not stop the chapter, with other cells in between."""
     assert start("# Parameters\ntua = 0.3", "something = 1", DECLARED, "other = 2").settings.rib.tau == 0.4
 
 
@@ -71,7 +71,7 @@ def test_a_run_with_settings_of_its_own_leaves_the_published_record(start):
     assert start(DECLARED, "# Parameters\ndata_root = '/data'").finish().name == "04_rib.mini.json"
 
 
-def test_records_hold_value_interval_and_number(start, tmp_path):
+def test_records_contain_value_interval_and_number(start, tmp_path):
     chapter = start(DECLARED)
     chapter.note("miou", 0.5, 0.4, 0.6, n=12)
     chapter.note("images", 12)
@@ -91,18 +91,18 @@ def test_the_mean_over_seeds_and_every_seed_are_noted(start):
     ]
     mean = replace(comparison, difference=Estimate(0.2, 0.1, 0.3, 9))
     means = [{"method": method, "compared": mean, "best": mean} for method in ("RIB", "RIB as written")]
-    notebook.note_comparisons(chapter, rows, means)
+    chapters.note_comparisons(chapter, rows, means)
     names = {"miou_cam", "miou_rib", "miou_rib_as_written", "miou_difference", "miou_difference_as_written"}
     for name in names:
         assert {name, f"{name}_seed3", f"{name}_seed4"} <= set(chapter.notes)
     assert chapter.notes["miou_difference"].high == 0.3
     assert chapter.notes["miou_difference_seed4"].high == 0.2
     assert "miou_cam_labelled" not in chapter.notes
-    notebook.note_comparisons(chapter, [], [{**means[0], "labelled": comparison}])
+    chapters.note_comparisons(chapter, [], [{**means[0], "labelled": comparison}])
     assert chapter.notes["miou_rib_labelled"].value == 0.6
 
 
-def test_what_has_no_masks_stops_a_chapter_and_says_where_its_maps_are(start, monkeypatch):
+def test_a_split_without_masks_stops_a_chapter_with_a_hint(start, monkeypatch):
     chapter = start(DECLARED)
     masked = {"train": [], "val": ["one"]}
     monkeypatch.setattr(chapter, "dataset", lambda split: SimpleNamespace(masked_names=masked[split]))

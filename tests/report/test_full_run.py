@@ -17,9 +17,11 @@ from ribstudy.report import full_run, published
 from ribstudy.report.chapter import Chapter
 from ribstudy.report.records import read_records
 from ribstudy.runtime.paths import PROJECT
-from ribstudy.store import Result
+from ribstudy.stages.classifier import CLASSIFIER
+from ribstudy.stages.maps import CAM
+from ribstudy.store import MASKS, Result
 from ribstudy.workflow import batch as batches
-from ribstudy.workflow import jobs as study
+from ribstudy.workflow.jobs import FULL_RUNS
 
 CHAPTERS = sorted((PROJECT / "book").glob("*.ipynb"))
 
@@ -39,7 +41,7 @@ def test_another_data_set_shows_the_preset_of_the_published_one(results):
     for preset in ("mini", str(PROJECT / "tests" / "tiny.yml"), "coco14", "voc12"):
         full = full_run.full_run(Chapter("10_voc12", preset, {}), "voc12")
         assert full.records["05_masks"]["rib_seeds"].value == 0.5
-        assert full.variant is None  # no folder of data
+        assert full.chapter is None  # no folder of data
     assert full_run.full_run(Chapter("11_coco14", "mini", {}), "coco14").records == {}
     chapter = SimpleNamespace(name="05_masks", notes={"a": 1}, settings=load_settings("voc12"))
     assert published.notes_of(chapter, "voc12") == {"05_masks": {"a": 1}}
@@ -62,7 +64,7 @@ def test_a_run_on_a_synthetic_devkit_shows_its_own_records_and_stages(results, d
     write_record(results / "records", "05_masks", chapter.settings_name(), rib_seeds=(0.4, None, None, 2))
     full = full_run.full_run(chapter, "voc12")
     assert full.records["05_masks"]["rib_seeds"].value == 0.4
-    with full.variant({}).result("classifier").session("cpu"):
+    with chapter.run.result(CLASSIFIER).session("cpu"):
         pass
     before = sorted(results.rglob("*"))
     table = full_run.runtime_table(full)
@@ -72,14 +74,13 @@ def test_a_run_on_a_synthetic_devkit_shows_its_own_records_and_stages(results, d
     assert "not run" in figure.axes[0].texts[0].get_text()
     name = chapter.dataset("train").names[0]
     maps = StoredMaps(np.array([0]), (32, 48), steps=(np.ones((1, 1, 2, 3), np.float32),))
-    path = full.variant(study.REPORTED).result("cam").unit_path(name)
-    path.parent.mkdir(parents=True)
-    maps.save(path)
+    cam = chapter.run.result(CAM)
+    cam.write_item(name, maps)
     titles = [axis.get_title() for axis in full_run.pictures(full, [name]).axes]
     assert titles[1:] == ["CAM", "RIB: not run", "mask: not run", "truth"]
     with pytest.raises(ValueError, match=r"nobody.*not in split train"):
         full_run.pictures(full, ["nobody"])
-    assert [found for found in sorted(results.rglob("*")) if found not in before and found.is_file()] == [path]
+    assert [found for found in sorted(results.rglob("*")) if found not in before and found.is_file()] == [cam.item_path(name)]
 
 
 def test_images_are_chosen_by_class_order_and_stored_maps():
@@ -92,7 +93,7 @@ def test_images_are_chosen_by_class_order_and_stored_maps():
 
 def test_classes_of_the_figure_are_in_the_data_sets():
     assert set(full_run.FIGURE_3["voc12"]) <= set(voc12.VOC_CLASSES)
-    assert set(full_run.FIGURE_3) == set(published.GAINS) == set(study.FULL_RUNS.values())
+    assert set(full_run.FIGURE_3) == set(published.GAINS) == set(FULL_RUNS.values())
 
 
 @pytest.mark.parametrize("preset", ["coco14", "voc12"])
@@ -113,7 +114,7 @@ def test_commands_can_be_typed(preset):
             batch = batches.read(path, **config)
             assert batch.preset == preset
             runs = batches.expand(batch, PROJECT / "book", [chapter.stem for chapter in CHAPTERS])
-            chapter = next(name for name, own in study.FULL_RUNS.items() if own == preset)
+            chapter = next(name for name, own in FULL_RUNS.items() if own == preset)
             assert {chapter, *{note[0] for table in published.OURS.values() for note in table.values()}} <= {
                 r.notebook for r in runs
             }
@@ -126,8 +127,8 @@ def test_commands_can_be_typed(preset):
 
 
 def test_stored_masks_are_shown(tmp_path):
-    result = Result(tmp_path, ".png")
-    result.write_unit("a", np.ones((8, 8), np.uint8))
+    result = Result(tmp_path, MASKS)
+    result.write_item("a", np.ones((8, 8), np.uint8))
     image = np.asarray(Image.new("RGB", (8, 8)))
     dataset = SimpleNamespace(
         image=lambda name: image, label=lambda name: np.array([True]), class_names=("cat",), masked_names=[], mask=None

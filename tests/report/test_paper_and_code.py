@@ -38,7 +38,7 @@ def test_every_setting_ablation_and_test_exists():
 
 
 def test_an_ablation_of_a_row_varies_its_setting():
-    """Or another one of the same choice, where several variants stand for it."""
+    """If several settings make the same choice, it may vary another one of them."""
     settings = {variant.name: variant.overrides for variant in every_variant(load_settings("voc12"))}
     for number, row in ROWS.iterrows():
         if ablations(row):

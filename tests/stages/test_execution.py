@@ -1,4 +1,4 @@
-"""How a stage is run: once, in shards, in processes, with unreadable images."""
+"""Running a stage: at most once, in shards, in several processes, and with unreadable images."""
 
 import shutil
 from dataclasses import replace

@@ -1,4 +1,4 @@
-"""From maps to predictions on a MiniVOC of a few small images with networks of random weights."""
+"""The stages from maps to predictions, on a few small images of MiniVOC and with random weights."""
 
 import shutil
 
@@ -50,7 +50,7 @@ def data_root(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def done(data_root, tmp_path_factory):
-    """A store in which everything has run."""
+    """A store in which all stages are finished."""
     run = run_in(tmp_path_factory.mktemp("done"), data_root)
     execute(PREDICTIONS, run)
     return run
@@ -156,7 +156,7 @@ def test_two_ranks_train_deeplab_with_the_losses_of_one(tmp_path, data_root, don
 
 @pytest.mark.timeout(250)
 def test_two_ranks_train_the_affinity_network_with_the_losses_of_one(tmp_path, data_root, done):
-    """Its terms are means over pairs, of which the two halves of a batch have different numbers."""
+    """The terms of the loss are means over pairs, and the two halves of a batch have different numbers of pairs."""
     run = run_in(tmp_path, data_root, done)
     alone = pd.read_csv(run.result(AFFINITY).path("history.csv"))
     shutil.rmtree(run.result(AFFINITY).folder)

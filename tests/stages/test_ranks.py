@@ -1,4 +1,4 @@
-"""Stages in several ranks, as torchrun starts them."""
+"""Stages on several ranks, started by torchrun."""
 
 import json
 import os
@@ -18,7 +18,7 @@ from ribstudy.store import Store
 
 
 def test_torchrun_trains_and_makes_maps_in_one_go(tmp_path, data_root, trained):
-    """Ranks under torchrun, whose store outlives a group of them: data, a shared training and maps, one after the other."""
+    """Data, a shared training and maps, one after another: torchrun's store outlives the process group of a stage."""
     command = [str(Path(sys.executable).with_name("torchrun")), "--nproc-per-node", "2", "--standalone"]
     command += ["-m", "ribstudy", "rib", *options_of(data_root, tmp_path)]
     run = subprocess.run(command, env={**os.environ, "OMP_NUM_THREADS": "1"}, capture_output=True, text=True, timeout=250)
@@ -41,7 +41,7 @@ def test_ranks_are_shards(tmp_path, data_root, trained):
 
 
 def test_ranks_share_a_training_and_get_the_losses_of_one(tmp_path, data_root, trained):
-    """Each rank has half of every batch; then each makes the maps of its shard with the weights that they share."""
+    """Each rank gets half of every batch, and then computes the maps of its shard with the shared weights."""
     codes, outputs = launch(2, "cam", *options_of(data_root, tmp_path))
     assert codes == [0, 0], outputs
     of = CLASSIFIER.key(settings_of(data_root))

@@ -1,4 +1,4 @@
-"""Stages that are killed, interrupted or run out of disk, and resume."""
+"""Stages resume after they were killed or interrupted, or after the disk was full."""
 
 import multiprocessing
 import os
@@ -20,7 +20,7 @@ from ribstudy.training import fit
 
 
 def _run_until_killed(run, images):
-    """In a process of its own: SIGKILL arrives between two images."""
+    """Runs in a separate process, which gets SIGKILL between two images."""
     original = maps.stored_adaptation
     done = []
 
@@ -34,7 +34,7 @@ def _run_until_killed(run, images):
     execute(RIB, run)
 
 
-def test_killed_between_two_images_it_goes_on(tmp_path, data_root, trained):
+def test_a_run_killed_between_two_images_resumes(tmp_path, data_root, trained):
     whole = execute(RIB, run_in(tmp_path / "whole", data_root, trained))
     run = run_in(tmp_path / "killed", data_root, trained)
     for images in (1, 2):  # twice: the second kill comes after two more images
@@ -52,7 +52,7 @@ def test_killed_between_two_images_it_goes_on(tmp_path, data_root, trained):
 
 
 def _run_with_small_files(run, size):
-    """In a process of its own: no file may become larger than `size` bytes, as on a disk that is full."""
+    """Runs in a separate process, which cannot write files larger than `size` bytes, as if the disk were full."""
     resource.setrlimit(resource.RLIMIT_FSIZE, (size, size))
     try:
         execute(RIB, run)
@@ -70,7 +70,7 @@ def test_a_full_disk_stops_the_run_names_the_image_and_loses_nothing(tmp_path, d
     process.start()
     process.join()
     assert process.exitcode == 3
-    assert files(run.result(RIB)) == kept  # nothing lost, no half file left
+    assert files(run.result(RIB)) == kept  # nothing is lost, and no incomplete file is left
     execute(RIB, run)
     assert files(run.result(RIB)) == files(execute(RIB, run_in(tmp_path / "whole", data_root, trained)))
 
@@ -97,7 +97,7 @@ def test_finished_training_survives_what_fails_after_it(tmp_path, data_root, mon
     with pytest.raises(ZeroDivisionError):
         execute(CLASSIFIER, run)
     monkeypatch.undo()
-    monkeypatch.setattr("ribstudy.training.fit.training_batches", lambda *_, **__: 1 / 0)  # no step is left to do
+    monkeypatch.setattr("ribstudy.training.fit.training_batches", lambda *_, **__: 1 / 0)  # no step is left
     assert execute(CLASSIFIER, run).finished
     assert not run.result(CLASSIFIER).path("checkpoint.pt").exists()
 
@@ -124,7 +124,7 @@ def test_resumed_training_ends_with_the_same_weights(tmp_path, data_root, traine
 
 
 def _run_until_killed_in_a_write(run, num_workers):
-    """In a process of its own: SIGKILL arrives while the second image is being written."""
+    """Runs in a separate process, which gets SIGKILL while it writes the second image."""
     original, calls = np.savez_compressed, []
 
     def half_written(path, **arrays):

@@ -25,7 +25,7 @@ def test_keys_change_with_what_a_stage_reads_and_with_nothing_else(data_root):
     assert CAM.key(plain) == CAM.key(other)
     assert CAM.key(plain) != CAM.key(settings_of(data_root, **{"classifier.epochs": 3}))
     assert RIB.key(plain) == RIB.key(settings_of(data_root))
-    assert RIB.key(plain) == RIB.key(load_settings("mini", TINY))  # nor where the data lie
+    assert RIB.key(plain) == RIB.key(load_settings("mini", TINY))  # the folder of the data does not matter either
 
 
 def test_other_weights_under_the_same_path_are_another_key(tmp_path, data_root):
@@ -66,7 +66,7 @@ SMALL = {
 
 @pytest.mark.parametrize("preset", ["voc12", "coco14", "custom"])
 def test_every_preset_runs_from_its_data_to_maps(tmp_path, monkeypatch, preset):
-    """On stand-ins of a few small images; the second of COCO's has no object."""
+    """On synthetic data with a few small images; the second image of COCO has no object."""
     monkeypatch.setattr("ribstudy.runtime.paths.DATA", tmp_path / "cache")
     kit = tmp_path / "kit"
     if preset == "coco14":

@@ -64,8 +64,12 @@ def test_two_cycles_are_two_problems():
     ],
 )
 def test_import_inside_a_function_is_refused(source):
-    (problem,) = problems_of({"ribstudy.cli.main": source, "ribstudy.store": ""})
+    (problem,) = problems_of({"ribstudy.report.chapter": source, "ribstudy.store": ""})
     assert "imports ribstudy.store inside a function" in problem
+
+
+def test_the_command_line_may_import_late():
+    assert problems_of({"ribstudy.cli.main": "def f():\n    import ribstudy.store\n", "ribstudy.store": ""}) == []
 
 
 def test_other_packages_may_be_imported_late():

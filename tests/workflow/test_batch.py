@@ -1,4 +1,4 @@
-"""Batches: what a file may say, the plan that it gives, and real runs that are killed, fail, and run side by side."""
+"""Batches: the format of the files, the runs of a batch, and real batches that are killed, fail, and run in parallel."""
 
 import json
 import os
@@ -86,9 +86,9 @@ def test_a_value_that_makes_no_file_name_gets_a_digest(tmp_path):
         ({"notebooks": ["04_rib"], "seeds": [-1]}, "seeds.*-1"),
         ({"notebooks": ["04_rib"], "seeds": [1, 1]}, "are the same run"),
         ({"notebooks": ["04_rib"], "grids": [{"tau": [0.1]}, {"rib.tau": [0.1]}]}, "04_rib-tau=0.1 and 04_rib-rib.tau=0.1 are"),
-        ({"notebooks": ["04_rib"], "grids": {"infer.limit": [1]}}, "infer.limit is no setting of a batch"),
+        ({"notebooks": ["04_rib"], "grids": {"images.limit": [1]}}, "'images.limit' is neither"),
         ({"notebooks": ["04_rib"], "seeds": [1], "grids": {"seed": [2]}}, "seed is varied twice"),
-        ({"notebooks": ["01_toy"], "seeds": [1]}, "01_toy does not take all of seed"),
+        ({"notebooks": ["01_toy"], "seeds": [1]}, "01_toy does not accept all of seed"),
         ({"notebook": ["04_rib"]}, "notebook is unknown, did you mean notebooks"),
         ({"shards": 0}, "shards = 0"),
         ({"notebooks": ["04_rib"], "grids": []}, "has no runs"),
@@ -96,14 +96,14 @@ def test_a_value_that_makes_no_file_name_gets_a_digest(tmp_path):
         ({"notebooks": {"04_rib": {"rib.tau": [0.2]}}, "grids": {"tau": [0.3]}}, "rib.tau is varied twice"),
     ],
 )
-def test_what_is_wrong_is_said(tmp_path, values, message):
+def test_a_bad_batch_is_reported(tmp_path, values, message):
     with pytest.raises(ValueError, match=message):
         runs_of(tmp_path, **values)
 
 
 @pytest.mark.parametrize("name", ["none", "none.yml", "elsewhere/none.yml"])
 def test_an_unknown_file_is_refused_with_the_known_ones(name):
-    with pytest.raises(ValueError, match=r"no such file; there are: .*ablations.*mini"):
+    with pytest.raises(ValueError, match=r"no such file; known: .*ablations.*mini"):
         batch.read(batch.named(name, ROOT / "batches"))
 
 
@@ -117,7 +117,7 @@ def test_an_unknown_file_is_refused_with_the_known_ones(name):
         ({"shard": 8}, "shard is unknown, did you mean shards"),
     ],
 )
-def test_what_is_wrong_on_the_command_line_is_said(config, message):
+def test_a_bad_command_line_is_reported(config, message):
     with pytest.raises(ValueError, match=message):
         validate(batch.CommandLine, config, what="--config")
 
@@ -139,13 +139,13 @@ def test_a_bad_batch_stops_before_the_first_job(tmp_path):
 
 
 def test_the_plan_for_slurm_counts_shared_work_once(tmp_path):
-    """Two values of tau, one seed: the classifier and CAM once, RIB of every kind twice."""
+    """Two values of tau and one seed: the classifier and CAM are planned once, every RIB twice."""
     path = written(tmp_path, preset=str(TINY), notebooks=["04_rib"], settings={"seeds": 1}, grids={"tau": [0.2, 0.6]})
     run = snakemake(tmp_path, ROOT / "Snakefile", "batch", "--dry-run", "--profile", PROFILE, "--config", f"batch={path}")
     assert run.returncode == 0, run.stderr
     planned = re.findall(r"stage (\w+) --preset", run.stdout + run.stderr)
-    # cam: reported and tuning images in one job. rib for each tau: three learning rates on the tuning images, the preset's
-    # among them; then in another job the preset's on the reported images, and the paper's reading on both.
+    # cam: reported and tuning images in one group. rib for each tau: one group with three learning rates on the tuning images;
+    # another group with the preset's rate on the reported images, and the paper's reading on both.
     assert {stage: planned.count(stage) for stage in set(planned)} == {"data": 1, "classifier": 1, "cam": 1, "rib": 4}
     assert re.search(r"^chapter +2$", run.stdout + run.stderr, re.MULTILINE)
 
@@ -194,7 +194,7 @@ def records(project: Path, stage: str) -> dict[str, dict]:
 
 
 def test_a_batch_that_is_killed_and_has_broken_parts_does_what_can_be_done(project):
-    """Of two grid points one cannot be trained, and one of the notebooks is broken; in the middle of it all comes a kill -9."""
+    """One of two grid points cannot be trained, one of the notebooks is broken, and the batch is killed before it ends."""
     grids = {"classifier.batch_size": [8, 1000]}
     path = written(project, preset=str(project / "preset.yml"), notebooks=["03_cam", "costs"], grids=grids)
     command = [*SNAKEMAKE, "--keep-going", "--rerun-incomplete", "batch", "--config", f"batch={path}"]
@@ -215,7 +215,7 @@ def test_a_batch_that_is_killed_and_has_broken_parts_does_what_can_be_done(proje
 
     second = snakemake(project, project / "Snakefile", *command[len(SNAKEMAKE) :])
     assert second.returncode != 0
-    assert records(project, "classifier") == before  # the finished training was not repeated, and the other cannot be
+    assert records(project, "classifier") == before  # the finished training was not repeated, and the other one fails
     table = second.stderr[second.stderr.rindex("\nown:") :]
     states = dict(re.findall(r"^  (\S+) +(done|failed|not run)", table, re.MULTILINE))
     assert states["03_cam-classifier.batch_size=8"] == "done"
@@ -232,15 +232,15 @@ def test_a_batch_that_is_killed_and_has_broken_parts_does_what_can_be_done(proje
     assert {"classifier", "costs-classifier.batch_size=8", "03_cam-classifier.batch_size=1000"} <= set(planned)
 
 
-def test_batches_at_once_share_what_they_need(project, monkeypatch):
-    """Two that draw the same data, and one of them a second time, which is refused."""
+def test_parallel_batches_share_results(project, monkeypatch):
+    """Two batches need the same data. One of them is started a second time, which is an error."""
     for name, scale in (("one", 1.0), ("two", 0.5)):
         written(project, preset=str(project / "preset.yml"), notebooks=["03_cam"], grids={"cam.scales": [[scale]]})
         (project / "own.yml").rename(project / f"{name}.yml")
     monkeypatch.setattr("ribstudy.runtime.paths.DATA", project / "data")
     found = batch.read(project / "one.yml")
-    works = plan.Plan(found, batch.expand(found, project / "book", ["03_cam"])).works.values()
-    (data,) = [work.name for work in works if work.stage == "data"]
+    groups = plan.Plan(found, batch.expand(found, project / "book", ["03_cam"])).groups.values()
+    (data,) = [group.name for group in groups if group.stage.name == "data"]
     started = [
         subprocess.Popen(
             [

@@ -1,4 +1,4 @@
-"""What each chapter declares."""
+"""The jobs that each chapter declares."""
 
 import pytest
 import yaml
@@ -30,7 +30,7 @@ def test_the_ablations_adapt_for_the_default_and_for_every_variant_that_is_not_r
 
 
 def test_two_chapters_name_the_same_result_by_the_same_settings():
-    """The gain of RIB in chapter 9 is that of chapter 4: the same stage, images and settings."""
+    """Chapters 4 and 9 report the same gain of RIB, because they use the same stage, images and settings."""
     settings = load_settings("mini")
     rib, bottleneck = CHAPTERS["04_rib"](settings), CHAPTERS["09_bottleneck"](settings)
     for seed in range(settings.seeds):

@@ -14,14 +14,14 @@ from ribstudy.workflow.plan import Plan
 
 @pytest.fixture
 def three_classifiers(monkeypatch):
-    """The plan of three runs, each with a classifier of its own, and of a page without jobs."""
+    """The plan of three runs with different classifiers, and of a page without jobs."""
     monkeypatch.setitem(CHAPTERS, "chapter", lambda settings: {"cam": Job(CAM)})
     runs = [BatchRun(f"run{epochs - 1}", "chapter", {"classifier.epochs": epochs}, {}) for epochs in (1, 2, 3)]
     return Plan(Batch(about="a test", preset="mini"), [*runs, BatchRun("status", "status", {}, {})])
 
 
-def test_what_became_of_a_batch(three_classifiers, tmp_path):
-    """Of three classifiers one is done, one has a failed shard, one was not begun; one notebook failed too."""
+def test_the_outcome_of_a_batch(three_classifiers, tmp_path):
+    """One run is done, one has a failed shard, one waits for its classifier; the notebook of the page without jobs failed."""
     groups = three_classifiers.groups.values()
     done, logs, notebooks = (tmp_path / name for name in ("done", "logs", "notebooks"))
     for folder in (done, logs, notebooks / "unfinished"):
@@ -33,7 +33,7 @@ def test_what_became_of_a_batch(three_classifiers, tmp_path):
         (done / name).touch()
     for name in (classifiers[0], f"{cams[1]}.0-2", f"{cams[1]}.1-2", classifiers[2]):
         (logs / f"{name}.log").write_text("a message")
-    os.utime(logs / f"{classifiers[2]}.log", (50, 50))  # of an earlier batch
+    os.utime(logs / f"{classifiers[2]}.log", (50, 50))  # from an earlier batch
     (notebooks / "run0.ipynb").touch()
     (notebooks / "unfinished" / "status.ipynb").touch()
     assert outcome(three_classifiers, done=done, logs=logs, notebooks=notebooks, since=100) == [

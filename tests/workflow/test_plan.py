@@ -1,4 +1,4 @@
-"""The plan of a batch: which jobs are shared, how they are grouped, and what each group comes after."""
+"""The plan of a batch: shared jobs, groups of jobs, and the order of the groups."""
 
 import json
 import shlex
@@ -24,7 +24,7 @@ ONE, TWO, VAL = (ImageSelection(limit=1), ImageSelection(limit=2), ImageSelectio
 
 @pytest.fixture
 def planned(monkeypatch):
-    """Plans of one chapter that shows `jobs`, for a run with each of some overrides; `pages` have no jobs of their own."""
+    """Plans a chapter with the given jobs, once with each of `overrides`, and `pages`, which have no jobs."""
 
     def make(jobs, *overrides, pages=(), **values):
         monkeypatch.setitem(CHAPTERS, "chapter", lambda settings: dict(enumerate(jobs)))
@@ -68,7 +68,7 @@ def test_the_preset_in_other_words_is_the_same_job(planned):
 def test_images_that_an_earlier_job_covers_are_not_planned_again(planned):
     found = planned([Job(CAM, TWO), Job(CAM, ONE)], {})
     (cam,) = [group for group in found.groups.values() if group.stage is CAM]
-    assert [job.images for job in cam.jobs] == [TWO, ONE]  # asked for at once: one process, nothing is computed twice
+    assert [job.images for job in cam.jobs] == [TWO, ONE]  # both in one process, so nothing is computed twice
     later = planned([Job(CAM, TWO)], {}, {"rib.tau": 0.6})
     assert stages(later).count("cam") == 1
 

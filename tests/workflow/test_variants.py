@@ -12,7 +12,7 @@ from ribstudy.report.deviations import deviations_table
 from ribstudy.workflow.variants import FIXED, GROUPS, every_variant, in_words, variants
 
 VOC = load_settings("voc12")
-# Conditions in which a choice can matter: a stop is near, a margin binds, a map is negative everywhere.
+# Settings under which a choice has an effect: a stopping rule applies, a margin is reached, a map is negative everywhere.
 NEAR = {
     "no_spread": {"spread_ratio": 0.05},
     "spread_all": {"spread_ratio": 0.05},
@@ -21,7 +21,7 @@ NEAR = {
     "first_20": {"gndrp_classes": 2},
     "scales": {"scales": (1.0, 0.5), "loss_scales": (1.0,)},
 }
-# Values for three classes, logits of a small size, and a learning rate that moves a small network.
+# Values for three classes, for small logits, and a learning rate that changes a small network.
 SMALL = {"margin": 0.1, "spread": 0.05, "first_20": 1, "slow": 0.01, "fast": 0.1, "iterations": 6}
 
 
@@ -68,7 +68,7 @@ def test_the_codes_values_are_the_defaults_and_the_papers_are_its_mode():
     code, paper = RibSettings(), RibSettings(mode="paper")
     for variant in every_variant(VOC):
         section, field = variant.setting.split(".")
-        if section == "rib" and field != "gndrp_classes":  # of VOC's 20 classes, the code's 20 are all
+        if section == "rib" and field != "gndrp_classes":  # VOC has 20 classes, as many as the code's limit
             assert getattr(code, field) == variant.code, variant.name
             assert variant.paper is None or getattr(paper, field) == variant.paper, variant.name
 
@@ -96,13 +96,13 @@ def test_values_in_words():
     ]
 
 
-def test_labels_hold_what_is_set():
+def test_labels_show_the_changed_settings():
     (control,) = [variant for variant in FIXED if variant.name == "bce_gap"]
     assert control.label == "objective bce\npooling gap"
 
 
 def test_the_command_line_reads_the_settings_of_every_variant():
-    """YAML takes JSON's 3e-05 for text."""
+    """YAML reads JSON's 3e-05 as text."""
     for variant in variants(load_settings("mini")):
         read = _read_value(json.dumps(variant.overrides))
         assert load_settings("mini", read) == load_settings("mini", variant.overrides), variant.name

@@ -1,1 +1,1 @@
-"""Other methods for class activation maps, with which RIB is compared: the Grad-CAM family and AdvCAM."""
+"""Other methods for class activation maps, which RIB is compared with: the Grad-CAM family and AdvCAM."""

@@ -1,1 +1,1 @@
-"""The figures and tables of the chapters, a module for each subject."""
+"""The figures of the chapters, one module for each subject, and tables that belong to them. Results are passed as arguments."""

@@ -108,10 +108,10 @@ def _draw_intervals(axis: Axes, lefts: np.ndarray, rows: pd.DataFrame) -> None:
 
 
 def seconds_table(results: Mapping[str, Result]) -> pd.DataFrame:
-    """Number of images and seconds for an image of each stage's result, over all its processes."""
+    """The number of images and the seconds per image of each stage's result, over all processes that worked on it."""
     rows = {}
     for stage, result in results.items():
-        sessions = [session for session in result.sessions() if session.get("units")]
-        images, seconds = (sum(session[name] for session in sessions) for name in ("units", "seconds"))
+        sessions = [session for session in result.sessions() if session.get("items")]
+        images, seconds = (sum(session[name] for session in sessions) for name in ("items", "seconds"))
         rows[stage] = {"images": images, "seconds for an image": round(seconds / images, 2) if images else np.nan}
     return pd.DataFrame.from_dict(rows, orient="index").rename_axis("stage")

@@ -131,7 +131,7 @@ def test_a_layer_that_is_not_there_is_named():
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"method": "cam", "layers": ["frozen"]}, "not of"),
+        ({"method": "cam", "layers": ["frozen"]}, "needs the classifier's input"),
         ({"method": "gradcam", "layers": ["frozen", "trained"]}, "only LayerCAM"),
         ({"layers": []}, "at least 1"),
     ],

@@ -10,6 +10,7 @@ from ribstudy.evaluation.mask_scores import MaskScores
 from ribstudy.evaluation.statistics import Estimate
 from ribstudy.report.figures import common as figures
 from ribstudy.report.figures import masks as mask_figures
+from ribstudy.store import Result
 
 OF_IMAGE = [[4, 1], [5, 1], [4, 2]]  # hits, predicted, true: IoU 0.8 and 0.5
 SCORES = MaskScores(("a", "b"), np.array([OF_IMAGE, OF_IMAGE]), np.zeros((2, 2), int))
@@ -72,3 +73,13 @@ def test_an_interval_that_excludes_the_value_is_drawn_at_its_place():
     (axis,) = figure.axes
     whiskers = [line for lines in axis.collections for line in lines.get_segments() if len(line)]
     assert [sorted(line[:, 1]) for line in whiskers] == [pytest.approx([0.7, 0.8])]
+
+
+def test_seconds_per_image_come_from_the_sessions_of_all_processes(tmp_path):
+    result = Result(tmp_path / "cam")
+    for items in (2, 0, 1):  # a process without images, such as one that failed, does not count
+        with result.session("cpu") as notes:
+            notes["items"] = items
+    table = mask_figures.seconds_table({"cam": result, "rib": Result(tmp_path / "rib")})
+    assert table["images"].tolist() == [3, 0]
+    assert table["seconds for an image"].isna().tolist() == [False, True]
