@@ -6,7 +6,7 @@ import matplotlib.pyplot as plt
 from matplotlib.figure import Figure
 
 from ribstudy.bench.operations import StepFlop, count_step
-from ribstudy.bench.projections import VOC, DataSetSize
+from ribstudy.bench.projections import VOC
 from ribstudy.bench.records import MISSING, Record
 from ribstudy.bench.tables import places
 from ribstudy.evaluation.statistics import NOT_RUN
@@ -16,9 +16,9 @@ PART_COLORS = ("#56B4E9", "#0072B2", "#003C66", "#F0E442", "#E69F00", "#D55E00")
 STUDY_COLOR = "#D55E00"
 
 
-def flop_bars(data: DataSetSize = VOC) -> Figure:
-    """The FLOP of one adaptation: one bar per schedule, divided into the parts of a step."""
-    step, iterations = count_step(data.workload), data.workload.iterations
+def flop_bars() -> Figure:
+    """The FLOP of one adaptation of VOC: one bar per schedule, divided into the parts of a step."""
+    step, iterations = count_step(VOC.workload), VOC.workload.iterations
     schedules = part_flop(step, iterations)
     figure, axis = plt.subplots(figsize=(WIDTH, 3.6))
     left = dict.fromkeys(schedules, 0.0)
@@ -28,7 +28,7 @@ def flop_bars(data: DataSetSize = VOC) -> Figure:
         left = {name: left[name] + width for name, width in zip(left, widths, strict=True)}
     axis.invert_yaxis()
     axis.grid(axis="y", visible=False)
-    axis.set(title=f"One adaptation at the size of {data.name}", xlabel="TFLOP")
+    axis.set(title=f"One adaptation at the size of {VOC.name}", xlabel="TFLOP")
     figure.legend(loc="outside lower center", ncols=3, fontsize=10)
     return figure
 

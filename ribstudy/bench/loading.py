@@ -1,8 +1,6 @@
 """Work around the network: decoding and cropping, the pools of auxiliary images, and the evaluation of maps."""
 
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -60,18 +58,13 @@ class Photographs(Dataset):
 def run(plan: Plan) -> dict[str, Measurement]:
     """Crops per second with 0, 2, 4, ... worker processes; seconds per image for the pools; images evaluated per second."""
     workload = plan.workload if plan.quick else VOC.workload
-    with _photographs(workload, number=3) as dataset:
+    with TemporaryDirectory() as folder:
+        dataset = Photographs(Path(folder), (workload.height, workload.width), number=3)
         workers = [0] if plan.quick else [0, *range(2, plan.cores + 1, 2)]
         found = {f"crops a second, {number} workers": _crops(dataset, workload, number) for number in workers}
     for data in (VOC, COCO):
         found |= _pools(data, num_images=200 if plan.quick else data.num_images, repeats=plan.repeats(20))
     return found | {"evaluated images a second": _evaluation(workload, repeats=plan.repeats(7))}
-
-
-@contextmanager
-def _photographs(workload: Workload, *, number: int) -> Iterator[Photographs]:
-    with TemporaryDirectory() as folder:
-        yield Photographs(Path(folder), (workload.height, workload.width), number)
 
 
 def _crops(dataset: Photographs, workload: Workload, num_workers: int) -> Measurement:

@@ -4,9 +4,10 @@ import statistics
 
 import torch
 
-from ribstudy.bench.measure import Plan, threads, time_in_turn
+from ribstudy.bench.measure import Plan, time_in_turn
 from ribstudy.bench.records import Measurement
 from ribstudy.models.kernels import use_exact_kernels
+from ribstudy.runtime.ranks import threads
 
 IMAGES = 32  # the rows of the matrix become the pixels of this many images
 TYPES = {"fp32": torch.float32, "tf32": torch.float32, "bf16": torch.bfloat16}

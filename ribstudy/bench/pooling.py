@@ -5,10 +5,11 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from ribstudy.bench.measure import BenchError, Plan, ratios, threads, time_in_turn
+from ribstudy.bench.measure import BenchError, Plan, ratios, time_in_turn
 from ribstudy.bench.records import Measurement
 from ribstudy.bench.reference import gndrp_by_loops
 from ribstudy.method.pooling import gndrp
+from ribstudy.runtime.ranks import threads
 
 TAU = 0.4
 SHAPE = (26, 80, 32, 32)  # six views of the image and 20 auxiliary images, COCO's classes, the map of a 512-pixel crop

@@ -4,6 +4,7 @@ import math
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
+import numpy as np
 import pandas as pd
 
 from ribstudy.bench.operations import count_step, reference_flop, savings, study_flop
@@ -12,13 +13,14 @@ from ribstudy.bench.records import Record
 from ribstudy.bench.tables import COMMAND, missing_devices, number, table
 from ribstudy.evaluation.statistics import NOT_RUN
 
+DATA_SETS = (VOC, COCO)
 BF16 = ("study, bf16", "study, bf16 and compiled")  # the variants that draw auxiliary images as the paper does
 
 
-def flop_table(data_sets: Sequence[DataSetSize] = (VOC, COCO)) -> pd.DataFrame:
+def flop_table() -> pd.DataFrame:
     """TFLOP of one adaptation in each schedule, and the reference's as a multiple of the study's; one row per data set."""
     rows = {}
-    for data in data_sets:
+    for data in DATA_SETS:
         step, iterations = count_step(data.workload), data.workload.iterations
         reference = reference_flop(step, iterations)
         study, bank = study_flop(step, iterations), study_flop(step, iterations, bank=True)
@@ -32,10 +34,10 @@ def flop_table(data_sets: Sequence[DataSetSize] = (VOC, COCO)) -> pd.DataFrame:
     return pd.DataFrame.from_dict(rows, orient="index")
 
 
-def savings_table(data_sets: Sequence[DataSetSize] = (VOC, COCO)) -> pd.DataFrame:
+def savings_table() -> pd.DataFrame:
     """Shares of the reference code's FLOP that the study leaves out; one column per data set."""
     columns = {}
-    for data in data_sets:
+    for data in DATA_SETS:
         step, iterations = count_step(data.workload), data.workload.iterations
         total = reference_flop(step, iterations)
         columns[data.name] = {name: f"{flop / total:.1%}" for name, flop in savings(step, iterations).items()}
@@ -47,17 +49,9 @@ def projection_table(records: Sequence[Record]) -> pd.DataFrame:
     rows = []
     for record in records:
         for variant in _projected_variants(record):
-            rate = record.flop_rate(variant, all_cores=record.is_cpu)
-            rows.append(
-                {
-                    "device": record.device["name"],
-                    "schedule": variant,
-                    "TFLOP/s": number(rate / 1e12, "{:.3g}"),
-                    **{
-                        f"{data.name}, hours": number(projected_hours(record, variant, data), "{:,.1f}") for data in (VOC, COCO)
-                    },
-                }
-            )
+            rate = number(record.flop_rate(variant, all_cores=record.is_cpu) / 1e12, "{:.3g}")
+            times = {f"{data.name}, hours": number(projected_hours(record, variant, data), "{:,.1f}") for data in DATA_SETS}
+            rows.append({"device": record.device["name"], "schedule": variant, "TFLOP/s": rate, **times})
     return table(rows + missing_devices(records), "device")
 
 
@@ -76,7 +70,7 @@ def projected_hours(record: Record, variant: str, data: DataSetSize) -> float:
     return hours(data.num_images, flop, record.flop_rate(variant, all_cores=record.is_cpu))
 
 
-def disk_table(data_sets: Sequence[DataSetSize] = (VOC, COCO)) -> pd.DataFrame:
+def disk_table() -> pd.DataFrame:
     """Disk space for the raw maps of all steps, before compression."""
     rows = {
         data.name: {
@@ -84,7 +78,7 @@ def disk_table(data_sets: Sequence[DataSetSize] = (VOC, COCO)) -> pd.DataFrame:
             "classes in an image": data.classes_per_image,
             "GiB": f"{maps_bytes(data) / 2**30:.1f}",
         }
-        for data in data_sets
+        for data in DATA_SETS
     }
     return pd.DataFrame.from_dict(rows, orient="index")
 
@@ -98,12 +92,10 @@ def full_run_table(records: Sequence[Record], stages: Mapping[str, StageCost]) -
     missing = [row["device"] for row in missing_devices(records)]
     rows = {}
     for stage, cost in {**stages, "all of them": _sum(stages.values())}.items():
-        hours_on = {
-            device: "CRF" if cost.flop is None else number(cost.flop / rate / 3600, "{:,.1f}") for device, rate in rates.items()
-        }
+        times = {device: "CRF" if cost.flop is None else number(cost.flop / r / 3600, "{:,.1f}") for device, r in rates.items()}
         rows[stage] = {
             "PFLOP": "CRF" if cost.flop is None else f"{cost.flop / 1e15:,.2f}",
-            **{f"hours, {device}": text for device, text in hours_on.items()},
+            **{f"hours, {device}": text for device, text in times.items()},
             **{f"hours, {device}": f"{NOT_RUN}: {COMMAND}" for device in missing},
             "disk, GiB": f"{cost.num_bytes / 2**30:,.1f}" if cost.num_bytes else "small",
         }
@@ -134,30 +126,21 @@ def targets_table(records: Sequence[Record]) -> pd.DataFrame:
     rows = []
     for record in records:
         for target, value in _targets(record):
-            rows.append(
-                {
-                    "device": record.device["name"],
-                    "aim": f"{target.name}: {'at least' if target.at_least else 'at most'} {target.bound:g} {target.unit}",
-                    "found": number(value, "{:.3g}"),
-                    "verdict": target.verdict(value),
-                }
-            )
+            aim = f"{target.name}: {'at least' if target.at_least else 'at most'} {target.bound:g} {target.unit}"
+            found = {"aim": aim, "found": number(value, "{:.3g}"), "verdict": target.verdict(value)}
+            rows.append({"device": record.device["name"], **found})
     return table(rows + missing_devices(records), "device")
 
 
 def _targets(record: Record) -> list[tuple[Target, float]]:
-    loops = "loops, labelled maps, {}: speed-up"
-    found = [
-        (Target("GNDRP forward, against loops", 20, "times as fast"), record.value("pooling", loops.format("forward"))),
-        (
-            Target("GNDRP forward and backward, against loops", 20, "times as fast"),
-            record.value("pooling", loops.format("forward and backward")),
-        ),
-        (Target("100 thresholds in one pass", 15, "times as fast"), record.value("sweep", "speed-up")),
-    ]
+    found = []
+    for passes in ("forward", "forward and backward"):
+        speed_up = record.value("pooling", f"loops, labelled maps, {passes}: speed-up")
+        found.append((Target(f"GNDRP {passes}, against loops", 20, "times as fast"), speed_up))
+    found.append((Target("100 thresholds in one pass", 15, "times as fast"), record.value("sweep", "speed-up")))
     if record.is_cpu:
         return found
-    fastest = min(BF16, key=lambda name: _or_infinite(record.value("adaptation", f"{name}: seconds")))
+    fastest = min(BF16, key=lambda name: np.nan_to_num(record.value("adaptation", f"{name}: seconds"), nan=np.inf))
     share = record.flop_rate(fastest) / record.value("matmul", "bf16")
     return [
         *found,
@@ -165,7 +148,3 @@ def _targets(record: Record) -> list[tuple[Target, float]]:
         (Target("all of VOC", 1, "h", at_least=False), projected_hours(record, fastest, VOC)),
         (Target("all of COCO", 9, "h", at_least=False), projected_hours(record, fastest, COCO)),
     ]
-
-
-def _or_infinite(value: float) -> float:
-    return math.inf if math.isnan(value) else value

@@ -97,6 +97,7 @@ def _pool_piece(data: DataSetSize) -> tuple[str, str, str, None]:
     return "loading", *(f"{data.name}, pool by {way}: seconds an image" for way in ("scan", "product")), None
 
 
+_SWEEPS = ("one confusion matrix a threshold: seconds", "study: seconds")
 # piece -> benchmark, and the names of three of its measurements: the obvious implementation, the study's, and the speed-up. The
 # last is None if it was not measured.
 PIECES = {
@@ -105,12 +106,7 @@ PIECES = {
         for method in ("loops, labelled maps", "loops, every map")
         for passes in ("forward", "forward and backward")
     },
-    "100 thresholds, against one confusion matrix each": (
-        "sweep",
-        "one confusion matrix a threshold: seconds",
-        "study: seconds",
-        "speed-up",
-    ),
+    "100 thresholds, against one confusion matrix each": ("sweep", *_SWEEPS, "speed-up"),
     **{f"auxiliary pool of an image, {data.name}, against a scan": _pool_piece(data) for data in (VOC, COCO)},
 }
 
@@ -158,15 +154,12 @@ def options_table(records: Sequence[Record]) -> pd.DataFrame:
 
 def deviation_table(records: Sequence[Record]) -> pd.DataFrame:
     """Deviations with trained weights (EfficientNet-Lite0, photographs), and the share of pixels that cross 0.3."""
-    quantities = ("largest deviation", "mean deviation", "pixels that change sides", "speed-up")
+    forms = {**dict.fromkeys(("largest deviation", "mean deviation", "pixels that change sides"), _percent), "speed-up": str}
     rows = [
         {
             "device": record.device["name"],
             "option": option,
-            **{
-                name: (str if name == "speed-up" else _percent)(record.get("deviations", f"{option}: {name}"))
-                for name in quantities
-            },
+            **{name: form(record.get("deviations", f"{option}: {name}")) for name, form in forms.items()},
         }
         for record in records
         for option in ("bf16", "compiled")

@@ -58,12 +58,7 @@ class MiniVocSource(VocSource):
         return super().check(decode=decode, processes=processes)
 
 
-SOURCES: dict[str, type[Source]] = {
-    "minivoc": MiniVocSource,
-    "voc12": VocSource,
-    "coco14": CocoSource,
-    "folder": FolderSource,
-}
+SOURCES: dict[str, type[Source]] = {"minivoc": MiniVocSource, "voc12": VocSource, "coco14": CocoSource, "folder": FolderSource}
 UNLABELLED_SPLITS = {"voc12": voc12.UNLABELLED_SPLITS}  # MiniVOC has the same layout, but none of these
 
 

@@ -26,6 +26,15 @@ class DataError(ValueError):
     """A problem with the files of a data set. The message names the file."""
 
 
+@contextlib.contextmanager
+def collected(problems: list[str]) -> Iterator[None]:
+    """A scope that ends at a DataError and adds its message to `problems`."""
+    try:
+        yield
+    except DataError as error:
+        problems.append(str(error))
+
+
 class Dataset(ABC):
     """The images of one split. Images and masks are read from disk at every call; only names and labels stay in memory.
 

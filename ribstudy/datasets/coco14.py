@@ -17,11 +17,12 @@ process that opens the data hashes the files once, which takes about a second.
 import os
 from dataclasses import dataclass
 from functools import cached_property, lru_cache, partial
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
 
-from ribstudy.datasets.base import DataError, Dataset, Source, Stamp, map_in_order, stamp
+from ribstudy.datasets.base import DataError, Dataset, Source, Stamp, collected, map_in_order, stamp
 from ribstudy.datasets.coco_annotations import (
     COCO_CLASSES,
     Content,
@@ -155,10 +156,18 @@ class CocoSource(Source):
     def check(self, *, decode: bool = False, processes: int = 1) -> list[str]:
         if problems := missing_parts(self.root):
             return problems
-        for split in SPLITS:
-            problems += _check_split(
-                picture_folder(self.root, split), self._json(split), split, decode=decode, processes=processes
-            )
+        return [problem for split in SPLITS for problem in self._check_split(split, decode=decode, processes=processes)]
+
+    def _check_split(self, split: str, *, decode: bool, processes: int) -> list[str]:
+        problems: list[str] = []
+        with collected(problems):
+            content = read_annotations(self._json(split))
+            problems += annotation_problems(self._json(split), content)
+            images = [image for image in content["images"] if isinstance(image.get("file_name"), str)]
+            items = [(image["file_name"], (image.get("width"), image.get("height"))) for image in images]
+            work = partial(_check_picture, folder=picture_folder(self.root, split), decode=decode)
+            found = map_in_order(work, items, processes=processes, description=f"check {split}2014")
+            problems += chain.from_iterable(found)
         return problems
 
     def _json(self, split: str) -> Path:
@@ -226,28 +235,13 @@ def _write_mask(item: tuple[str, Painting], *, folder: Path) -> None:
         write_mask(temporary, draw_mask(painting))
 
 
-def _check_split(folder: Path, path: Path, split: str, *, decode: bool, processes: int) -> list[str]:
-    try:
-        content = read_annotations(path)
-    except DataError as error:
-        return [str(error)]
-    problems = annotation_problems(path, content)
-    images = [image for image in content["images"] if isinstance(image.get("file_name"), str)]
-    items = [(image["file_name"], (image.get("width"), image.get("height"))) for image in images]
-    work = partial(_check_picture, folder=folder, decode=decode)
-    for found in map_in_order(work, items, processes=processes, description=f"check {split}2014"):
-        problems += found
-    return problems
-
-
 def _check_picture(item: tuple[str, tuple[int, int]], *, folder: Path, decode: bool) -> list[str]:
     """The faults of one image file. item: its name, and its (width, height) in the JSON file."""
     file_name, expected = item
-    try:
+    problems: list[str] = []
+    with collected(problems):
         size = open_jpeg(folder / file_name, decode=decode).size
-    except DataError as error:
-        return [str(error)]
-    if size != expected:
-        stated = f"but the JSON file says {expected[0]} x {expected[1]} px"
-        return [f"{folder / file_name}: is {size[0]} x {size[1]} px, {stated}"]
-    return []
+        if size != expected:
+            stated = f"but the JSON file says {expected[0]} x {expected[1]} px"
+            problems.append(f"{folder / file_name}: is {size[0]} x {size[1]} px, {stated}")
+    return problems

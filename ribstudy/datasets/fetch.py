@@ -132,11 +132,9 @@ def _is_complete(devkit: Path) -> bool:
 def _complete(root: Path, devkit: Path, archives: tuple[Archive, Archive], counts: Mapping[str, int]) -> None:
     """Downloads and unpacks the missing archives, and writes the list and the masks of train_aug."""
     sbd = root / "SBD"
-    needs_voc, needs_sbd = bool(missing_parts(devkit)), not sbd.is_dir()
     # Both archives are downloaded before either is unpacked, so that errors come early.
-    voc_file, sbd_file = (
-        _get(archive) if needs else None for archive, needs in zip(archives, (needs_voc, needs_sbd), strict=True)
-    )
+    voc_file = _get(archives[0]) if missing_parts(devkit) else None
+    sbd_file = None if sbd.is_dir() else _get(archives[1])
     if voc_file:
         _unpack_voc(root, voc_file, devkit)
     if sbd_file:

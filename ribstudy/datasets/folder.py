@@ -13,14 +13,14 @@ folder.
 
 import hashlib
 import logging
-from collections.abc import Sequence
 from functools import cached_property, lru_cache, partial
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
 from PIL import Image
 
-from ribstudy.datasets.base import DataError, Dataset, Source, Stamp, map_in_order, stamp
+from ribstudy.datasets.base import DataError, Dataset, Source, Stamp, collected, map_in_order, stamp
 from ribstudy.datasets.folder_lists import ROOT_HINT, Listing, normal_form, read_listing
 from ribstudy.datasets.pictures import VOID, picture_size, read_mask, read_picture, shrunk_size, size_problem
 from ribstudy.runtime.files import digest
@@ -118,21 +118,16 @@ class FolderSource(Source):
 
     def check(self, *, decode: bool = False, processes: int = 1) -> list[str]:
         """Also checks whether the classes can be learned. Images without auxiliary images for RIB are only logged."""
-        try:
-            listing = read_listing(self.root)
-        except DataError as error:
-            return [str(error)]
-        if listing.num_unlisted:
-            log.info("%s: %d images have no line in labels.csv and are ignored", self.root, listing.num_unlisted)
-        _warn_of_lone_images(self.root / "labels.csv", listing)
-        problems = [
-            *listing.problems,
-            *_learning_problems(self.root / "labels.csv", listing),
-            *_mask_problems(self.root, listing),
-        ]
-        work = partial(_check_image, root=self.root, listing=listing, decode=decode)
-        for found in map_in_order(work, list(listing.files), processes=processes, description="check"):
-            problems += found
+        problems: list[str] = []
+        with collected(problems):
+            listing, table = read_listing(self.root), self.root / "labels.csv"
+            if listing.num_unlisted:
+                log.info("%s: %d images have no line in labels.csv and are ignored", self.root, listing.num_unlisted)
+            _warn_of_lone_images(table, listing)
+            problems += [*listing.problems, *_learning_problems(table, listing), *_mask_problems(self.root, listing)]
+            work = partial(_check_image, root=self.root, listing=listing, decode=decode)
+            found = map_in_order(work, list(listing.files), processes=processes, description="check")
+            problems += chain.from_iterable(found)
         return problems
 
     def _listing(self) -> Listing:
@@ -145,14 +140,9 @@ def _read_listing_once(root: Path, parts: tuple[Stamp, ...]) -> Listing:
     """The lists, read again in the same process only if one of `parts` has changed. Raises DataError if they have a fault."""
     listing = read_listing(root)
     if listing.problems:
-        raise DataError(_all_in_one(listing.problems))
+        first, *others = listing.problems
+        raise DataError(first + (f" (and {len(others)} more: python -m ribstudy data check)" if others else ""))
     return listing
-
-
-def _all_in_one(problems: Sequence[str]) -> str:
-    if len(problems) == 1:
-        return problems[0]
-    return f"{problems[0]} (and {len(problems) - 1} more: python -m ribstudy data check)"
 
 
 def _learning_problems(path: Path, listing: Listing) -> list[str]:
@@ -195,19 +185,12 @@ def _mask_problems(root: Path, listing: Listing) -> list[str]:
 def _check_image(name: str, *, root: Path, listing: Listing, decode: bool) -> list[str]:
     """The faults of one image and its mask."""
     file, path = listing.files[name], mask_path(root, name)
-    try:
-        if decode:
-            read_picture(file, max_side=None)
-        else:
-            picture_size(file)
-    except DataError as error:
-        return [str(error)]
-    if not path.is_file():
-        return []
-    try:
-        mask = read_full_mask(path, file, len(listing.class_names))
-    except DataError as error:
-        return [str(error)]
-    shown = [listing.class_names[value - 1] for value in np.unique(mask) if value not in (0, VOID)]
-    surplus = [class_name for class_name in shown if class_name not in listing.classes_of[name]]
-    return [f"{path}: contains {', '.join(surplus)}, which labels.csv does not list for {file.name}"] if surplus else []
+    problems: list[str] = []
+    with collected(problems):
+        (read_picture if decode else picture_size)(file)
+        if path.is_file():
+            mask = read_full_mask(path, file, len(listing.class_names))
+            shown = [listing.class_names[value - 1] for value in np.unique(mask) if value not in (0, VOID)]
+            if surplus := [class_name for class_name in shown if class_name not in listing.classes_of[name]]:
+                problems.append(f"{path}: contains {', '.join(surplus)}, which labels.csv does not list for {file.name}")
+    return problems

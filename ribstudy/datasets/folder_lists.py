@@ -130,10 +130,8 @@ def _read_table(path: Path) -> list[tuple[int, str, tuple[str, ...]]]:
     if not path.is_file():
         raise DataError(f"{path}: is missing; expected the header image,class and a line for each image: cat1.jpg,cat")
     reader = csv.reader(io.StringIO(_read_text(path), newline=""), strict=True, skipinitialspace=True)
-    rows = []
     try:
-        for cells in reader:
-            rows.append((reader.line_num, [normal_form(cell.strip()) for cell in cells]))
+        rows = [(reader.line_num, [normal_form(cell.strip()) for cell in cells]) for cells in reader]
     except csv.Error as error:
         raise DataError(f"{path}: line {reader.line_num} is not readable as CSV ({error})") from None
     rows = [(line, cells) for line, cells in rows if any(cells)]

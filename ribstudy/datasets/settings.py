@@ -39,16 +39,10 @@ class MiniVocSettings(Section):
 class DataSettings(Section):
     """The data set."""
 
-    name: Literal["minivoc", "voc12", "coco14", "folder"] = Field(
-        description="MiniVOC, which is drawn; a published data set; or a folder of own images"
-    )
-    root: Annotated[Path, Strict(False)] | None = Field(
-        None, description="folder of the data; None: MiniVOC is drawn into a folder of its own"
-    )
+    name: Literal["minivoc", "voc12", "coco14", "folder"] = Field(description="the data set; folder: a folder of own images")
+    root: Annotated[Path, Strict(False)] | None = Field(None, description="folder of the data; None: MiniVOC's own folder")
     minivoc: MiniVocSettings | None = Field(None, description="needed if name is minivoc")
-    max_side: Annotated[int, Field(ge=32)] | None = Field(
-        None, description="for a folder: images whose longer side has more pixels are shrunk to this many; None: never"
-    )
+    max_side: Annotated[int, Field(ge=32)] | None = Field(None, description="longer images of a folder are shrunk to this side")
 
     @model_validator(mode="after")
     def _minivoc_is_described(self):
@@ -70,9 +64,7 @@ class ImageSelection(Section):
     skip: Annotated[int, Field(ge=0)] = Field(0, description="number of images to leave out at the start of the list")
     limit: Count | None = Field(None, description="maximum number of images; None: all")
     masked: bool = Field(False, description="only images with a mask, on which maps can be scored")
-    class_name: str | None = Field(
-        None, description="only images that show this class, filtered before skip and limit; None: any"
-    )
+    class_name: str | None = Field(None, description="only images that show this class, before skip and limit; None: any")
 
     def covers(self, other: "ImageSelection") -> bool:
         """Whether this selection includes every image of `other`, in any data set."""

@@ -10,7 +10,6 @@ import gzip
 import io
 import tarfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -37,12 +36,11 @@ def submit_voc12(dataset: Dataset, masks: Mapping[str, np.ndarray], path: Path, 
             f"split {dataset.split} has {len(dataset.class_names)} classes ({', '.join(dataset.class_names[:3])}, ...), but the"
             f" server of VOC takes masks of its own {len(VOC_CLASSES)} classes only; pass a split of data set voc12"
         )
-    sizes = partial(_image_size, dataset)
-    return write_voc_archive(masks, dataset.names, path, sizes=sizes, competition=competition, split=dataset.split)
 
+    def size_of(name: str) -> tuple[int, int]:
+        return dataset.image(name).shape[:2]
 
-def _image_size(dataset: Dataset, name: str) -> tuple[int, int]:
-    return dataset.image(name).shape[:2]
+    return write_voc_archive(masks, dataset.names, path, sizes=size_of, competition=competition, split=dataset.split)
 
 
 def write_voc_archive(

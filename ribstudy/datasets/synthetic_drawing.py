@@ -37,11 +37,7 @@ class Style:
 VOC_STYLE = Style(len(VOC_CLASSES), tuple(np.array([6249, 3104, 969, 210, 46, 4]) / 10582), more_objects=0.55)
 # On average 2.9 classes and 7.3 objects per image; 702 of the 82,783 images of train have no annotation. Crowds: our choice.
 COCO_STYLE = Style(
-    len(COCO_CLASSES),
-    (0.25, 0.26, 0.19, 0.12, 0.08, 0.05, 0.03, 0.02),
-    more_objects=1.5,
-    empty_every=118,
-    crowd_every=12,
+    len(COCO_CLASSES), (0.25, 0.26, 0.19, 0.12, 0.08, 0.05, 0.03, 0.02), more_objects=1.5, empty_every=118, crowd_every=12
 )
 # The frequent sizes of the real images; the odds are our choice.
 VOC_SIZES: Sizes = {(500, 375): 60, (375, 500): 16, (500, 333): 14, (333, 500): 6, (500, 281): 2, (400, 300): 2}

@@ -49,7 +49,7 @@ def random_crop_view(
     view = normalize(resize(image, max(round(height * factor), 1), max(round(width * factor), 1)), normalization)
     if rng.random() < 0.5:
         view = view.flip(-1)
-    return _random_crop(view, crop_size, rng)
+    return _cut(view, crop_size, _random_windows(view.shape[1:], crop_size, rng))
 
 
 def crop_batch(
@@ -66,11 +66,9 @@ def crop_batch(
     Returns images [B, 3, crop_size, crop_size] and labels [B, C], both float32.
     """
     crops = torch.zeros(len(indices), 3, crop_size, crop_size)
-    for position, (index, rng) in enumerate(zip(indices, rngs, strict=False)):
+    for place, (index, rng) in enumerate(zip(indices, rngs, strict=False)):
         image = dataset.image(dataset.names[index])
-        crops[position] = random_crop_view(
-            image, long_side=long_side, crop_size=crop_size, normalization=normalization, rng=rng
-        )
+        crops[place] = random_crop_view(image, long_side=long_side, crop_size=crop_size, normalization=normalization, rng=rng)
     return crops, torch.from_numpy(dataset.labels[indices].astype(np.float32))
 
 
@@ -100,10 +98,6 @@ def masked_crop(
         view, classes = view.flip(-1), classes.flip(-1)
     windows = _random_windows(view.shape[1:], crop_size, rng)
     return _cut(view, crop_size, windows), _cut(classes, crop_size, windows, fill=VOID)[0].long()
-
-
-def _random_crop(view: Tensor, size: int, rng: np.random.Generator) -> Tensor:
-    return _cut(view, size, _random_windows(view.shape[1:], size, rng))
 
 
 def _random_windows(shape: Sequence[int], size: int, rng: np.random.Generator) -> list[tuple[slice, slice]]:

@@ -11,11 +11,12 @@ optional; if its list exists, the check reads its images too.
 import hashlib
 from collections.abc import Sequence
 from functools import cached_property, lru_cache, partial
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
 
-from ribstudy.datasets.base import DataError, Dataset, Source, Stamp, map_in_order, stamp
+from ribstudy.datasets.base import DataError, Dataset, Source, Stamp, collected, map_in_order, stamp
 from ribstudy.datasets.devkit import (
     MASK_FOLDERS,
     VocObject,
@@ -48,8 +49,7 @@ class VocDataset(Dataset):
         self.root = Path(root)
         self.split = split
         self.class_names = tuple(class_names)
-        problems = missing_parts(self.root)
-        if problems:
+        if problems := missing_parts(self.root):
             raise DataError("; ".join(problems))
         self.names = read_names(self.root, split)
 
@@ -162,24 +162,19 @@ def check(root: Path, class_names: Sequence[str], *, decode: bool = False, proce
     Reads every annotation and mask, and the header and the end of every image file; `decode` also decodes every image.
     """
     root = Path(root)
-    problems = missing_parts(root)
-    if problems:
+    if problems := missing_parts(root):
         return problems
     names_of = {}
     for split in (*SPLITS, *(split for split in UNLABELLED_SPLITS if list_path(root, split).is_file())):
-        try:
+        with collected(problems):
             names_of[split] = read_names(root, split)
-        except DataError as error:
-            problems.append(str(error))
     problems += _overlaps(root, names_of)
     need_mask = {name for split in SPLITS_WITH_MASKS for name in names_of.get(split, ())}
     labelled = {name for split in SPLITS for name in names_of.get(split, ())}
     names = dict.fromkeys(name for names in names_of.values() for name in names)
     items = [(name, name in labelled, name in need_mask) for name in names]
     work = partial(_check_image, root=root, class_names=class_names, decode=decode)
-    for found in map_in_order(work, items, processes=processes, description="check"):
-        problems += found
-    return problems
+    return problems + list(chain.from_iterable(map_in_order(work, items, processes=processes, description="check")))
 
 
 def _overlaps(root: Path, names_of: dict[str, list[str]]) -> list[str]:
@@ -198,21 +193,15 @@ def _check_image(item: tuple[str, bool, bool], *, root: Path, class_names: Seque
     name, need_annotation, need_mask = item
     picture = picture_path(root, name)
     problems, picture_size, mask_size = [], None, None
-    try:
+    with collected(problems):
         if need_annotation:
             read_objects(annotation_path(root, name), class_names)
-    except DataError as error:
-        problems.append(str(error))
-    try:
+    with collected(problems):
         picture_size = open_jpeg(picture, decode=decode).size
-    except DataError as error:
-        problems.append(str(error))
-    if need_mask or any((root / folder / f"{name}.png").exists() for folder in MASK_FOLDERS):
-        try:
+    with collected(problems):
+        if need_mask or any((root / folder / f"{name}.png").exists() for folder in MASK_FOLDERS):
             path = mask_path(root, name, required=need_mask)
             mask_size = read_mask(path, len(class_names)).shape[::-1]
-        except DataError as error:
-            problems.append(str(error))
     if picture_size and mask_size and picture_size != mask_size:
         problems.append(size_problem(path, mask_size, picture, picture_size))
     return problems

@@ -33,7 +33,7 @@ def depth_names(net: CamNet) -> list[str]:
 def _stages(net: CamNet) -> dict[str, list[nn.Module]]:
     """The backbone's modules by stage, in the order of the forward pass."""
     stages: dict[str, list[nn.Module]] = {"stem": []}
-    for name, module in backbone_steps(net):
+    for name, module in backbone_steps(net.frozen, net.trained):
         if name.startswith(("layer", "blocks.")):
             stages[name.replace("blocks.", "stage ").replace("layer", "stage ")] = []
         elif name == "conv_head":

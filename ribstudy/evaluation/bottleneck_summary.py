@@ -24,12 +24,12 @@ def hgr(images: Sequence[Arrays]) -> np.ndarray:
 
 
 def last_fall(ratios: np.ndarray, *, first: str, second: str, depths: Sequence[str]) -> np.ndarray:
-    """How much more the ratio falls in the rest of the object than inside the CAM, between two depths: [N].
+    """How much more the ratio falls in the rest of the object than inside the CAM, between two depths: [N, ...].
 
     It is positive if the paper's explanation is right.
 
     Args:
-        ratios: [N, L, 3].
+        ratios: [N, L, 3, ...], such as [N, L, 3, T].
         first, second: two of `depths`.
     """
     fall = ratios[:, list(depths).index(first)] - ratios[:, list(depths).index(second)]

@@ -34,28 +34,24 @@ def measure_coverage(dataset: Dataset, stored: ByMethod, thresholds: Mapping[str
     Each class of each image counts as one object. All methods use the distances from the CAM's peak.
     """
     names = scored_names(dataset, stored["CAM"])
-    parts = list(in_chunks(partial(_coverage_chunk, dataset, stored, thresholds), names, processes))
-    found, painted = (sum(totals) for totals in zip(*parts, strict=True))
+    counts = sum(in_chunks(partial(_coverage_chunk, dataset, stored, thresholds), names, processes))
     with np.errstate(invalid="ignore"):
-        objects, background = found[:, 0] / found[:, 1], painted[:, 0] / painted[:, 1]
-    return Coverage(dict(zip(stored, objects, strict=True)), dict(zip(stored, background, strict=True)))
+        shares = counts[:, 0] / counts[:, 1]
+    return Coverage(dict(zip(stored, shares[:, :-1], strict=True)), dict(zip(stored, shares[:, -1], strict=True)))
 
 
-def _coverage_chunk(
-    dataset: Dataset, stored: ByMethod, thresholds: Mapping[str, float], names: list[str]
-) -> tuple[np.ndarray, np.ndarray]:
-    """Covered and all pixels of the objects, int64 [methods, 2, bins], and of the background, int64 [methods, 2]."""
-    found = np.zeros((len(stored), 2, len(DISTANCE_EDGES)), dtype=np.int64)
-    painted = np.zeros((len(stored), 2), dtype=np.int64)
+def _coverage_chunk(dataset: Dataset, stored: ByMethod, thresholds: Mapping[str, float], names: list[str]) -> np.ndarray:
+    """Covered and all pixels of the objects by distance, and, last, of the background: int64 [methods, 2, bins + 1]."""
+    counts = np.zeros((len(stored), 2, len(DISTANCE_EDGES) + 1), dtype=np.int64)
     for name in names:
         with naming_image(name):
             truth = dataset.mask(name)
             of_image = {method: maps[name] for method, maps in stored.items()}
             masks = [predicted_mask(maps, thresholds[method]) for method, maps in of_image.items()]
-            found += _found(of_image["CAM"], truth, masks)
+            counts[..., :-1] += _found(of_image["CAM"], truth, masks)
             background = truth == 0
-            painted += [[(mask[background] > 0).sum(), background.sum()] for mask in masks]
-    return found, painted
+            counts[..., -1] += [[(mask[background] > 0).sum(), background.sum()] for mask in masks]
+    return counts
 
 
 def _found(cam: AnyMaps, truth: np.ndarray, masks: list[np.ndarray]) -> np.ndarray:
@@ -67,9 +63,7 @@ def _found(cam: AnyMaps, truth: np.ndarray, masks: list[np.ndarray]) -> np.ndarr
     return found
 
 
-def coverage_by_distance(
-    region: np.ndarray, predicted: np.ndarray, peak: tuple[int, int], edges: Sequence[float]
-) -> tuple[np.ndarray, np.ndarray]:
+def coverage_by_distance(region: np.ndarray, predicted: np.ndarray, peak: Sequence[int], edges: Sequence[float]) -> np.ndarray:
     """The numbers of covered and of all pixels of an object, by the distance from the peak of its map.
 
     Args:
@@ -79,11 +73,9 @@ def coverage_by_distance(
             open.
 
     Returns:
-        covered and all pixels of the region in each bin, two int64 [len(edges)].
+        covered and all pixels of the region in each bin, int64 [2, len(edges)].
     """
     rows, columns = np.nonzero(region)
     distance = np.hypot(rows - peak[0], columns - peak[1]) / np.sqrt(max(len(rows), 1))
     bins = [*edges, np.inf]
-    covered, _ = np.histogram(distance[predicted[rows, columns]], bins=bins)
-    everything, _ = np.histogram(distance, bins=bins)
-    return covered, everything
+    return np.stack([np.histogram(part, bins=bins)[0] for part in (distance[predicted[rows, columns]], distance)])

@@ -119,14 +119,12 @@ def threshold_sweep(
     return np.stack([hits, predicted, np.broadcast_to(true, hits.shape)], axis=1)
 
 
-def _foreground(
-    maps: np.ndarray, keys: np.ndarray, counted: np.ndarray, thresholds: np.ndarray
-) -> tuple[np.ndarray, np.ndarray]:
-    """The class with the largest map (from 1) at each counted pixel, and its level: it is foreground at thresholds[:level]."""
+def _foreground(maps: np.ndarray, keys: np.ndarray, known: np.ndarray, thresholds: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The class with the largest map (from 1) at each known pixel, and its level: it is foreground at thresholds[:level]."""
     if not len(keys):
-        nothing = np.zeros(np.count_nonzero(counted), dtype=np.int64)
+        nothing = np.zeros(np.count_nonzero(known), dtype=np.int64)
         return nothing, nothing
-    scores = np.stack([class_map[counted] for class_map in maps])  # maps[:, counted] would put the classes innermost: slow
+    scores = np.stack([class_map[known] for class_map in maps])  # maps[:, known] would put the classes innermost: slow
     foreground = np.asarray(keys, dtype=np.int64)[scores.argmax(axis=0)] + 1
     return foreground, np.searchsorted(thresholds, scores.max(axis=0), side="left")
 

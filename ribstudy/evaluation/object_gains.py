@@ -14,7 +14,7 @@ ByMethod = Mapping[str, Mapping[str, AnyMaps]]  # method -> image name -> maps
 
 
 def gains_table(
-    dataset: Dataset, repetitions: Sequence[tuple[ByMethod, Mapping[str, float]]], names: Sequence[str]
+    dataset: Dataset, repetitions: Sequence[tuple[ByMethod, dict[str, float]]], names: Sequence[str]
 ) -> pd.DataFrame:
     """A row for each class of each image; values are means over the repetitions.
 
@@ -32,9 +32,7 @@ def gains_table(
             rows += [{"image": name, **row} for row in object_scores(dataset.mask(name), of_image["CAM"].classes, *masks)]
     table = pd.DataFrame(rows)
     table["gain"] = table["second"] - table["first"]
-    return table.groupby(["image", "class"], sort=False, as_index=False)[
-        ["size", "num_classes", "first", "second", "gain"]
-    ].mean()
+    return table.groupby(["image", "class"], sort=False, as_index=False).mean()
 
 
 def object_scores(truth: np.ndarray, classes: np.ndarray, first: np.ndarray, second: np.ndarray) -> list[dict[str, float]]:

@@ -46,7 +46,5 @@ def _histogram_chunk(stored: Mapping[str, AnyMaps], names: list[str]) -> np.ndar
 
 def _agreement_chunk(dataset: Dataset, stored: Mapping[str, AnyMaps], crf: CrfSettings, names: list[str]) -> np.ndarray:
     """The agreement of each image at each threshold, [N, T]."""
-    settings = crf.model_dump()
-    return np.stack(
-        [crf_agreement(dataset.image(name), stored[name].normalized(), AGREEMENT_THRESHOLDS, **settings) for name in names]
-    )
+    agreement = partial(crf_agreement, thresholds=AGREEMENT_THRESHOLDS, **crf.model_dump())
+    return np.stack([agreement(dataset.image(name), stored[name].normalized()) for name in names])

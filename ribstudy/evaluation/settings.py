@@ -20,7 +20,5 @@ class BottleneckSettings(Section):
     """Images of the chapter on the bottleneck."""
 
     images: ImageSelection = Field(description="images with masks whose gradients and logits are followed over the steps")
-    tied: TiedBackground | None = Field(
-        None, description="background of a second MiniVOC that is tied to a class; None: not run"
-    )
+    tied: TiedBackground | None = Field(None, description="background of a second MiniVOC, tied to a class; None: not run")
     num_tied: Count = Field(24, description="images of that class on which the leak into the background is measured")

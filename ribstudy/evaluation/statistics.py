@@ -59,7 +59,7 @@ class Comparison:
     difference: Estimate
 
 
-def bootstrap_statistic(statistic: Callable[[np.ndarray], float], n: int, *, seed: int = 0) -> Estimate:
+def bootstrap_statistic(statistic: Callable[[np.ndarray], float], n: int) -> Estimate:
     """A statistic of n independent observations with its percentile bootstrap interval.
 
     There is no interval for fewer than two observations, and none if the statistic is nan in every sample.
@@ -70,7 +70,7 @@ def bootstrap_statistic(statistic: Callable[[np.ndarray], float], n: int, *, see
     value = float(statistic(np.arange(n)))
     if n < 2:
         return Estimate(value, n=n)
-    draws = np.random.default_rng(seed).integers(n, size=(NUM_SAMPLES, n))
+    draws = np.random.default_rng(0).integers(n, size=(NUM_SAMPLES, n))
     sample = np.array([statistic(draw) for draw in draws])
     if np.isnan(sample).all():
         return Estimate(value, n=n)
@@ -121,9 +121,7 @@ def student_mean(values: np.ndarray) -> Estimate:
     return Estimate(mean, None if np.isnan(low) else low, None if np.isnan(high) else high, len(values))
 
 
-def bootstrap_comparison(
-    first: np.ndarray, second: np.ndarray, *, num_images: int | None = None, num_samples: int = NUM_SAMPLES, seed: int = 0
-) -> Comparison:
+def bootstrap_comparison(first: np.ndarray, second: np.ndarray, *, num_images: int | None = None) -> Comparison:
     """Compares two results on the same images, with paired bootstrap intervals over images or over groups of images.
 
     A sample draws G groups with replacement, the same for both results, and takes the mIoU of their summed counts. The
@@ -141,7 +139,7 @@ def bootstrap_comparison(
 
     Raises ValueError if the shapes differ.
     """
-    return bootstrap_over_seeds([first], [second], num_images=num_images, num_samples=num_samples, seed=seed)
+    return bootstrap_over_seeds([first], [second], num_images=num_images)
 
 
 def bootstrap_over_seeds(
@@ -174,20 +172,19 @@ def bootstrap_over_seeds(
     draws = _draw_weights(rng, num_groups, num_samples)
     weights = _draw_weights(rng, num_seeds, num_samples) / num_seeds
     distinct, which = np.unique(draws, axis=0, return_inverse=True)  # few images can be drawn in few ways
-    values = [
+    of_first, of_second = (
         np.stack([_best_miou(distinct, counts)[which] for counts in side], axis=1) for side in (first, second)
-    ]  # [B+1, S]
-    values = [*values, values[1] - values[0]]
+    )
+    values = (of_first, of_second, of_second - of_first)  # [B+1, S] each
     return Comparison(*(_percentile_estimate(_drawn_mean(side, weights), num_images or num_groups) for side in values))
 
 
 def _check_sides(first: Sequence[np.ndarray], second: Sequence[np.ndarray]) -> None:
     if not first or len(first) != len(second):
         raise ValueError(f"{len(first)} and {len(second)} seeds: both sides need the same number, at least one")
-    shape = first[0].shape
-    for counts in (*first, *second):
-        if counts.shape != shape:
-            raise ValueError(f"counts {shape} and {counts.shape} are not of the same images and classes")
+    shapes = dict.fromkeys(counts.shape for counts in (*first, *second))
+    if len(shapes) > 1:
+        raise ValueError(f"counts {' and '.join(map(str, shapes))} are not of the same images and classes")
 
 
 def _draw_weights(rng: np.random.Generator, count: int, num_samples: int) -> np.ndarray:

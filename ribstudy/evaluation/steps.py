@@ -5,6 +5,7 @@ Shapes: C classes, with the background as class 0; T thresholds; K steps.
 
 from collections.abc import Mapping
 from functools import partial, reduce
+from operator import or_
 
 import numpy as np
 import pandas as pd
@@ -28,8 +29,8 @@ def steps_table(
     """
     thresholds = DEFAULT_THRESHOLDS if threshold is None else DEFAULT_THRESHOLDS[[threshold]]
     names = scored_names(dataset, stored)
-    rows = []
     totals = reduce(_add_steps, in_chunks(partial(_steps_chunk, dataset, stored, thresholds), names, processes))
+    rows = []
     for steps, counts in enumerate(totals, start=1):
         best = int(miou(counts).argmax())
         rows.append({"steps": steps, "threshold": thresholds[best], **mean_scores(counts[best])})
@@ -60,17 +61,11 @@ def endings(stored: Mapping[str, StoredMaps], *, processes: int = 1) -> pd.DataF
 
     Columns: `stopped_by`, and `first_score` and `last_score`, the labelled logits of the first and last step.
     """
-    rows = {}
-    for part in in_chunks(partial(_endings_chunk, stored), list(stored), processes):
-        rows |= part
+    rows = reduce(or_, in_chunks(partial(_endings_chunk, stored), list(stored), processes), {})
     in_order = {name: rows[name] for name in stored if name in rows}
     return pd.DataFrame.from_dict(in_order, orient="index", columns=["stopped_by", "first_score", "last_score"])
 
 
 def _endings_chunk(stored: Mapping[str, StoredMaps], names: list[str]) -> dict[str, tuple[str, float, float]]:
-    rows = {}
-    for name in names:
-        maps = stored[name]
-        if len(maps.classes):
-            rows[name] = (maps.stopped_by, maps.logits[0], maps.logits[-1])
-    return rows
+    found = ((name, stored[name]) for name in names)
+    return {name: (maps.stopped_by, maps.logits[0], maps.logits[-1]) for name, maps in found if len(maps.classes)}

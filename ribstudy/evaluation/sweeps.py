@@ -15,7 +15,7 @@ from ribstudy.datasets import Dataset
 from ribstudy.evaluation.metrics import DEFAULT_THRESHOLDS, class_scores, mean_scores, miou, threshold_sweep
 from ribstudy.evaluation.passes import group_order, groups_of_chunk, in_chunks, interleaved, naming_image, scored_names
 from ribstudy.evaluation.predictions import AnyMaps, normalized_maps
-from ribstudy.evaluation.statistics import Comparison, bootstrap_comparison, bootstrap_over_seeds
+from ribstudy.evaluation.statistics import Comparison, bootstrap_over_seeds
 
 
 @dataclass(frozen=True)
@@ -56,14 +56,9 @@ class Sweep:
             return self
         counts = self.counts - self.blank[:, None]
         kept = counts.any(axis=(1, 2, 3))
-        return Sweep(
-            names=tuple(compress(self.names, self.has_class)),
-            counts=counts[kept],
-            blank=np.zeros_like(self.blank[kept]),
-            image_scores=self.image_scores[self.has_class],
-            has_class=self.has_class[self.has_class],
-            thresholds=self.thresholds,
-        )
+        names, scores = tuple(compress(self.names, self.has_class)), self.image_scores[self.has_class]
+        blank, has_class = np.zeros_like(self.blank[kept]), np.ones(len(names), bool)
+        return Sweep(names, counts[kept], blank, scores, has_class, self.thresholds)
 
 
 def sweep_maps(dataset: Dataset, stored: Mapping[str, AnyMaps], *, steps: int | None = None, processes: int = 1) -> Sweep:
@@ -118,10 +113,7 @@ def compare(first: Sweep, second: Sweep, *, at: tuple[int, int] | None = None) -
     Args:
         at: a threshold index for each sweep; None: the best threshold of each on these images.
     """
-    if first.names != second.names:
-        raise ValueError("the two sweeps are not of the same images")
-    counts = (first.counts, second.counts) if at is None else (first.counts[:, at[0]], second.counts[:, at[1]])
-    return bootstrap_comparison(*counts, num_images=len(first.names))
+    return compare_over_seeds([first], [second], at=None if at is None else [at])
 
 
 def compare_over_seeds(

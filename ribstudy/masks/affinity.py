@@ -7,7 +7,7 @@ Shapes: N images, h x w positions at stride 4, H x W pixels, n classes in the im
 """
 
 from collections.abc import Mapping
-from functools import cache
+from functools import cache, partial
 
 import numpy as np
 import torch
@@ -117,17 +117,11 @@ def affinity_sums(boundary_logits: Tensor, label_map: Tensor, radius: int = 10) 
     height, width = label_map.shape[1:]
     paths, reach = pair_paths(radius), radius - 1
     if height <= reach or width <= 2 * reach:
-        raise ValueError(
-            f"map {height} x {width}: radius {radius} needs at least {reach + 1} x {2 * reach + 1}; use larger crops"
-        )
+        raise ValueError(f"map {height} x {width}: radius {radius} needs at least {reach + 1} x {2 * reach + 1}; enlarge crops")
     boundary = boundary_logits[:, 0].sigmoid()
     starts = (slice(0, height - reach), slice(reach, width - reach))
-    parts = [
-        checkpoint(
-            _pair_sums, boundary, label_map, direction, paths[direction], starts, use_reentrant=False, preserve_rng_state=False
-        )
-        for direction in paths
-    ]
+    recomputed = partial(checkpoint, _pair_sums, use_reentrant=False, preserve_rng_state=False)
+    parts = [recomputed(boundary, label_map, direction, path, starts) for direction, path in paths.items()]
     sums, counts = zip(*parts, strict=True)
     return torch.stack(sums).sum(dim=0), torch.stack(counts).sum(dim=0)
 

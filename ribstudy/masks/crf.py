@@ -58,25 +58,15 @@ def refine_labels(
     return _infer(image, unary, iterations, gaussian, bilateral).argmax(axis=0)
 
 
-def refine_probabilities(
-    image: np.ndarray,
-    probabilities: np.ndarray,
-    iterations: int = 10,
-    pos_w: float = 3,
-    pos_xy_std: float = 1,
-    bi_w: float = 4,
-    bi_xy_std: float = 67,
-    bi_rgb_std: float = 3,
-) -> np.ndarray:
+def refine_probabilities(image: np.ndarray, probabilities: np.ndarray, pos_w: float = 3, bi_w: float = 4) -> np.ndarray:
     """DeepLab's CRF, applied to its predictions: a pixel costs -log max(p, 1e-5), with p the probability of its label.
+
+    It takes 10 mean-field iterations, with the standard deviations of deeplab-pytorch.
 
     Args:
         image: uint8 [H, W, 3].
         probabilities: [C, H, W] in 0..1.
-        iterations: number of mean-field iterations.
         pos_w, bi_w: weights of the two kernels.
-        pos_xy_std, bi_xy_std: standard deviations in pixels.
-        bi_rgb_std: standard deviation in grey values of 0..255.
 
     Returns:
         float32 [C, H, W], probabilities.
@@ -91,8 +81,7 @@ def refine_probabilities(
     if not (low >= 0 and high <= 1 + 1e-3):  # a sum over classes may round to a little more than 1
         raise ValueError(f"probabilities range from {low} to {high}; expected 0 to 1 (after the softmax)")
     unary = _pydensecrf("utils").unary_from_softmax(probabilities)
-    gaussian = {"sxy": pos_xy_std, "compat": pos_w}
-    return _infer(image, unary, iterations, gaussian, {"sxy": bi_xy_std, "srgb": bi_rgb_std, "compat": bi_w})
+    return _infer(image, unary, 10, {"sxy": 1, "compat": pos_w}, {"sxy": 67, "srgb": 3, "compat": bi_w})
 
 
 def _check_labels(image: np.ndarray, labels: np.ndarray, num_labels: int) -> None:
@@ -125,6 +114,4 @@ def _pydensecrf(module: str) -> ModuleType:
     try:
         return import_module(f"pydensecrf.{module}")
     except ImportError as error:
-        raise ValueError(
-            f"the dense CRF is not installed ({error}): pip install pydensecrf2==1.1 (needs a C++ compiler)"
-        ) from error
+        raise ValueError(f"the dense CRF is missing ({error}): pip install pydensecrf2==1.1 (needs a C++ compiler)") from error

@@ -4,7 +4,6 @@ Shapes: N images, C classes with the background first, h x w scores at the netwo
 """
 
 from collections.abc import Sequence
-from typing import Literal
 
 import numpy as np
 import torch
@@ -58,9 +57,7 @@ def _resize_bilinear(logits: Tensor, size: Sequence[int]) -> Tensor:
 
 
 @torch.no_grad()
-def predict_logits(
-    net: DeepLab, image: np.ndarray, *, scales: Sequence[float], flip: bool, fusion: Literal["max", "mean"]
-) -> Tensor:
+def predict_logits(net: DeepLab, image: np.ndarray, *, scales: Sequence[float], flip: bool, fusion: str) -> Tensor:
     """The scores of an image, uint8 [H, W, 3] -> float32 [C, h, w] on the CPU, at the resolution h x w of scale 1.
 
     At every scale, `flip` averages the scores of the image with the scores of the mirrored image, mirrored back. They are

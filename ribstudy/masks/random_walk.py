@@ -85,11 +85,12 @@ def _multiply(values: Tensor, diagonals: dict[int, Tensor]) -> Tensor:
     return result
 
 
-def walk_maps(
-    maps: Tensor, boundary: Tensor, power: float = 1.3, radius: int = 5, beta: float = 10, log2_steps: int = 8
-) -> Tensor:
-    """`random_walk` of maps^power (reference code: np_power): maps [n, h, w] in 0..1 and boundary [h, w] -> [n, h, w]."""
-    return random_walk(maps**power, boundary, radius, beta, log2_steps)
+def walk_maps(maps: Tensor, boundary: Tensor, power: float = 1.3, **walk: float) -> Tensor:
+    """`random_walk` of maps^power (reference code: np_power): maps [n, h, w] in 0..1 and boundary [h, w] -> [n, h, w].
+
+    **walk: keyword arguments of `random_walk`.
+    """
+    return random_walk(maps**power, boundary, **walk)
 
 
 def walked_scores(walked: np.ndarray | Tensor, size: Sequence[int]) -> np.ndarray:
@@ -112,9 +113,7 @@ def walked_scores(walked: np.ndarray | Tensor, size: Sequence[int]) -> np.ndarra
     height, width = (int(length) for length in size)
     expected = ((height - 1) // 4 + 1, (width - 1) // 4 + 1)
     if walked.ndim != 3 or walked.shape[1:] != expected:
-        raise ValueError(
-            f"maps {tuple(walked.shape)} for {height} x {width} pixels: expected [n, {expected[0]}, {expected[1]}]"
-        )
+        raise ValueError(f"maps {tuple(walked.shape)} of {height} x {width} pixels: expected [n, {expected[0]}, {expected[1]}]")
     if not len(walked):
         return np.zeros((0, height, width), dtype=np.float32)
     scores = interpolate(walked[None], scale_factor=4, mode="bilinear", align_corners=False)[0, :, :height, :width]

@@ -33,24 +33,16 @@ class WalkSettings(Section):
     power: Positive = Field(1.3, description="the maps are first raised to this power (reference code: np_power)")
     radius: Annotated[int, Field(ge=2)] = Field(5, description="a step is shorter than this, in positions")
     beta: Positive = Field(10.0, description="the affinities are raised to this power")
-    log2_steps: Annotated[int, Field(ge=0, le=16)] = Field(
-        8, description="the walk has 2^log2_steps steps (reference code: exp_times)"
-    )
-    pad_to: Count | None = Field(
-        None, description="images are padded to this side before boundaries are predicted; None: no padding"
-    )
+    log2_steps: Annotated[int, Field(ge=0, le=16)] = Field(8, description="2^log2_steps steps (reference code: exp_times)")
+    pad_to: Count | None = Field(None, description="images are padded to this side to predict boundaries; None: no padding")
 
 
 class MaskSettings(Section):
     """The pseudo masks."""
 
     walk: bool = Field(True, description="use the maps after the random walk, or (false) the seeds")
-    threshold: Share | None = Field(
-        description="a pixel is background if no map is above this; None: the best threshold on `tuning`"
-    )
-    tuning: ImageSelection | None = Field(
-        None, description="images with true masks for choosing the threshold, if none is given"
-    )
+    threshold: Share | None = Field(description="a pixel is background if no map is above this; None: the best on `tuning`")
+    tuning: ImageSelection | None = Field(None, description="images with true masks to choose the threshold if none is given")
     crf: bool = Field(description="refine the masks with the seed CRF, as the paper does")
 
     @model_validator(mode="after")
@@ -65,9 +57,7 @@ class ScoreSettings(Section):
 
     scales: Scales = Field((0.5, 0.75, 1.0), description="image scales whose scores are combined")
     mirror: bool = Field(True, description="average with the scores of the mirrored image")
-    fusion: Literal["max", "mean"] = Field(
-        "max", description="how scales are combined: largest logit (deeplab-pytorch) or mean probability"
-    )
+    fusion: Literal["max", "mean"] = Field("max", description="of scales: largest logit (deeplab-pytorch) or mean probability")
 
 
 class PredictionSettings(Section):

@@ -104,11 +104,16 @@ def auxiliary_batch(
     seed: int,
 ) -> tuple[Tensor, Tensor]:
     """Random crops of the images `chosen` for a step of the image `name`: images [B, 3, s, s] and labels [B, C]."""
-    key = [seed, zlib.crc32(name.encode()), step]
-    rngs = [np.random.default_rng([*key, place]) for place in range(len(chosen))]
-    return crop_batch(
-        dataset, chosen, rngs, long_side=settings.long_side, crop_size=settings.crop_size, normalization=normalization
-    )
+    seeds = [[seed, zlib.crc32(name.encode()), step, place] for place in range(len(chosen))]
+    return _crops(dataset, chosen, seeds, settings, normalization)
+
+
+def _crops(
+    dataset: Dataset, chosen: np.ndarray, seeds: list[list[int]], settings: AuxiliarySettings, normalization: Normalization
+) -> tuple[Tensor, Tensor]:
+    rngs = [np.random.default_rng(key) for key in seeds]
+    crop = {"long_side": settings.long_side, "crop_size": settings.crop_size}
+    return crop_batch(dataset, chosen, rngs, **crop, normalization=normalization)
 
 
 class FeatureBank:
@@ -123,25 +128,14 @@ class FeatureBank:
         order = np.random.default_rng(seed).permutation(len(dataset))
         self.chosen = order[np.arange(settings.bank) % len(order)]
         self.labels = dataset.labels[self.chosen]  # bool [bank, C]
-        for places, features in self._compute(net, dataset, settings, seed):
-            if places.start == 0:
-                self._features = features.new_empty(len(self.chosen), *features.shape[1:])
-            self._features[places.start : places.stop] = features
-
-    def _compute(self, net: CamNet, dataset: Dataset, settings: AuxiliarySettings, seed: int) -> Iterator[tuple[range, Tensor]]:
-        device = net.classifier.weight.device
-        for start in range(0, len(self.chosen), BANK_BATCH):
-            places = range(start, min(start + BANK_BATCH, len(self.chosen)))
-            rngs = [np.random.default_rng([seed, place]) for place in places]
-            crops, _ = crop_batch(
-                dataset,
-                self.chosen[list(places)],
-                rngs,
-                long_side=settings.long_side,
-                crop_size=settings.crop_size,
-                normalization=net.normalization,
-            )
-            yield places, net.features(crops.to(device))
+        for start in range(0, settings.bank, BANK_BATCH):
+            chosen = self.chosen[start : start + BANK_BATCH]
+            seeds = [[seed, start + place] for place in range(len(chosen))]
+            crops, _ = _crops(dataset, chosen, seeds, settings, net.normalization)
+            features = net.features(crops.to(net.classifier.weight.device))
+            if start == 0:
+                self._features = features.new_empty(settings.bank, *features.shape[1:])
+            self._features[start : start + len(chosen)] = features
 
     def batches(self, draws: AuxiliaryDraws, name: str) -> Iterator[tuple[Tensor, Tensor]]:
         """The batches of the image `name`, one for each step: features [B, c, h, w] and labels [B, C]."""

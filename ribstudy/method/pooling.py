@@ -60,11 +60,7 @@ def gndrp(maps: Tensor, labels: Tensor, tau: float, denominator: Denominator = "
         raise ValueError(f"denominator {denominator!r} is unknown; known: map, region")
     images, classes = labels.nonzero(as_tuple=True)
     present = maps[images, classes]  # [n, h, w]: only these have a region, and few classes are in an image
-    region = _region(present.detach(), tau)
+    values = present.detach()
+    region = (values / values.amax(dim=(1, 2), keepdim=True) < tau).to(values.dtype)  # [n, h, w]: 1 for pooled positions
     num_positions = maps.shape[2] * maps.shape[3] if denominator == "map" else region.sum(dim=(1, 2)).clamp(min=1)
     return gap(maps).index_put((images, classes), (present * region).sum(dim=(1, 2)) / num_positions)
-
-
-def _region(maps: Tensor, tau: float) -> Tensor:
-    """The region of maps [n, h, w] as a mask of the same shape and type: 1 for pooled positions, else 0."""
-    return (maps / maps.amax(dim=(1, 2), keepdim=True) < tau).to(maps.dtype)

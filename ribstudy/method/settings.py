@@ -20,9 +20,7 @@ class AuxiliarySettings(Section):
     batch_size: Annotated[int, Field(ge=0)] = Field(description="number of images of other classes in a step; 0: none")
     long_side: Range = Field(description="the longer image side is drawn from this range, in pixels")
     crop_size: Count = Field(description="side of the square crops, in pixels")
-    bank: Count | None = Field(
-        None, description="number of crops to draw from, whose frozen features are kept; None: a new crop each time"
-    )
+    bank: Count | None = Field(None, description="number of crops whose frozen features are kept and reused; None: new crops")
 
 
 # The two readings of the method: the reference code's and the paper's. The book lists the differences.
@@ -45,36 +43,23 @@ class RibSettings(Section):
     weight_decay: NonNegative = Field(1e-4, description="weight decay of SGD (reference code: 1e-4)")
     poly_power: NonNegative = Field(0.9, description="learning rate times (1 - k/K)^power (reference code: 0.9)")
     tau: Positive = Field(0.4, description="positions whose map is below tau times its maximum are pooled (paper: 0.4)")
-    objective: Literal["rib", "bce"] = Field(
-        "rib",
-        description="maximise labelled logits (paper, code), or keep the sigmoid: sum of binary cross-entropies (control)",
-    )
+    objective: Literal["rib", "bce"] = Field("rib", description="labelled logits (paper, code), or cross-entropies (control)")
     trained: Literal["all", "last_stage", "classifier"] = Field(
-        "all",
-        description="adapted layers: all above stride 8 (code), the last stage and the classifier, or the classifier",
+        "all", description="adapted layers: all above stride 8 (code), the last stage and the classifier, or the classifier"
     )
     batch_norm: Literal["running", "frozen", "batch"] = Field(
         "running",
         description="running: affine weights adapt (code); frozen: they do not; batch: they do, with statistics per batch",
     )
     pooling: Literal["gndrp", "gap"] = Field("gndrp", description="paper: GNDRP; gap is its ablation")
-    denominator: Literal["map", "region"] = Field(
-        "map", description="GNDRP divides by h*w (code) or by the region's size (paper)"
-    )
-    gndrp_classes: Count | None = Field(
-        None,
-        description="number of classes with GNDRP, from the first; the others get GAP; None: all (code on COCO: 20 of 80)",
-    )
-    empty_region: Literal["skip", "pool"] = Field(
-        "skip", description="a labelled map that is negative everywhere: no logit and no gradient (code), or pool the whole map"
-    )
+    denominator: Literal["map", "region"] = Field("map", description="GNDRP divides by h*w (code) or the region's size (paper)")
+    gndrp_classes: Count | None = Field(None, description="number of first classes with GNDRP, not GAP (code on COCO: 20)")
+    empty_region: Literal["skip", "pool"] = Field("skip", description="if a map is all negative: no logit (code), or pool all")
     margin: Positive = Field(600.0, description="m, limit of the summed logits of all views (code) or of each logit (paper)")
     margin_mode: Literal["stop", "clamp"] = Field("stop", description="end the loop at the margin (code), or min(m, y) (paper)")
     spread_threshold: Share = Field(0.3, description="a position of a max-normalised map above this counts as covered (code)")
     spread_ratio: Share = Field(0.7, description="the loop ends if more than this share is covered; 1: never (code: 0.7)")
-    spread_scales: Literal["first", "all"] = Field(
-        "first", description="scales that still add a map in the step that ends by spread (code: only the first)"
-    )
+    spread_scales: Literal["first", "all"] = Field("first", description="scales that a step ended by spread adds (code: first)")
     scales: Scales = Field((1.0, 0.5, 1.5, 2.0), description="views whose maps are summed (reference code)")
     loss_scales: Scales = Field((1.0, 1.5, 2.0), description="views that the objective sees (reference code)")
     include_last: bool = Field(False, description="sum the maps of theta_0..theta_K (paper) or theta_0..theta_{K-1} (code)")
@@ -83,8 +68,7 @@ class RibSettings(Section):
         description="maps of the steps: summed as they are (paper, code), or each divided by its maximum; last: only the last",
     )
     normalization: Literal["maximum", "range", "percentile"] = Field(
-        "maximum",
-        description="scaling of the sum to 0..1: by its maximum (code), its range, or its 99th percentile (clipped)",
+        "maximum", description="scaling of the sum to 0..1: by its maximum (code), its range, or its 99th percentile (clipped)"
     )
 
     @model_validator(mode="before")
@@ -100,8 +84,7 @@ class RibSettings(Section):
 
     @model_validator(mode="after")
     def _loss_scales_are_scales(self):
-        extra = set(self.loss_scales) - set(self.scales)
-        if extra:
+        if extra := set(self.loss_scales) - set(self.scales):
             raise ValueError(f"loss_scales {sorted(extra)} are not among scales {self.scales}")
         if len(set(self.scales)) < len(self.scales):
             raise ValueError(f"scales {self.scales} name a scale twice")
@@ -141,7 +124,5 @@ class AdvCamSettings(Section):
 class ComputeSettings(Section):
     """The precision of `cam` and `rib`. Other values than the defaults are faster but less precise (see the page on costs)."""
 
-    precision: Literal["fp32", "tf32", "bf16"] = Field(
-        "fp32", description="tf32: TensorFloat-32 on an accelerator; bf16: passes under autocast, weights stay in fp32"
-    )
+    precision: Literal["fp32", "tf32", "bf16"] = Field("fp32", description="tf32: TensorFloat-32; bf16: autocast, fp32 weights")
     compile: bool = Field(False, description="torch.compile the trained part of the network")

@@ -3,12 +3,13 @@
 Shapes: n classes in the image, K steps, h_s x w_s positions at scale s, H x W pixels.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from ribstudy.method.maps import aggregate, seed_maps
 
@@ -90,6 +91,22 @@ class StoredMaps:
             logits=arrays.get("scores", np.zeros(0)),
             **texts,
         )
+
+
+def stored_class_maps(
+    views: Sequence[Tensor], label: np.ndarray, size: tuple[int, int], maps_of: Callable[[Tensor, np.ndarray], Tensor]
+) -> StoredMaps:
+    """The maps of an image's classes by a method that is not called for an image without a class.
+
+    Args:
+        views: per scale [2, 3, h_s, w_s], the image and its mirror image.
+        label: [C], nonzero for the image's classes.
+        size: (H, W) of the image.
+        maps_of: maps_of(view, classes) gives the maps [K, n, h_s, w_s] of one scale.
+    """
+    classes = np.flatnonzero(label)
+    maps = [maps_of(view, classes).cpu().numpy() for view in views] if len(classes) else []
+    return StoredMaps(classes, size, steps=tuple(maps))
 
 
 def _numbered(name: str, maps: Sequence[np.ndarray]) -> dict[str, np.ndarray]:

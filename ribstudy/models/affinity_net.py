@@ -119,7 +119,7 @@ def _branch(channels: int) -> nn.Sequential:
 
 def _stages(backbone: Backbone, ends: tuple[str, ...]) -> list[nn.Sequential]:
     stages, stage = [], OrderedDict()
-    for name, module in backbone_steps(backbone):
+    for name, module in backbone_steps(backbone.frozen, backbone.trained):
         stage[name.replace(".", "_")] = module
         if name in ends:
             stages.append(nn.Sequential(stage))

@@ -7,11 +7,11 @@ imported inside the functions that need them because their import takes seconds.
 from collections import OrderedDict
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Protocol
 
 from torch import Tensor, nn
 
-from ribstudy.models.weights import Weights, download_resnet50, load_state_dict, packaged_efficientnet, read_state_dict
+from ribstudy.datasets.transforms import Normalization
+from ribstudy.models.weights import Weights, download_resnet, load_state_dict, packaged_efficientnet, read_state_dict
 from ribstudy.runtime import torchvision_operators  # noqa: F401  (before timm and torchvision)
 
 IMAGENET_STATISTICS = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
@@ -34,16 +34,9 @@ class Backbone:
     frozen: nn.Module
     trained: nn.Module
     channels: int
-    normalization: tuple[tuple[float, ...], tuple[float, ...]]
+    normalization: Normalization
     last_stage: tuple[nn.Module, ...] = ()
     imagenet_head: Tensor | None = None
-
-
-class InTwoParts(Protocol):
-    """A `Backbone`, or a network that keeps its two parts (`CamNet`)."""
-
-    frozen: nn.Module
-    trained: nn.Module
 
 
 def build_backbone(name: str, weights: Weights) -> Backbone:
@@ -65,9 +58,12 @@ def is_efficientnet(name: str) -> bool:
     return name in timm.list_models("*efficientnet_*")
 
 
-def backbone_steps(backbone: InTwoParts) -> Iterator[tuple[str, nn.Module]]:
-    """The backbone's modules in the order of its forward pass; an EfficientNet's blocks (`blocks.0`, ...) one by one."""
-    for part in (backbone.frozen, backbone.trained):
+def backbone_steps(*parts: nn.Module) -> Iterator[tuple[str, nn.Module]]:
+    """The modules of the backbone's parts (frozen, trained) in the order of its forward pass.
+
+    An EfficientNet's blocks (`blocks.0`, ...) come one by one.
+    """
+    for part in parts:
         for name, module in part.named_children():
             if name == "blocks":
                 yield from ((f"blocks.{index}", block) for index, block in module.named_children())
@@ -83,7 +79,7 @@ def _resnet50(weights: Weights) -> Backbone:
     for module in network.layer4.modules():  # strides (2, 2, 2, 1): the last stage keeps the resolution, without dilation
         if isinstance(module, nn.Conv2d):
             module.stride = (1, 1)
-    state = read_state_dict(weights, imagenet=download_resnet50)
+    state = read_state_dict(weights, imagenet=lambda: download_resnet("resnet50"))
     if state is not None:
         state = {key: value for key, value in state.items() if not key.startswith("fc.")}
         load_state_dict(network, state, name="resnet50", may_lack=("fc.weight", "fc.bias"))
@@ -93,20 +89,25 @@ def _resnet50(weights: Weights) -> Backbone:
     return Backbone(frozen, trained, 2048, IMAGENET_STATISTICS, (network.layer4,))
 
 
-def _efficientnet(name: str, weights: Weights) -> Backbone:
+def efficientnet(name: str, weights: Weights, output_stride: int) -> tuple[nn.Module, Normalization]:
+    """timm's EfficientNet with these weights, and the mean and standard deviation of each colour of its input."""
     import timm
 
-    network = timm.create_model(name, pretrained=False, output_stride=16)
+    network = timm.create_model(name, pretrained=False, output_stride=output_stride)
     state = read_state_dict(weights, imagenet=lambda: packaged_efficientnet(name, network))
     if state is not None:
         load_state_dict(network, state, name=name)
+    return network, LITE_STATISTICS if "lite" in name else IMAGENET_STATISTICS
+
+
+def _efficientnet(name: str, weights: Weights) -> Backbone:
+    network, statistics = efficientnet(name, weights, output_stride=16)
     cut = next(i for i, info in enumerate(network.feature_info) if info["reduction"] == 8)
     cut = int(network.feature_info[cut]["module"].split(".")[1]) + 1
     stem = [("conv_stem", network.conv_stem), ("bn1", network.bn1)]
     frozen = nn.Sequential(OrderedDict([*stem, ("blocks", network.blocks[:cut])]))
     head = [("conv_head", network.conv_head), ("bn2", network.bn2)]
     trained = nn.Sequential(OrderedDict([("blocks", network.blocks[cut:]), *head]))
-    statistics = LITE_STATISTICS if "lite" in name else IMAGENET_STATISTICS
-    imagenet_head = network.classifier.weight.detach().clone() if state is not None else None
+    imagenet_head = None if weights is None else network.classifier.weight.detach().clone()
     last_stage = (network.blocks[-1], network.conv_head, network.bn2)
     return Backbone(frozen, trained, network.num_features, statistics, last_stage, imagenet_head)

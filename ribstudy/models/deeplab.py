@@ -5,24 +5,17 @@ It follows deeplab-pytorch (github.com/kazuto1011/deeplab-pytorch), whose checkp
 
 import logging
 from collections import OrderedDict
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
 
 from ribstudy.datasets.transforms import Normalization
-from ribstudy.models.backbones import IMAGENET_STATISTICS, LITE_STATISTICS, is_efficientnet
+from ribstudy.models.backbones import IMAGENET_STATISTICS, efficientnet, is_efficientnet
 from ribstudy.models.batch_norm import FixedStatistics, batch_norms
 from ribstudy.models.deeplab_pytorch import from_deeplab_pytorch, is_deeplab_pytorch
-from ribstudy.models.weights import (
-    Weights,
-    download_resnet50,
-    download_resnet101,
-    load_state_dict,
-    packaged_efficientnet,
-    read_state_dict,
-)
+from ribstudy.models.weights import Weights, download_resnet, load_state_dict, read_state_dict
 from ribstudy.runtime import torchvision_operators  # noqa: F401  (before timm and torchvision)
 
 if TYPE_CHECKING:
@@ -30,7 +23,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-RESNETS = {"resnet50": download_resnet50, "resnet101": download_resnet101}
+RESNETS = ("resnet50", "resnet101")
 CAFFE_STATISTICS = ((122.675 / 255, 116.669 / 255, 104.008 / 255), (1 / 255,) * 3)  # red, green, blue
 ASPP_RATES = (6, 12, 18, 24)  # at stride 8 (deeplab-pytorch)
 
@@ -50,9 +43,7 @@ class DeepLab(FixedStatistics):
         normalization: mean and standard deviation of each colour of the input, for values in 0..1.
     """
 
-    def __init__(
-        self, features: nn.Module, channels: int, num_classes: int, rates: Sequence[int], normalization: Normalization
-    ):
+    def __init__(self, features: nn.Module, channels: int, num_classes: int, rates: list[int], normalization: Normalization):
         super().__init__()
         self.features = features
         self.aspp = nn.ModuleList(nn.Conv2d(channels, num_classes, 3, padding=rate, dilation=rate) for rate in rates)
@@ -117,12 +108,11 @@ def build_deeplab(
         return _on_resnet(backbone, num_classes, weights, output_stride, rates)
     if is_efficientnet(backbone):
         return _on_efficientnet(backbone, num_classes, weights, output_stride, rates)
-    raise ValueError(
-        f"backbone {backbone!r} is unknown; known: {', '.join(RESNETS)} and timm's EfficientNets, such as tf_efficientnet_lite0"
-    )
+    known = f"{', '.join(RESNETS)} and timm's EfficientNets, such as tf_efficientnet_lite0"
+    raise ValueError(f"backbone {backbone!r} is unknown; known: {known}")
 
 
-def _on_resnet(name: str, num_classes: int, weights: Weights, output_stride: int, rates: Sequence[int]) -> DeepLab:
+def _on_resnet(name: str, num_classes: int, weights: Weights, output_stride: int, rates: list[int]) -> DeepLab:
     from torchvision.models import get_model
 
     network = get_model(name, weights=None)
@@ -135,7 +125,7 @@ def _on_resnet(name: str, num_classes: int, weights: Weights, output_stride: int
     stem = [("conv1", network.conv1), ("bn1", network.bn1), ("relu", network.relu), ("maxpool", network.maxpool)]
     stages = [(f"layer{stage}", getattr(network, f"layer{stage}")) for stage in range(1, 5)]
     net = DeepLab(nn.Sequential(OrderedDict([*stem, *stages])), 2048, num_classes, rates, IMAGENET_STATISTICS)
-    state = read_state_dict(weights, imagenet=RESNETS[name])
+    state = read_state_dict(weights, imagenet=lambda: download_resnet(name))
     if state is not None:
         aspp = {}
         if is_deeplab_pytorch(state):
@@ -163,15 +153,9 @@ def _dilate(network: "ResNet", output_stride: int) -> None:
                     block.downsample[0].stride = (1, 1)
 
 
-def _on_efficientnet(name: str, num_classes: int, weights: Weights, output_stride: int, rates: Sequence[int]) -> DeepLab:
-    import timm
-
-    network = timm.create_model(name, pretrained=False, output_stride=output_stride)
-    state = read_state_dict(weights, imagenet=lambda: packaged_efficientnet(name, network))
-    if state is not None:
-        load_state_dict(network, state, name=name)
+def _on_efficientnet(name: str, num_classes: int, weights: Weights, output_stride: int, rates: list[int]) -> DeepLab:
+    network, statistics = efficientnet(name, weights, output_stride)
     parts = [(part, getattr(network, part)) for part in ("conv_stem", "bn1", "blocks", "conv_head", "bn2")]
-    statistics = LITE_STATISTICS if "lite" in name else IMAGENET_STATISTICS
     return DeepLab(nn.Sequential(OrderedDict(parts)), network.num_features, num_classes, rates, statistics)
 
 

@@ -6,15 +6,11 @@ torchvision is imported inside the functions that need it because its import tak
 from collections.abc import Callable, Mapping
 from http.client import HTTPException
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
 
 from ribstudy.runtime import torchvision_operators  # noqa: F401  (before torchvision)
-
-if TYPE_CHECKING:
-    from torchvision.models import WeightsEnum
 
 Weights = str | Path | Mapping[str, Tensor] | None
 Download = Callable[[], Mapping[str, Tensor]]
@@ -60,21 +56,12 @@ def load_state_dict(network: nn.Module, state: Mapping[str, Tensor], *, name: st
         raise ValueError(f"the weights do not fit {name}: missing {missing[:3]}, unexpected {unexpected[:3]}")
 
 
-def download_resnet50() -> Mapping[str, Tensor]:
-    """torchvision's ImageNet weights (V1) of ResNet-50. Raises ValueError if the download fails."""
-    from torchvision.models import ResNet50_Weights
+def download_resnet(name: str) -> Mapping[str, Tensor]:
+    """torchvision's ImageNet weights (V1) of "resnet50" or "resnet101". Raises ValueError if the download fails."""
+    from torchvision.models import get_model_weights
 
-    return _download("resnet50", ResNet50_Weights.IMAGENET1K_V1, setting="classifier.weights")
-
-
-def download_resnet101() -> Mapping[str, Tensor]:
-    """torchvision's ImageNet weights (V1) of ResNet-101. Raises ValueError if the download fails."""
-    from torchvision.models import ResNet101_Weights
-
-    return _download("resnet101", ResNet101_Weights.IMAGENET1K_V1, setting="segmentation.weights")
-
-
-def _download(name: str, weights: "WeightsEnum", *, setting: str) -> Mapping[str, Tensor]:
+    weights = get_model_weights(name).IMAGENET1K_V1
+    setting = "classifier.weights" if name == "resnet50" else "segmentation.weights"
     try:
         return weights.get_state_dict(progress=True, check_hash=True)
     except (OSError, HTTPException, RuntimeError) as error:  # torch raises RuntimeError for a wrong checksum

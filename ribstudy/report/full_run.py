@@ -5,6 +5,7 @@ Nothing is computed here: a missing result is shown as "not run".
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import compress, islice
 
 import pandas as pd
 from matplotlib.figure import Figure
@@ -125,10 +126,8 @@ def fitting_images(dataset: Dataset, classes: Sequence[str], has_maps: Callable[
     for class_name in classes:
         index = dataset.class_names.index(class_name)
         alone = dataset.labels[:, index] & (dataset.labels.sum(axis=1) == 1)
-        fitting = (
-            name for name, fits in zip(dataset.names, alone, strict=True) if fits and name not in chosen and has_maps(name)
-        )
-        chosen += [name for name in [next(fitting, None)] if name]
+        fitting = (name for name in compress(dataset.names, alone) if name not in chosen and has_maps(name))
+        chosen += list(islice(fitting, 1))
     return chosen
 
 

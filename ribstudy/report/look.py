@@ -132,7 +132,8 @@ def class_index(name: str) -> int:
     if len(found) == 1:
         return found[0]
     if found:
-        raise ValueError(f"class {name!r} may mean {_either(found)}: pass the full name")
+        either = " or ".join(repr(class_names()[index]) for index in found)
+        raise ValueError(f"class {name!r} may mean {either}: pass the full name")
     near = _similar_classes(name) or [known for known in class_names() if wanted and wanted in known.casefold()][:3]
     hint = f"did you mean {' or '.join(map(repr, near))}?" if near else "see python -m ribstudy look --search TEXT"
     raise ValueError(f"class {name!r} is unknown to ImageNet; {hint}")
@@ -140,10 +141,6 @@ def class_index(name: str) -> int:
 
 def _synonyms(name: str) -> list[str]:
     return [synonym.strip().casefold() for synonym in name.partition(" (")[0].split(",")]
-
-
-def _either(indices: list[int]) -> str:
-    return " or ".join(repr(class_names()[index]) for index in indices)
 
 
 def _similar_classes(text: str) -> list[str]:

@@ -4,8 +4,6 @@ Columns: table, row, column, value, error (of a value that was read off a figure
 source, note.
 """
 
-from pathlib import Path
-
 import pandas as pd
 
 from ribstudy.runtime.paths import PROJECT
@@ -15,13 +13,13 @@ PAPER_VALUES = PROJECT / "data" / "paper_values.csv"
 Place = tuple[str, str]  # row, column of a table of published values
 
 
-def values(table: str, *, path: Path = PAPER_VALUES) -> pd.DataFrame:
+def values(table: str) -> pd.DataFrame:
     """The rows of one table, in the order of the file; an empty field is nan, an empty note an empty string.
 
     Raises ValueError for an unknown table, with the names of the known ones.
     """
-    rows = pd.read_csv(path, dtype={"note": str})
+    rows = pd.read_csv(PAPER_VALUES, dtype={"note": str})
     known = list(dict.fromkeys(rows["table"]))
     if table not in known:
-        raise ValueError(f"table {table!r} is not in {path.name}; known: {', '.join(known)}")
+        raise ValueError(f"table {table!r} is not in {PAPER_VALUES.name}; known: {', '.join(known)}")
     return rows[rows["table"] == table].fillna({"note": ""}).drop(columns="table").reset_index(drop=True)

@@ -18,7 +18,9 @@ Note = tuple[str, str]  # chapter, name in its record
 Records = Mapping[str, Mapping[str, Estimate]]  # chapter -> name -> estimate
 
 # table -> place -> our note. A place without a published value belongs to a method whose value nobody has published.
-_FULL = {
+_SEGMENTATION = {
+    ("IRN", "val"): ("06_segmentation", "cam_crf"),
+    ("RIB", "val"): ("06_segmentation", "rib_crf"),
     ("full supervision, no CRF", "val"): ("06_segmentation", "truth"),
     ("full supervision, CRF", "val"): ("06_segmentation", "truth_crf"),
 }
@@ -39,11 +41,7 @@ OURS: dict[str, dict[Place, Note]] = {
         ("CAM", "precision"): ("03_cam", "precision"),
         ("CAM", "recall"): ("03_cam", "recall"),
     },
-    "voc12_segmentation": {
-        ("IRN", "val"): ("06_segmentation", "cam_crf"),
-        ("RIB", "val"): ("06_segmentation", "rib_crf"),
-        **_FULL,
-    },
+    "voc12_segmentation": _SEGMENTATION,
     "coco14_seeds": {
         ("CAM", "seed"): ("05_masks", "cam_seeds"),
         ("CAM", "mask"): ("05_masks", "cam_walk_crf"),
@@ -52,11 +50,7 @@ OURS: dict[str, dict[Place, Note]] = {
         ("RIB, released code", "seed"): ("05_masks", "rib_seeds"),
         ("RIB, released code", "mask"): ("05_masks", "rib_walk_crf"),
     },
-    "coco14_segmentation": {
-        ("IRN", "val"): ("06_segmentation", "cam_crf"),
-        ("RIB", "val"): ("06_segmentation", "rib_crf"),
-        **_FULL,
-    },
+    "coco14_segmentation": _SEGMENTATION,
 }
 
 
@@ -80,22 +74,17 @@ class Gain:
     note: Note
 
 
+_GAIN_CRF = Gain("seeds + CRF", "voc12_seeds", "crf", "CAM", ("05_masks", "gain_seeds_crf"))
+_GAIN_LABELLED = Gain("seeds, images with a class", "coco14_seeds", "", "CAM", ("04_rib", "miou_difference_labelled"))
 GAINS = {
     data: (
         Gain("seeds, thresholds from val", f"{data}_seeds", "seed", "CAM", ("05_masks", "gain_seeds")),
         Gain("seeds, each at its best threshold", f"{data}_seeds", "seed", "CAM", ("04_rib", "best_difference")),
-        *extra,
+        extra,
         Gain("masks", f"{data}_seeds", mask, "CAM", ("05_masks", "gain_walk_crf")),
         Gain("segmentation of val", f"{data}_segmentation", "val", "IRN", ("06_segmentation", "rib_gain_crf")),
     )
-    for data, mask, extra in (
-        ("voc12", "mask_irn", [Gain("seeds + CRF", "voc12_seeds", "crf", "CAM", ("05_masks", "gain_seeds_crf"))]),
-        (
-            "coco14",
-            "mask",
-            [Gain("seeds, images with a class", "coco14_seeds", "", "CAM", ("04_rib", "miou_difference_labelled"))],
-        ),
-    )
+    for data, mask, extra in (("voc12", "mask_irn", _GAIN_CRF), ("coco14", "mask", _GAIN_LABELLED))
 }
 
 COLUMNS = {
@@ -206,14 +195,11 @@ def count_verdicts(data: str, records: Records) -> dict[str, int]:
     Our values without an interval are left out.
     """
     verdicts = {"above": 0, "hold": 0, "below": 0}
-    for table in OURS:
-        if not table.startswith(f"{data}_"):
-            continue
-        ours = own_values(table, records)
-        for row in paper.values(table).itertuples():
-            own = ours.get((row.row, row.column))
-            if own is not None and own.low is not None:
-                share = row.value / 100
+    for table in (table for table in OURS if table.startswith(f"{data}_")):
+        published = paper.values(table).set_index(["row", "column"])["value"] / 100
+        for place, own in own_values(table, records).items():
+            if place in published.index and own is not None and own.low is not None:
+                share = published[place]
                 verdicts["above" if own.low > share else "below" if own.high < share else "hold"] += 1
     return verdicts
 

@@ -53,9 +53,9 @@ def stack(runs: list[Run], name: str) -> np.ndarray:
     return np.stack([run[name] for run in runs]).astype(np.float64)
 
 
-def hgr_curves(runs: list[Run], *, network: str = "sigmoid", normalization: str = "per_map") -> np.ndarray:
-    """High Gradient Ratios of G_1 .. G_K and of the last map after the activation, [S, L - 1, 3]."""
-    curves = stack(runs, "hgr")[:, NETWORKS.index(network), NORMALIZATIONS.index(normalization)]
+def hgr_curves(runs: list[Run], *, normalization: str = "per_map") -> np.ndarray:
+    """High Gradient Ratios of G_1 .. G_K and of the last map after the activation, for a sigmoid: [S, L - 1, 3]."""
+    curves = stack(runs, "hgr")[:, NETWORKS.index("sigmoid"), NORMALIZATIONS.index(normalization)]
     return np.delete(curves, -2, axis=1)
 
 
@@ -122,13 +122,12 @@ def accuracy_table(runs: list[Run]) -> pd.DataFrame:
     return pd.DataFrame.from_dict(rows, orient="index", columns=["accuracy", "worst seed", "G6 all zero"])
 
 
-def comparison_table(runs: list[Run], *, normalization: str = "per_map") -> pd.DataFrame:
+def comparison_table(runs: list[Run]) -> pd.DataFrame:
     """A row for each of `READINGS`: the fall of HGR in the last layer in digit and marker, and `extra_fall`."""
     rows = {}
     for name in READINGS:
-        digit, marker = falls(runs, reading=name, normalization=normalization).mean(axis=0)
-        extra = student_mean(extra_fall(runs, reading=name, normalization=normalization))
-        rows[name] = [f"{digit:.2f}", f"{marker:.2f}", extra.text(2)]
+        digit, marker = falls(runs, reading=name, normalization="per_map").mean(axis=0)
+        rows[name] = [f"{digit:.2f}", f"{marker:.2f}", student_mean(extra_fall(runs, reading=name)).text(2)]
     return pd.DataFrame.from_dict(rows, orient="index", columns=["fall in digit", "fall in marker", "fall in marker − digit"])
 
 
@@ -154,9 +153,7 @@ def headline(runs: list[Run], *, depth: int) -> dict[str, Estimate]:
     for name, (first, second) in HEADLINE_PAIRS.items():
         numbers[f"difference_{name}"] = extra_fall(runs, reading=first) - extra_fall(runs, reading=second)
     numbers["fall_digit"], numbers["fall_marker"] = falls(runs, reading="sigmoid", normalization="per_map").T
-    tuned, control = (
-        last_ratio(runs, reading=f"fine-tuned with {name}", region="non_discriminative") for name in ("RIB", "BCE")
-    )
+    tuned, control = (last_ratio(runs, reading=f"fine-tuned with {name}", region=REGIONS[1]) for name in ("RIB", "BCE"))
     numbers["marker_after_rib"], numbers["marker_after_bce"], numbers["marker_rib_gain"] = tuned, control, tuned - control
     numbers["moved_rib"], numbers["moved_bce"] = stack(runs, "moved").T
     slopes = stack(runs, "slopes")

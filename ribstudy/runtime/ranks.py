@@ -58,18 +58,22 @@ def cores_with_memory() -> int:
 
 
 @contextlib.contextmanager
-def one_thread(device: str) -> Iterator[None]:
-    """Limits torch to one CPU thread inside the block. If `device` is a GPU, only makes it the current one."""
-    if device != "cpu":
-        torch.cuda.set_device(device)
-        yield
-        return
+def threads(number: int) -> Iterator[None]:
+    """A scope in which torch computes on `number` CPU threads."""
     before = torch.get_num_threads()
-    torch.set_num_threads(1)
+    torch.set_num_threads(number)
     try:
         yield
     finally:
         torch.set_num_threads(before)
+
+
+def one_thread(device: str) -> contextlib.AbstractContextManager[None]:
+    """A scope in which torch computes on one CPU thread. If `device` is a GPU, only makes it the current one."""
+    if device == "cpu":
+        return threads(1)
+    torch.cuda.set_device(device)
+    return contextlib.nullcontext()
 
 
 def _join() -> None:

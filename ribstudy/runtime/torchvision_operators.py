@@ -12,11 +12,6 @@ from pathlib import Path
 
 import torch
 
-_OPERATORS = (
-    "nms(Tensor dets, Tensor scores, float iou_threshold) -> Tensor",
-    "qnms(Tensor dets, Tensor scores, float iou_threshold) -> Tensor",
-)
-
 
 def _builds_differ() -> bool:
     torchvision = importlib.util.find_spec("torchvision")
@@ -27,5 +22,5 @@ def _builds_differ() -> bool:
 
 if _builds_differ():
     _library = torch.library.Library("torchvision", "DEF")
-    for _operator in _OPERATORS:
-        _library.define(_operator)
+    for _operator in ("nms", "qnms"):
+        _library.define(f"{_operator}(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")

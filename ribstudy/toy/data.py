@@ -116,9 +116,7 @@ def _crop(glyph: np.ndarray) -> np.ndarray:
     return glyph[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
 
 
-def _draw_places(
-    box: tuple[int, int], *, canvas: int, size: int, rng: np.random.Generator
-) -> tuple[tuple[int, int], tuple[int, int]]:
+def _draw_places(box: tuple[int, int], *, canvas: int, size: int, rng: np.random.Generator) -> tuple[tuple[int, ...], ...]:
     """Top left corners of a digit's box and of a marker next to it, both inside the canvas and `MARKER_GAP` pixels apart."""
     axis = int(rng.integers(2))  # the marker is above or below (0), or left or right (1)
     offset = [0, 0]  # of the marker from the digit

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ribstudy.toy.data import Scenes, choose_marked, compose, load_digits
+from ribstudy.toy.data import Digits, Scenes, choose_marked, compose, load_digits
 from ribstudy.toy.gradients import gradient_maps, mean_ratios
 from ribstudy.toy.information import Split, information_bits, pooled
 from ribstudy.toy.network import ACTIVATIONS, LastActivation, ToyNet, accuracy, build_net, rib_loss, train
@@ -49,20 +49,22 @@ class SeedData:
 
 def draw_data(settings: ToySettings, *, seed: int) -> SeedData:
     """The images of a seed."""
-    training, test = load_digits("train"), load_digits("test")
-    rate = settings.marker_rate
+    test = load_digits("test")
     chosen = test.take(np.random.default_rng([seed, MAPS]).permutation(len(test))[: settings.num_map_images])
     everywhere = np.ones(len(chosen), dtype=bool)
     shared = {"settings": settings, "seed": [seed, MAPS]}
     return SeedData(
-        training=compose(
-            training, settings, marked=choose_marked(training.labels, rate=rate, seed=[seed, TRAINING]), seed=[seed, TRAINING]
-        ),
-        test=compose(test, settings, marked=choose_marked(test.labels, rate=rate, seed=[seed, TESTING]), seed=[seed, TESTING]),
+        training=_some_marked(load_digits("train"), settings, rate=settings.marker_rate, seed=[seed, TRAINING]),
+        test=_some_marked(test, settings, rate=settings.marker_rate, seed=[seed, TESTING]),
         maps=compose(chosen, **shared, marked=everywhere),
         unmarked=compose(chosen, **shared, marked=~everywhere),
         other=compose(chosen, **shared, marked=everywhere, marker_labels=1 - chosen.labels),
     )
+
+
+def _some_marked(digits: Digits, settings: ToySettings, *, rate: float, seed: list[int]) -> Scenes:
+    """Images of the digits, of which a share `rate` has a marker."""
+    return compose(digits, settings, marked=choose_marked(digits.labels, rate=rate, seed=seed), seed=seed)
 
 
 def as_tensors(scenes: Scenes) -> tuple[Tensor, Tensor]:
@@ -78,9 +80,8 @@ def train_networks(settings: ToySettings, data: SeedData, *, seed: int) -> tuple
         nets[name] = build_net(settings, num_outputs=activation.num_outputs, seed=seed)
         train(nets[name], *as_tensors(data.training), loss_of=activation.loss_of, num_steps=settings.training_steps, **batches)
     nets["untrained"] = build_net(settings, num_outputs=1, seed=seed)
-    batches.update(
-        learning_rate=settings.rib_learning_rate, seed=seed + 1, one_cycle=False
-    )  # a different order from the training
+    # The order of the images is different from the training.
+    batches.update(learning_rate=settings.rib_learning_rate, seed=seed + 1, one_cycle=False)
     objectives = {"rib": partial(rib_loss, margin=settings.rib_margin), "bce": ACTIVATIONS["sigmoid"].loss_of}
     moved = {}
     for name, loss_of in objectives.items():
@@ -110,14 +111,12 @@ def run_seed(settings: ToySettings, seed: int) -> dict[str, np.ndarray]:
     nets, moved = train_networks(settings, data, seed=seed)
     test = as_tensors(data.test)
     results = {
-        "accuracy": np.array([accuracy(nets[name], *test, activation=activation_of(name)) for name in NETWORKS]),
-        "accuracy_by_marker": np.array(
-            [
-                accuracy(nets["sigmoid"], *as_tensors(scenes), activation=ACTIVATIONS["sigmoid"])
-                for scenes in (data.unmarked, data.maps, data.other)
-            ]
-        ),
-        "moved": np.array(list(moved.values())),
+        "accuracy": [accuracy(nets[name], *test, activation=activation_of(name)) for name in NETWORKS],
+        "accuracy_by_marker": [
+            accuracy(nets["sigmoid"], *as_tensors(scenes), activation=ACTIVATIONS["sigmoid"])
+            for scenes in (data.unmarked, data.maps, data.other)
+        ],
+        "moved": list(moved.values()),
         **_measure_gradients(nets, data.maps, settings),
         "bits": _measure_information(nets, settings, seed=seed),
     }
@@ -150,10 +149,9 @@ def _measure_information(nets: dict[str, ToyNet], settings: ToySettings, *, seed
     """[R, 2, 2] bits, on the digits of the test images, each at several positions and half of them with a marker."""
     digits = load_digits("test")
     split, repeated = draw_split(len(digits), settings.probe.placements, seed=seed)
-    digits = digits.take(repeated)
-    marked = choose_marked(digits.labels, rate=0.5, seed=[seed, PROBE])
-    images, labels = as_tensors(compose(digits, settings, marked=marked, seed=[seed, PROBE]))
-    targets = np.stack([marked, labels.numpy()], axis=1).astype(np.float32)
+    scenes = _some_marked(digits.take(repeated), settings, rate=0.5, seed=[seed, PROBE])
+    images, _ = as_tensors(scenes)
+    targets = np.stack([scenes.marked, scenes.labels], axis=1).astype(np.float32)
     bits = [
         information_bits(reading, targets, split=split, settings=settings.probe, seed=seed)
         for reading in _readings(nets, images, settings)

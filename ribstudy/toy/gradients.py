@@ -3,6 +3,8 @@
 Shapes: N images of H x W pixels; L layers: one for each convolution, then the output before and after the last activation.
 """
 
+from functools import partial
+
 import numpy as np
 import torch
 from torch import Tensor
@@ -24,12 +26,10 @@ def gradient_maps(net: ToyNet, images: Tensor, *, activation: LastActivation, ba
     (`LastActivation.evidence`) and the last activation. The activation is computed in double precision: in single precision,
     1 - sigmoid(y) is 0 for y >= 17.
     """
-    return np.concatenate(
-        [_batch_gradient_maps(net, batch, activation=activation) for batch in images.split(batch_size)], axis=1
-    )
+    return np.concatenate([_batch_gradient_maps(net, batch, activation) for batch in images.split(batch_size)], axis=1)
 
 
-def _batch_gradient_maps(net: ToyNet, images: Tensor, *, activation: LastActivation) -> np.ndarray:
+def _batch_gradient_maps(net: ToyNet, images: Tensor, activation: LastActivation) -> np.ndarray:
     images = images.detach().clone().requires_grad_()
     before_relu, outputs = net.layers(images)
     evidence = activation.evidence(outputs)
@@ -64,15 +64,9 @@ def high_gradient_ratio(maps: np.ndarray, mask: np.ndarray, *, threshold: float,
 
 def mean_ratios(maps: np.ndarray, regions: dict[str, np.ndarray], *, threshold: float) -> np.ndarray:
     """The High Gradient Ratio of each layer's maps [L, N, H, W], averaged over the images: [normalisations, L, regions]."""
-    return np.array(
-        [
-            [
-                [
-                    high_gradient_ratio(layer, mask, threshold=threshold, normalization=normalization).mean()
-                    for mask in regions.values()
-                ]
-                for layer in maps
-            ]
-            for normalization in NORMALIZATIONS
-        ]
-    )
+
+    def of_layer(layer: np.ndarray, normalization: str) -> list[float]:
+        ratio = partial(high_gradient_ratio, layer, threshold=threshold, normalization=normalization)
+        return [ratio(mask).mean() for mask in regions.values()]
+
+    return np.array([[of_layer(layer, normalization) for layer in maps] for normalization in NORMALIZATIONS])

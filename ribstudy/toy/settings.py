@@ -25,9 +25,7 @@ class ToySettings(Section):
     seeds: Count = Field(description="repetitions, each with its own data and weights")
     canvas: Annotated[int, Field(ge=28, le=128)] = Field(description="side of the square images in pixels")
     marker_rate: Share = Field(description="share of the images that have a marker")
-    marker_size: Annotated[int, Field(ge=3, le=7)] = Field(
-        description="side of the marker in pixels; an MNIST digit has up to 20"
-    )
+    marker_size: Annotated[int, Field(ge=3, le=7)] = Field(description="side of the marker in pixels; a digit has up to 20")
     digit_threshold: Annotated[float, Field(ge=0, lt=1)] = Field(description="pixels brighter than this belong to the digit")
     hgr_threshold: Annotated[float, Field(gt=0, lt=1)] = Field(description="normalised gradients above this are high")
     depth: Annotated[int, Field(ge=2, le=8)] = Field(description="convolutions before the fully connected layer")

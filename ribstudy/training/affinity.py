@@ -33,15 +33,13 @@ def train_affinity_net(
     """Trains on the images of `labels` (by name uint8 [H, W]: 0, class + 1, 255 unsure); writes `affinity.pt` into `folder`."""
     net = new_net(partial(build_affinity_net, settings.backbone, settings.weights), seed=seed, device=device)
     steps_per_epoch = len(labels) // settings.batch_size
-    crop = {
-        "crop_size": settings.crop_size,
-        "normalization": net.normalization,
-        "draw_factor": partial(_between, settings.rescale),
-    }
+    low, high = settings.rescale
+    crop = {"crop_size": settings.crop_size, "draw_factor": partial(np.random.Generator.uniform, low=low, high=high)}
+    load = partial(masked_crops, dataset, list(labels), labels.__getitem__, **crop, normalization=net.normalization)
     training = Training(
         settings=settings,
         parameters=net.trained_parameters(),
-        load=partial(_with_labels_at_stride_4, partial(masked_crops, dataset, list(labels), labels.__getitem__, **crop)),
+        load=partial(_with_labels_at_stride_4, load),
         num_examples=len(labels),
         losses_of=partial(_losses, radius=settings.radius),
         num_steps=settings.epochs * steps_per_epoch,
@@ -50,10 +48,6 @@ def train_affinity_net(
     )
     fit(net, training, seed=seed, folder=folder, device=device, num_workers=num_workers)
     return net
-
-
-def _between(limits: tuple[float, float], rng: np.random.Generator) -> float:
-    return rng.uniform(*limits)
 
 
 def _with_labels_at_stride_4(load: Load, indices: Sequence[int], rngs: Sequence[np.random.Generator]) -> tuple[Tensor, Tensor]:

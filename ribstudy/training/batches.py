@@ -33,14 +33,7 @@ def check_batch(num_examples: int, batch_size: int, parts: int = 1) -> None:
 
 
 def training_batches(
-    load: Load,
-    num_examples: int,
-    batch_size: int,
-    steps: range,
-    *,
-    seed: int,
-    accelerator: Accelerator,
-    num_workers: int = 0,
+    load: Load, num_examples: int, batch_size: int, steps: range, *, seed: int, accelerator: Accelerator, num_workers: int = 0
 ) -> Iterator[Batch]:
     """Yields this process's share of the batches of `steps`. If gradients are accumulated, its parts are yielded one by one.
 

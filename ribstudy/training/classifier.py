@@ -21,13 +21,7 @@ WEIGHTS = "classifier.pt"
 
 
 def train_classifier(
-    dataset: Dataset,
-    settings: ClassifierSettings,
-    *,
-    seed: int,
-    folder: Path,
-    device: str,
-    num_workers: int = 0,
+    dataset: Dataset, settings: ClassifierSettings, *, seed: int, folder: Path, device: str, num_workers: int = 0
 ) -> CamNet:
     """Trains the image classifier on image-level labels; writes `classifier.pt` and `history.csv` into `folder`."""
     build = partial(build_cam_net, settings.backbone, len(dataset.class_names), settings.weights)

@@ -35,15 +35,11 @@ def train_deeplab(
     num_classes = len(dataset.class_names) + 1
     build = partial(build_deeplab, settings.backbone, num_classes, settings.weights, output_stride=settings.output_stride)
     net = new_net(build, seed=seed, device=device)
-    crop = {
-        "crop_size": settings.crop_size,
-        "normalization": net.normalization,
-        "draw_factor": partial(_one_of, settings.rescale),
-    }
+    crop = {"crop_size": settings.crop_size, "draw_factor": partial(np.random.Generator.choice, a=settings.rescale)}
     training = Training(
         settings=settings,
         parameters=net.parameter_groups(settings.learning_rate, settings.weight_decay),
-        load=partial(masked_crops, dataset, names, mask_of, **crop),
+        load=partial(masked_crops, dataset, names, mask_of, **crop, normalization=net.normalization),
         num_examples=len(names),
         losses_of=partial(segmentation_loss, scales=settings.loss_scales, loss=settings.loss),
         num_steps=settings.iterations,
@@ -55,7 +51,3 @@ def train_deeplab(
     )
     fit(net, training, seed=seed, folder=folder, device=device, num_workers=num_workers)
     return net
-
-
-def _one_of(factors: Sequence[float], rng: np.random.Generator) -> float:
-    return rng.choice(factors)

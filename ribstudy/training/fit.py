@@ -33,10 +33,6 @@ def new_net(build: Callable[[], Net], *, seed: int, device: str) -> Net:
     return net
 
 
-def _ignore(step: int, losses: Mapping[str, float]) -> None:
-    pass
-
-
 @dataclass(frozen=True)
 class Training:
     """The parts in which trainings differ: the data, the loss and the schedule.
@@ -65,7 +61,7 @@ class Training:
     weights: str
     accumulation: int = 1
     mixed_precision: str | None = None
-    watch: Callable[[int, Mapping[str, float]], None] = _ignore
+    watch: Callable[[int, Mapping[str, float]], None] = lambda step, losses: None
 
 
 def fit(net: nn.Module, training: Training, *, seed: int, folder: Path, device: str, num_workers: int = 0) -> pd.DataFrame:

@@ -8,9 +8,14 @@ from ribstudy.datasets.settings import ImageSelection
 from ribstudy.settings import Count, FactorRange, NonNegative, Positive, Range, Scales, Section
 
 
-class ClassifierSettings(Section):
-    backbone: str = Field(description="resnet50 (torchvision) or the name of a timm EfficientNet")
+class NetworkSettings(Section):
+    """The network that a training starts from."""
+
+    backbone: str = Field(description="resnet50, for DeepLab also resnet101 (torchvision), or the name of a timm EfficientNet")
     weights: str | None = Field(description='"imagenet", the path of a state dict, or None for random weights')
+
+
+class ClassifierSettings(NetworkSettings):
     epochs: Count = Field(description="passes over the training images")
     batch_size: Count = Field(description="images per step")
     learning_rate: Positive = Field(description="learning rate of the backbone")
@@ -22,12 +27,10 @@ class ClassifierSettings(Section):
     crop_size: Count = Field(description="side of the training crops, in pixels")
 
 
-class AffinitySettings(Section):
+class AffinitySettings(NetworkSettings):
     """The affinity network, which predicts the boundaries of objects (IRN's boundary branch)."""
 
     images: ImageSelection = Field(description="training images")
-    backbone: str = Field(description="resnet50 (torchvision) or the name of a timm EfficientNet")
-    weights: str | None = Field(description='"imagenet", the path of a state dict, or None for random weights')
     epochs: Count = Field(3, description="passes over the training images")
     batch_size: Count = Field(32, description="images per step")
     learning_rate: Positive = Field(0.1, description="learning rate of the new layers; the backbone is not trained")
@@ -46,35 +49,23 @@ class AffinitySettings(Section):
         return self
 
 
-class SegmentationSettings(Section):
-    """The training of DeepLab-v2."""
+class SegmentationSettings(NetworkSettings):
+    """The training of DeepLab-v2. `weights` may also be a state dict of deeplab-pytorch."""
 
-    truth: Literal["masks", "dataset"] = Field(
-        "masks", description="train on the pseudo masks, or on the data set's true masks"
-    )
+    truth: Literal["masks", "dataset"] = Field("masks", description="train on the pseudo masks or on the data set's masks")
     images: ImageSelection = Field(description="training images")
-    backbone: str = Field(description="resnet101, resnet50 (torchvision) or the name of a timm EfficientNet")
-    weights: str | None = Field(
-        description="\"imagenet\", the path of a state dict (torchvision's, deeplab-pytorch's), or None"
-    )
     output_stride: Literal[8, 16] = Field(8, description="distance in pixels between neighbouring scores")
     iterations: Count = Field(30_000, description="number of training steps")
     batch_size: Count = Field(10, description="images per step")
     accumulation: Count = Field(1, description="number of parts of a batch that pass through the network one after another")
-    learning_rate: Positive = Field(
-        2.5e-4, description="learning rate of the backbone; ASPP weights: 10 times, ASPP biases: 20 times"
-    )
+    learning_rate: Positive = Field(2.5e-4, description="of the backbone; ASPP weights: 10 times, ASPP biases: 20 times")
     momentum: NonNegative = Field(0.9, description="momentum of SGD")
     weight_decay: NonNegative = Field(5e-4, description="weight decay of SGD")
     poly_power: NonNegative = Field(0.9, description="the learning rate falls with (1 - step/steps)^power")
     crop_size: Count = Field(321, description="side of the training crops, in pixels")
     rescale: Scales = Field((0.5, 0.75, 1.0, 1.25, 1.5, 1.75, 2.0), description="factors for resizing images, drawn at random")
-    loss_scales: Scales = Field(
-        (0.5, 0.75, 1.0), description="scales of the inputs; each has a loss, and so has the maximum over them"
-    )
-    loss: Literal["balanced", "plain"] = Field(
-        "balanced", description="balanced: background and objects have the same weight (DSRG)"
-    )
+    loss_scales: Scales = Field((0.5, 0.75, 1.0), description="scales of the inputs; each and their maximum have a loss")
+    loss: Literal["balanced", "plain"] = Field("balanced", description="balanced: background and objects weigh the same (DSRG)")
     interval: Count = Field(500, description="number of iterations between two checkpoints")
     precision: Literal["fp32", "bf16"] = Field("fp32", description="bf16: autocast; weights stay in fp32")
 

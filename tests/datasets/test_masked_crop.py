@@ -44,5 +44,5 @@ def test_image_and_mask_are_resized_and_cut_alike():
 
 def test_an_image_and_a_mask_of_different_size_are_refused():
     image, mask = painted()
-    with pytest.raises(ValueError, match=r"the image has \(20, 30\) pixels .* its mask \(20, 29\)"):
+    with pytest.raises(ValueError, match=r"the image has \(20, 30\) pixels .* its mask has \(20, 29\)"):
         masked_crop(image, mask[:, 1:], factor=1.0, crop_size=9, normalization=PLAIN, rng=np.random.default_rng(0))

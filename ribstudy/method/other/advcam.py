@@ -15,7 +15,7 @@ from torch import Tensor
 from ribstudy.method.maps import merge_mirrored
 from ribstudy.method.pooling import gap
 from ribstudy.method.settings import AdvCamSettings
-from ribstudy.method.stored_maps import StoredMaps
+from ribstudy.method.stored_maps import StoredMaps, stored_class_maps
 from ribstudy.models.cam_net import CamNet
 
 EPSILON = 1e-12  # in the normalisation of a step (reference code)
@@ -75,12 +75,9 @@ def compute_advcam(
     net: CamNet, views: Sequence[Tensor], label: np.ndarray, size: tuple[int, int], settings: AdvCamSettings
 ) -> StoredMaps:
     """The maps of every step; AdvCAM sums them, as RIB does. Arguments: see `cam.compute_cam`."""
-    classes = np.flatnonzero(label)
-    if not len(classes):
-        return StoredMaps(classes, size)
-    device = net.classifier.weight.device
-    maps = [
-        torch.stack([climb(net, view.to(device), int(index), settings) for index in classes], dim=1).cpu().numpy()
-        for view in views
-    ]
-    return StoredMaps(classes, size, steps=tuple(maps))
+
+    def maps_of(view: Tensor, classes: np.ndarray) -> Tensor:
+        view = view.to(net.classifier.weight.device)
+        return torch.stack([climb(net, view, int(index), settings) for index in classes], dim=1)
+
+    return stored_class_maps(views, label, size, maps_of)

@@ -18,7 +18,7 @@ from torchcam.methods import CAM, GradCAM, GradCAMpp, LayerCAM
 from ribstudy.method.maps import merge_mirrored
 from ribstudy.method.pooling import gap
 from ribstudy.method.settings import BaselineSettings
-from ribstudy.method.stored_maps import StoredMaps
+from ribstudy.method.stored_maps import StoredMaps, stored_class_maps
 from ribstudy.models.cam_net import CamNet
 
 
@@ -42,9 +42,7 @@ class WeightedGradCAMpp(GradCAMpp):
 
     def _get_weights(self, class_idx: int | list[int], scores: Tensor, **kwargs) -> list[Tensor]:
         self._backprop(scores, class_idx, **kwargs)
-        return [
-            gradient_weights(gradients, activations) for gradients, activations in zip(self.hook_g, self.hook_a, strict=True)
-        ]
+        return list(map(gradient_weights, self.hook_g, self.hook_a))
 
 
 METHODS = {"cam": CAM, "gradcam": GradCAM, "gradcam++": WeightedGradCAMpp, "layercam": LayerCAM}
@@ -95,9 +93,8 @@ def compute_gradcam(
     net: CamNet, views: Sequence[Tensor], label: np.ndarray, size: tuple[int, int], settings: BaselineSettings
 ) -> StoredMaps:
     """The maps by one of `METHODS`, as a single step. Arguments: see `cam.compute_cam`."""
-    classes = np.flatnonzero(label)
-    if not len(classes):
-        return StoredMaps(classes, size)
-    device = net.classifier.weight.device
-    maps = [class_maps(net, view.to(device), classes, settings)[None].cpu().numpy() for view in views]
-    return StoredMaps(classes, size, steps=tuple(maps))
+
+    def maps_of(view: Tensor, classes: np.ndarray) -> Tensor:
+        return class_maps(net, view.to(net.classifier.weight.device), classes, settings)[None]
+
+    return stored_class_maps(views, label, size, maps_of)

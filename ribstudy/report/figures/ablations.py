@@ -24,7 +24,7 @@ def group_figure(group: str, chosen: Sequence[Variant], found: Mapping[str, Comp
     for place, variant in enumerate(reversed(members)):
         difference = found[variant.name].difference
         filled = difference.excludes_zero
-        color = COLORS["RIB"] if filled else COLORS["CAM"]
+        color = COLORS["RIB" if filled else "CAM"]
         axis.plot([difference.low, difference.high], [place, place], color=color, linewidth=3, solid_capstyle="round")
         axis.plot(difference.value, place, "o", color=color, markersize=9, markerfacecolor=color if filled else "white")
     axis.axvline(0, color=LINE, linewidth=1)

@@ -40,11 +40,8 @@ def threshold_sweep(ratios: np.ndarray, depths: Sequence[str], *, first: str, se
     """`last_fall` at every threshold, before and after the adaptation; ratios [N, 2, L, 3, T]."""
     figure, axis = plt.subplots(figsize=(WIDTH, 3.4))
     for state, (name, (color, marker)) in enumerate(STATES.items()):
-        falls = [
-            last_fall(ratios[:, state, :, :, at], first=first, second=second, depths=depths)
-            for at in range(len(HGR_THRESHOLDS))
-        ]
-        _course(axis, np.array(HGR_THRESHOLDS), np.stack(falls, axis=1), color=color, marker=marker, label=name)
+        falls = last_fall(ratios[:, state], first=first, second=second, depths=depths)
+        _course(axis, np.array(HGR_THRESHOLDS), falls, color=color, marker=marker, label=name)
     axis.axhline(0, color=LINE, linewidth=0.8)
     axis.set(title=f"From {first} to {second}, at several thresholds", xlabel="threshold on the normalised gradient")
     axis.set(ylabel="extra fall of HGR in the rest", xticks=HGR_THRESHOLDS)

@@ -17,10 +17,8 @@ def learning_curve(history: pd.DataFrame) -> Figure:
     """The training loss (columns `step` and `loss`), a point for each epoch."""
     figure, axis = plt.subplots(figsize=(WIDTH, 3))
     axis.plot(history["step"], history["loss"], marker="o")
-    axis.set(
-        title="Training loss of the classifier", xlabel="step (a point for each epoch)", ylabel="mean loss", ylim=(0, None)
-    )
-    axis.set_xticks(history["step"])
+    axis.set(title="Training loss of the classifier", xlabel="step (a point for each epoch)", ylabel="mean loss")
+    axis.set(ylim=(0, None), xticks=history["step"])
     return figure
 
 

@@ -39,22 +39,14 @@ class Panel:
 
 def use_style() -> None:
     """Sets the style of every figure in the book."""
-    plt.rcParams.update(
-        {
-            "figure.figsize": (WIDTH, 4.0),
-            "figure.dpi": 120,
-            "savefig.dpi": 120,
-            "font.size": 12,
-            "axes.titlesize": 13,
-            "axes.spines.top": False,
-            "axes.spines.right": False,
-            "axes.grid": True,
-            "grid.alpha": 0.25,
-            "legend.frameon": False,
-            "figure.constrained_layout.use": True,
-            "axes.prop_cycle": plt.cycler(color=[BLUE, RED, GREEN, PINK, ORANGE, SKY]),
-        }
-    )
+    plt.rc("figure", figsize=(WIDTH, 4.0), dpi=120)
+    plt.rc("figure.constrained_layout", use=True)
+    plt.rc("savefig", dpi=120)
+    plt.rc("font", size=12)
+    plt.rc("axes", titlesize=13, grid=True, prop_cycle=plt.cycler(color=[BLUE, RED, GREEN, PINK, ORANGE, SKY]))
+    plt.rc("axes.spines", top=False, right=False)
+    plt.rc("grid", alpha=0.25)
+    plt.rc("legend", frameon=False)
 
 
 def draw_panel(axis: Axes, panel: Panel) -> None:
@@ -83,10 +75,9 @@ def gallery(rows: Sequence[Sequence[Panel]], *, title: str) -> Figure:
 
 def slider(frames: Sequence[Figure], labels: Sequence[str], *, alt: str) -> HTML:
     """A slider that steps through figures, as plain HTML without a server or anything to load. Closes the figures."""
-    pictures = [f"data:image/jpeg;base64,{_jpeg(frame)}" for frame in frames]
     images = "".join(
-        f'<img src="{picture}" alt="{alt}, {label}" style="width:100%;{"" if index == 0 else "display:none"}">'
-        for index, (picture, label) in enumerate(zip(pictures, labels, strict=True))
+        f'<img src="{_jpeg(frame)}" alt="{alt}, {label}" style="width:100%;{"" if index == 0 else "display:none"}">'
+        for index, (frame, label) in enumerate(zip(frames, labels, strict=True))
     )
     show = (
         "const box=this.parentNode.parentNode;"
@@ -103,11 +94,10 @@ def slider(frames: Sequence[Figure], labels: Sequence[str], *, alt: str) -> HTML
 
 def before_after(before: Figure, after: Figure, *, labels: tuple[str, str], alt: str) -> HTML:
     """Two figures of the same size on top of each other; a slider uncovers the second one from the left. Closes the figures."""
-    first, second = (f"data:image/jpeg;base64,{_jpeg(figure)}" for figure in (before, after))
     show = "this.closest('.before-after').querySelector('.after').style.clipPath=`inset(0 ${100-this.value}% 0 0)`"
     return HTML(
-        f'<div class="before-after"><div class="pictures"><img src="{first}" alt="{alt}: {labels[0]}">'
-        f'<img class="after" src="{second}" alt="{alt}: {labels[1]}" style="clip-path:inset(0 50% 0 0)"></div>'
+        f'<div class="before-after"><div class="pictures"><img src="{_jpeg(before)}" alt="{alt}: {labels[0]}">'
+        f'<img class="after" src="{_jpeg(after)}" alt="{alt}: {labels[1]}" style="clip-path:inset(0 50% 0 0)"></div>'
         f'<label><span>{labels[0]}</span><input type="range" min="0" max="100" value="50" autocomplete="off" '
         f'aria-label="{alt}: from {labels[0]} to {labels[1]}" oninput="{show}"><span>{labels[1]}</span></label></div>'
     )
@@ -115,14 +105,15 @@ def before_after(before: Figure, after: Figure, *, labels: tuple[str, str], alt:
 
 def picture(figure: Figure, *, alt: str) -> HTML:
     """A figure as HTML, for use on another page than the one that computes it. Closes the figure."""
-    return HTML(f'<img src="data:image/jpeg;base64,{_jpeg(figure)}" alt="{alt}" style="width:100%">')
+    return HTML(f'<img src="{_jpeg(figure)}" alt="{alt}" style="width:100%">')
 
 
 def _jpeg(figure: Figure) -> str:
+    """The figure as an address of an image, which contains the image itself. Closes the figure."""
     buffer = io.BytesIO()
     figure.savefig(buffer, format="jpeg", pil_kwargs={"quality": 85})
     plt.close(figure)
-    return base64.b64encode(buffer.getvalue()).decode()
+    return f"data:image/jpeg;base64,{base64.b64encode(buffer.getvalue()).decode()}"
 
 
 def blank(text: str) -> Figure:

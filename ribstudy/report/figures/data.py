@@ -129,7 +129,6 @@ def draw_class_counts(dataset: Dataset) -> Figure:
     ax.bar_label(bars, padding=3)
     ax.invert_yaxis()
     ax.set(title=f"Images of {dataset.split} with each class", xlabel="images")
-    _clear_frame(ax)
     return figure
 
 
@@ -147,12 +146,11 @@ def draw_counts_per_image(dataset: Dataset) -> Figure:
     if len(objects):
         right.bar(ticks, _shares_of_counts(objects), width=0.5, color=BLUE)
     else:
-        _say(right, "objects are not annotated")
+        right.text(0.5, 0.5, "objects are not annotated", transform=right.transAxes, ha="center", va="center")
     right.set(title="Objects in an image", xlabel="objects")
     for ax in (left, right):
         ax.set_xticks(ticks, ["1", "2", "3", "4 or more"])
         ax.yaxis.set_major_formatter("{x:.0%}")
-        _clear_frame(ax)
     return figure
 
 
@@ -168,17 +166,12 @@ def draw_class_shares(shares: pd.DataFrame) -> Figure:
     classes = shares.columns.drop(["background", "void"])
     values = [shares[name].dropna() for name in classes]
     figure, ax = plt.subplots(figsize=(WIDTH, _height(len(classes))), layout="constrained")
-    ax.boxplot(
-        values,
-        orientation="horizontal",
-        tick_labels=[f"{name} ({len(found)})" for name, found in zip(classes, values, strict=True)],
-        medianprops={"color": BLUE, "linewidth": 2.5},
-        flierprops={"markersize": 4},
-    )
+    labels = [f"{name} ({len(found)})" for name, found in zip(classes, values, strict=True)]
+    style = {"medianprops": {"color": BLUE, "linewidth": 2.5}, "flierprops": {"markersize": 4}}
+    ax.boxplot(values, orientation="horizontal", tick_labels=labels, **style)
     ax.invert_yaxis()
     ax.xaxis.set_major_formatter("{x:.0%}")
     ax.set(title="Share of an image that a class covers", xlabel="share of the image's pixels", xlim=(0, None))
-    _clear_frame(ax)
     return figure
 
 
@@ -193,7 +186,6 @@ def draw_void(dataset: Dataset, shares: pd.DataFrame) -> Figure:
     right.legend(frameon=False)
     right.xaxis.set_major_formatter("{x:.0%}")
     right.set(title=f"Void in {len(shares)} masks", xlabel="share of the image's pixels", ylabel="images", xlim=(0, None))
-    _clear_frame(right)
     return figure
 
 
@@ -249,11 +241,3 @@ def draw_animals() -> Figure:
 def _height(num_classes: int) -> float:
     """Height in inches of a figure with a bar for each class."""
     return 0.8 + (0.34 if num_classes <= FEW_CLASSES else 0.2) * num_classes
-
-
-def _say(ax: Axes, text: str) -> None:
-    ax.text(0.5, 0.5, text, transform=ax.transAxes, ha="center", va="center")
-
-
-def _clear_frame(ax: Axes) -> None:
-    ax.spines[["top", "right"]].set_visible(False)

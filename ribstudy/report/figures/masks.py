@@ -50,15 +50,10 @@ def way_gallery(
         mask, truth: uint8 [H, W].
     """
     boundaries = boundary_panel("boundaries", walked.boundary, image.shape[:2])
-    rows = [
-        [Panel("map", image, map=seeds.normalized()[0]), Panel("sure", affinity_label_picture(label)), boundaries],
-        [
-            Panel("after the walk", image, map=walked.normalized()[0]),
-            Panel("mask", image, mask=mask),
-            Panel("true mask", image, mask=truth),
-        ],
-    ]
-    return gallery(rows, title="From a map to a mask")
+    upper = [Panel("map", image, map=seeds.normalized()[0]), Panel("sure", affinity_label_picture(label)), boundaries]
+    after = Panel("after the walk", image, map=walked.normalized()[0])
+    lower = [after, Panel("mask", image, mask=mask), Panel("true mask", image, mask=truth)]
+    return gallery([upper, lower], title="From a map to a mask")
 
 
 def steps_table(found: Mapping[Step, MaskScores], estimates: Mapping[Step, Estimate] = MappingProxyType({})) -> pd.DataFrame:
@@ -104,18 +99,12 @@ def _draw_intervals(axis: Axes, lefts: np.ndarray, rows: pd.DataFrame) -> None:
     # The interval may exclude the value: in samples of few images, classes appear and disappear.
     middles, halves = (rows["low"] + rows["high"]) / 2, (rows["high"] - rows["low"]) / 2
     axis.errorbar(lefts, middles, yerr=halves, fmt="none", ecolor=LINE, capsize=3)
-    tops = rows[["mIoU", "high"]].max(axis=1)
-    for left, value, top in zip(lefts, rows["mIoU"], tops, strict=True):
-        text = NOT_RUN if np.isnan(value) else f"{value:.2f}"
-        axis.annotate(
-            text,
-            (left, 0 if np.isnan(value) else top),
-            xytext=(0, 3),
-            textcoords="offset points",
-            ha="center",
-            fontsize=10,
-            rotation=90 if np.isnan(value) else 0,
-        )
+    style = {"xytext": (0, 3), "textcoords": "offset points", "ha": "center", "fontsize": 10}
+    for left, value, top in zip(lefts, rows["mIoU"], rows[["mIoU", "high"]].max(axis=1), strict=True):
+        if np.isnan(value):
+            axis.annotate(NOT_RUN, (left, 0), rotation=90, **style)
+        else:
+            axis.annotate(f"{value:.2f}", (left, top), **style)
 
 
 def seconds_table(results: Mapping[str, Result]) -> pd.DataFrame:

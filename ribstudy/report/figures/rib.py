@@ -97,12 +97,8 @@ def coverage(curves: Mapping[str, np.ndarray]) -> Figure:
     centres = DISTANCE_EDGES + (DISTANCE_EDGES[1] - DISTANCE_EDGES[0]) / 2  # the last bin is open
     for name, values in curves.items():
         axis.plot(centres, values, marker="o", label=name, color=COLORS.get(name))
-    axis.set(
-        title="Found share of the objects by distance from the CAM's peak",
-        xlabel="distance from the peak (in object sizes, the square root of its area)",
-        ylabel="share of pixels found",
-        ylim=(0, 1),
-    )
+    axis.set(title="Found share of the objects by distance from the CAM's peak", ylabel="share of pixels found", ylim=(0, 1))
+    axis.set_xlabel("distance from the peak (in object sizes, the square root of its area)")
     axis.legend()
     return figure
 
@@ -115,7 +111,6 @@ def image_differences(first: np.ndarray, second: np.ndarray) -> Figure:
     axis.stairs(difference.clip(max=0), fill=True, color=COLORS["CAM"])
     axis.stairs(difference.clip(min=0), fill=True, color=COLORS["RIB"])
     axis.axhline(0, color=LINE, linewidth=0.8)
-    axis.set(
-        title="Difference between RIB and CAM for each image", xlabel="images, sorted", ylabel="difference in mIoU", xticks=[]
-    )
+    axis.set(title="Difference between RIB and CAM for each image", xlabel="images, sorted", xticks=[])
+    axis.set_ylabel("difference in mIoU")
     return figure

@@ -58,9 +58,8 @@ def gradient_maps(run: dict[str, np.ndarray]) -> Figure:
 def hgr_curves(runs: list[dict]) -> Figure:
     """HGR of each region over the layers, for both normalisations; the paper's curve is next to the first."""
     figure, axes = plt.subplots(len(REGIONS), 2, figsize=(WIDTH, 7.5), sharex=True, sharey=True, layout="constrained")
-    for column, (normalization, title) in enumerate(
-        (("per_map", "each map by\nits own maximum"), ("common", "one maximum\nfor all images"))
-    ):
+    titles = {"per_map": "each map by\nits own maximum", "common": "one maximum\nfor all images"}
+    for column, (normalization, title) in enumerate(titles.items()):
         curves = summary.hgr_curves(runs, normalization=normalization)  # [S, layers, regions]
         mean, low, high = student_interval(curves)
         layers = np.arange(1, len(mean) + 1)
@@ -99,11 +98,8 @@ def slopes(runs: list[dict]) -> Figure:
     axis.hist(values.ravel(), bins=40, color=BLUE)
     axis.axvline(np.log10(0.25), color="black", linestyle="--", linewidth=1)
     axis.annotate("at most 1/4 ", (np.log10(0.25), 0.95 * axis.get_ylim()[1]), ha="right", fontsize=9)
-    axis.set(
-        xlabel="$\\log_{10}$ of the sigmoid's slope at an image",
-        ylabel="images",
-        title="The sigmoid scales each map by one number",
-    )
+    axis.set(xlabel="$\\log_{10}$ of the sigmoid's slope at an image", ylabel="images")
+    axis.set_title("The sigmoid scales each map by one number")
     return figure
 
 
@@ -113,11 +109,8 @@ def thresholds(runs: list[dict]) -> Figure:
     figure, axis = plt.subplots(figsize=(WIDTH, 3.2), layout="constrained")
     axis.errorbar(THRESHOLDS, mean, _whiskers(mean, low, high), fmt="o", color=RED, capsize=3)
     axis.axhline(0, color="black", linewidth=0.8)
-    axis.set(
-        xlabel="threshold of the High Gradient Ratio",
-        ylabel="fall in marker minus fall in digit",
-        title="The effect at several thresholds (95 % intervals)",
-    )
+    axis.set(xlabel="threshold of the High Gradient Ratio", ylabel="fall in marker minus fall in digit")
+    axis.set_title("The effect at several thresholds (95 % intervals)")
     return figure
 
 
@@ -133,10 +126,7 @@ def comparison(runs: list[dict]) -> Figure:
     axis.axvline(0, color="black", linewidth=0.8)
     axis.set_yticks(range(len(names)), names)
     axis.invert_yaxis()
-    axis.set(
-        xlabel="fall of HGR in the last step: marker minus digit",
-        title="Last activations compared (95 % intervals)",
-    )
+    axis.set(xlabel="fall of HGR in the last step: marker minus digit", title="Last activations compared (95 % intervals)")
     figure.legend(fontsize=9, loc="outside lower center", ncols=2)
     return figure
 
