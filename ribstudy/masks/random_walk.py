@@ -88,7 +88,8 @@ def _multiply(values: Tensor, diagonals: dict[int, Tensor]) -> Tensor:
 def walk_maps(maps: Tensor, boundary: Tensor, power: float = 1.3, **walk: float) -> Tensor:
     """`random_walk` of maps^power (reference code: np_power): maps [n, h, w] in 0..1 and boundary [h, w] -> [n, h, w].
 
-    **walk: keyword arguments of `random_walk`.
+    Args:
+        **walk: keyword arguments of `random_walk`.
     """
     return random_walk(maps**power, boundary, **walk)
 
