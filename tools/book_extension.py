@@ -143,8 +143,20 @@ register_plugin("pybtex.style.labels", "author_year", AuthorYearLabels)
 register_plugin("pybtex.style.formatting", "author_year", AuthorYearStyle)
 
 
+def short_signature(signature: str) -> str:
+    """A signature in which "..." replaces default functions, whose text would be <function Stage.<lambda>>."""
+    return re.sub(r"=<function [^,()]*>(?=[,)])", "=...", signature)
+
+
+def _shorten_signature(_app: Sphinx, *documented: Any) -> tuple[str | None, str | None]:
+    """A handler of autodoc's event: the last two of its values are the signature and the return annotation."""
+    signature, result = documented[-2:]
+    return (short_signature(signature) if signature else signature), result
+
+
 def setup(app: Sphinx) -> dict[str, bool]:
     app.connect("config-inited", _add_buttons)
     app.connect("builder-inited", _leave_thebe_out)
+    app.connect("autodoc-process-signature", _shorten_signature)
     app.add_directive("settings-table", SettingsTable)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

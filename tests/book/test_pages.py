@@ -13,7 +13,7 @@ from pybtex.database import parse_string
 
 from ribstudy.config import Settings
 from tools import check_links, print_book
-from tools.book_extension import AuthorYearLabels, repository_options, setting_rows
+from tools.book_extension import AuthorYearLabels, repository_options, setting_rows, short_signature
 from tools.browser import find_browser, open_browser
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -202,3 +202,9 @@ def test_the_workflow_publishes_on_a_tag_only():
     assert {"lint", "test", "book", "pdf"} == targets
     assert all(f"\n{target}:" in makefile for target in targets)
     assert "github.repository" in jobs["build"]["env"]["RIBSTUDY_REPOSITORY"]
+
+
+def test_signatures_show_default_functions_as_dots():
+    signature = "(*, needs=<function Stage.<lambda>>, on_gpu=True, asked=<function ItemStage.<lambda>>)"
+    assert short_signature(signature) == "(*, needs=..., on_gpu=True, asked=...)"
+    assert short_signature("(tau: float = 0.4, names=('a', 'b'))") == "(tau: float = 0.4, names=('a', 'b'))"
