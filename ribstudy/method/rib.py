@@ -89,7 +89,7 @@ def adapt(
         settings: see `RibSettings`.
 
     Raises:
-        ValueError: no label, views that do not fit the scales, or too few auxiliary batches.
+        ValueError: no label, views that do not fit the scales, too few auxiliary batches, or weights that cannot change.
         FloatingPointError: the adaptation diverged, so that a map is not finite; a smaller learning rate helps.
 
     >>> from ribstudy.models.cam_net import build_cam_net
@@ -104,7 +104,7 @@ def adapt(
     """
     _check(net, views, labels, settings)
     device = net.classifier.weight.device
-    with evaluation_mode(net):
+    with evaluation_mode(net), torch.inference_mode(False):  # also for a caller in inference mode, which has no gradients
         features = [net.features(view.to(device)) for view in views]  # the same in every step
         aux_features = (
             (net.features(images.to(device)) if len(images) else images, aux_labels) for images, aux_labels in aux_batches
@@ -125,7 +125,7 @@ def adapt_features(
 
     observe: called before the map of every theta_k is computed, while `net` has these weights; it must not change them.
     """
-    with adapted(net, settings):
+    with torch.inference_mode(False), adapted(net, settings):
         result = _run(net, features, labels, _one_per_update(aux_features, num_updates(settings)), settings, observe)
     if not all(torch.isfinite(maps).all() for maps in result.maps):
         raise FloatingPointError(f"the adaptation diverged at learning rate {settings.learning_rate}: a map is not finite")
@@ -182,13 +182,13 @@ def adapted(net: CamNet, settings: RibSettings) -> Iterator[None]:
             _choose_trained(net, settings)
             yield
         finally:
-            with torch.no_grad():
-                for tensor, value in tensors:
-                    tensor.copy_(value)
             for parameter, requires_grad, gradient in gradients:
                 parameter.requires_grad_(requires_grad).grad = gradient
             for norm, tracks in tracking:
                 norm.track_running_stats = tracks
+            with torch.no_grad():
+                for tensor, value in tensors:
+                    tensor.copy_(value)
 
 
 def _choose_trained(net: CamNet, settings: RibSettings) -> None:
@@ -206,6 +206,8 @@ def _choose_trained(net: CamNet, settings: RibSettings) -> None:
 
 
 def _check(net: CamNet, views: Sequence[Tensor], labels: Tensor, settings: RibSettings) -> None:
+    if any(parameter.is_inference() for parameter in net.parameters()):
+        raise ValueError("the network was built in torch.inference_mode, so its weights cannot change; build it outside")
     if len(views) != len(settings.scales):
         raise ValueError(f"{len(views)} views for {len(settings.scales)} scales {settings.scales}: pass one view per scale")
     for scale, view in zip(settings.scales, views, strict=True):
@@ -228,7 +230,7 @@ def _run(
 ) -> RibResult:
     """The loop of an adaptation, in the scope `adapted`."""
     pool, objective, optimizer = _pooling(settings), _objective(settings), _optimizer(net, settings)
-    labels = labels.to(net.classifier.weight)
+    labels = (labels != 0).to(net.classifier.weight)
     own_labels = labels.expand(2, -1)
     iterates, scores = [[] for _ in features], []
     result = partial(RibResult, iterates, settings.aggregation, scores)
@@ -316,7 +318,7 @@ def _auxiliary_loss(net: CamNet, batch: AuxiliaryBatch, pool: Callable, objectiv
     features, labels = batch
     if len(features) == 0:
         return 0.0
-    labels = labels.to(net.classifier.weight)
+    labels = (labels != 0).to(net.classifier.weight)
     return objective(pool(net.maps(features), labels), labels)
 
 

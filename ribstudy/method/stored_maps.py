@@ -68,10 +68,11 @@ class StoredMaps:
         arrays = {"keys": self.classes, "size": np.array(self.size)}
         adapted = self.stopped_by != ""
         if not adapted and all(len(maps) == 1 for maps in self.steps):
-            arrays |= _numbered("maps", [maps[0] for maps in self.steps]) | _numbered("signed", self.signed)
+            arrays |= _numbered("maps", [maps[0] for maps in self.steps])
         else:
             arrays |= _numbered("iterates", self.steps)
-        if adapted:
+        arrays |= _numbered("signed", self.signed)
+        if adapted or (self.aggregation, self.normalization) != ("raw", "maximum"):
             arrays |= {"aggregation": np.array(self.aggregation), "normalization": np.array(self.normalization)}
             arrays |= {"scores": self.logits, "stopped_by": np.array(self.stopped_by)}
         return arrays

@@ -173,6 +173,11 @@ def assert_same_state(net, before):
     assert flags == list(before[1:])
 
 
+def with_labels(made):
+    views, aux = made
+    return views, LABELS, aux
+
+
 @pytest.mark.parametrize("changes", ADAPTED, ids=str)
 @pytest.mark.parametrize("state", STATES)
 def test_the_network_is_used_as_in_evaluation_and_left_as_it_was(state, changes):
@@ -185,6 +190,26 @@ def test_the_network_is_used_as_in_evaluation_and_left_as_it_was(state, changes)
     assert_same_state(net, before)
     assert all(torch.equal(a, b) for a, b in zip(result.maps, expected.maps, strict=True))
     assert not torch.equal(result.iterates[0][0], result.iterates[0][-1])
+
+
+def test_a_caller_in_inference_mode_gets_the_same_maps():
+    settings = RibSettings(**QUIET)
+    expected = adapt(tiny_net(), *with_labels(inputs(settings)), settings)
+    net = tiny_net()
+    before = state_of(net)
+    with torch.inference_mode():
+        result = adapt(net, *with_labels(inputs(settings)), settings)
+    assert_same_state(net, before)
+    assert all(torch.equal(a, b) for a, b in zip(result.maps, expected.maps, strict=True))
+
+
+def test_any_value_but_zero_is_a_label():
+    settings = RibSettings(**QUIET)
+    views, aux = inputs(settings)
+    expected = adapt(tiny_net(), views, LABELS, aux, settings)
+    counts = [(images, 3 * labels) for images, labels in aux]
+    result = adapt(tiny_net(), views, 2 * LABELS, counts, settings)
+    assert all(torch.equal(a, b) for a, b in zip(result.maps, expected.maps, strict=True))
 
 
 @pytest.mark.parametrize("changes", ADAPTED, ids=str)
@@ -276,6 +301,10 @@ def test_bad_input_is_named():
         adapt(net, views, torch.ones(4), aux, settings)
     with pytest.raises(ValueError, match="ended after 2 of 9"):
         adapt(net, views, LABELS, itertools.islice(aux, 2), settings)
+    with torch.inference_mode():
+        net = tiny_net()
+    with pytest.raises(ValueError, match=r"the network was built in torch\.inference_mode"):
+        adapt(net, views, LABELS, aux, settings)
 
 
 def test_no_more_auxiliary_batches_are_drawn_than_updates():

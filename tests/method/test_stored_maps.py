@@ -37,6 +37,7 @@ CASES = {
     "cam": StoredMaps(np.array([1]), (4, 5), steps=(np.ones((1, 1, 2, 2)),), signed=(np.full((1, 2, 2), -1.0),)),
     "steps": replace(STEPS, steps=(*STEPS.steps, np.ones((3, 1, 4, 4)))),
     "rib": replace(STEPS, aggregation="last", normalization="range", logits=np.array([1.0, 2, 3]), stopped_by="margin"),
+    "steps of another aggregation": replace(STEPS, aggregation="last", normalization="range"),
     "one step": replace(STEPS, steps=(np.ones((1, 1, 2, 2)),), logits=np.array([1.0]), stopped_by="spread"),
     "no class": StoredMaps(np.array([], int), (4, 5)),
 }

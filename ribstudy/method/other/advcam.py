@@ -21,6 +21,7 @@ from ribstudy.models.cam_net import CamNet
 EPSILON = 1e-12  # in the normalisation of a step (reference code)
 
 
+@torch.inference_mode(False)
 def climb(net: CamNet, views: Tensor, index: int, settings: AdvCamSettings) -> Tensor:
     r"""The maps of one class during the ascent.
 
@@ -40,7 +41,7 @@ def climb(net: CamNet, views: Tensor, index: int, settings: AdvCamSettings) -> T
         [K, h, w], not negative: the maps of x_0, ..., x_{K-1}.
     """
     lowest, highest = views.min(), views.max()
-    x, maps = views.detach(), []
+    x, maps = views.detach().clone(), []  # a copy can have a gradient, even of views made in inference mode
     for step in range(settings.iterations):
         last = step == settings.iterations - 1
         with torch.set_grad_enabled(not last):

@@ -95,6 +95,13 @@ def test_weights_gradients_and_view_stay():
     assert torch.equal(first, climb(net, view, 2, FEW))  # nothing remains of the first ascent
 
 
+def test_a_caller_in_inference_mode_gets_the_same_maps():
+    net = tiny_net()
+    expected = climb(net, view_of(net), 0, FEW)
+    with torch.inference_mode():
+        assert torch.equal(climb(net, view_of(net), 0, FEW), expected)
+
+
 def test_every_class_climbs_from_the_original_image():
     net = tiny_net()
     (both,) = compute_advcam(net, [view_of(net)], LABEL, (33, 46), FEW).steps
