@@ -105,13 +105,22 @@ def _run(options: argparse.Namespace, overrides: dict[str, Any] | None = None):
     from ribstudy.store import Store
 
     overrides = dict(overrides or {})
+    if "images" in overrides and not hasattr(options, "images"):
+        raise ValueError(f"--each: the stage {options.stage.name} has no images to select; leave images out")
     images = overrides.pop("images", getattr(options, "images", None))
     settings = load_settings(options.preset, {**_overrides(options), **overrides})
-    run = Run(settings, store=Store(options.results)).with_images(ImageSelection.parse(images) if images else None)
+    run = Run(settings, store=Store(options.results)).with_images(_selection(images))
     workers = getattr(options, "workers", None)
     if workers is not None and workers < 0:
         raise ValueError(f"--workers {workers}: 0 or more is needed")
     return replace(run, num_workers=default_workers(run.device) if workers is None else workers)
+
+
+def _selection(images: Any) -> ImageSelection | None:
+    """The selection that a text describes, such as "split=val,limit=2"; None without one."""
+    if images is not None and not isinstance(images, str):
+        raise ValueError(f"images = {images!r}: expected a text, such as split=val,limit=2")
+    return None if images is None else ImageSelection.parse(images)
 
 
 def _overrides(options: argparse.Namespace) -> dict[str, Any]:
@@ -226,7 +235,7 @@ def _show_status(options: argparse.Namespace) -> int:
         raise ValueError(f"--results {options.results}: no such folder")
     run = _run(options)
     for row in (status(stage, run) for stage in STAGES.values()):
-        print(f"{row['stage']:<12}{row['state']:<24}{row['seconds']:>8.0f} s  {row['folder']}")
+        print(f"{row['stage']:<14}{row['state']:<24}{row['seconds']:>8.0f} s  {row['folder']}")
     return 0
 
 

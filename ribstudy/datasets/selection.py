@@ -14,13 +14,15 @@ def selected_names(dataset: Dataset, images: ImageSelection) -> list[str]:
         images: the selection.
 
     Raises:
-        ValueError: no image has a mask, the data set does not have the class, or no image shows it.
+        ValueError: no image has a mask, the data set does not have the class, no image shows it, or `skip` leaves none.
     """
     names = list(dataset.masked_names if images.masked else dataset.names)
     if not names:
         raise ValueError(f"images.masked: no image of split {dataset.split!r} has a mask")
     if images.class_name is not None:
         names = _showing(dataset, images.class_name, names)
+    if images.skip >= len(names):
+        raise ValueError(f"images.skip = {images.skip} leaves no image: split {dataset.split!r} has {len(names)} such images")
     return names[images.skip :][: images.limit]
 
 

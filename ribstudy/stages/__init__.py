@@ -18,8 +18,7 @@ from ribstudy.stages.execution import (
     status,
 )
 from ribstudy.stages.registry import STAGES
-from ribstudy.stages.run import Run
-from ribstudy.stages.stage import ItemStage, Stage, WholeStage, of_images, result_key
+from ribstudy.stages.stage import ItemStage, Run, Stage, WholeStage, of_images, result_key
 
 __all__ = [
     "STAGES",

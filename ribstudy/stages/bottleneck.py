@@ -9,8 +9,7 @@ from ribstudy.evaluation.bottleneck import measure_image
 from ribstudy.stages.classifier import CLASSIFIER, classifier_weights, trained_net
 from ribstudy.stages.images import image_names, open_images
 from ribstudy.stages.maps import rib_inputs
-from ribstudy.stages.run import Run
-from ribstudy.stages.stage import ItemStage, ItemWorker, after
+from ribstudy.stages.stage import ItemStage, ItemWorker, Run, after
 
 
 def _worker(run: Run, names: Sequence[str]) -> ItemWorker:

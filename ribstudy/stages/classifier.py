@@ -9,8 +9,7 @@ from ribstudy.models.cam_net import CamNet
 from ribstudy.runtime import ranks
 from ribstudy.runtime.files import atomic
 from ribstudy.stages.data import DATA, data_lists
-from ribstudy.stages.run import Run
-from ribstudy.stages.stage import WholeStage, after
+from ribstudy.stages.stage import Run, WholeStage, after
 from ribstudy.store import Result
 from ribstudy.training.checkpoint import CHECKPOINT
 from ribstudy.training.classifier import WEIGHTS, image_logits, load_classifier, train_classifier

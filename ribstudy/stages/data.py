@@ -4,8 +4,7 @@ from pathlib import Path
 
 from ribstudy import datasets
 from ribstudy.runtime import ranks
-from ribstudy.stages.run import Run
-from ribstudy.stages.stage import WholeStage
+from ribstudy.stages.stage import Run, WholeStage
 from ribstudy.store import Result
 
 

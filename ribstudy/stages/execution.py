@@ -12,13 +12,13 @@ from pathlib import Path
 
 import torch
 
+from ribstudy.evaluation.statistics import NOT_RUN
 from ribstudy.runtime import ranks
 from ribstudy.runtime.files import file_digest, locked
 from ribstudy.runtime.processes import map_in_processes, refuse_while_importing
 from ribstudy.runtime.progress import track
 from ribstudy.stages.registry import STAGES
-from ribstudy.stages.run import Run
-from ribstudy.stages.stage import ItemStage, Stage, WholeStage
+from ribstudy.stages.stage import ItemStage, Run, Stage, WholeStage, only_checks
 from ribstudy.store import Result
 
 log = logging.getLogger(__name__)
@@ -55,7 +55,7 @@ class Shard:
 
     def __post_init__(self):
         if not 0 <= self.index < self.count:
-            raise ValueError(f"shard {self.index}/{self.count}: the index must be from 0 to {self.count - 1}")
+            raise ValueError(f"shard {self.index}/{self.count}: expected an index from 0 and a count above it, such as 0/2")
 
     @classmethod
     def parse(cls, text: str) -> "Shard":
@@ -91,13 +91,15 @@ def execute(stage: Stage, run: Run, *, shard: Shard | None = None, processes: in
 
     Raises:
         ItemsFailed: some items could not be computed; the others are kept.
-        ValueError: another rank failed to compute a stage that this one needs.
+        ValueError: the run selects no image (before any training starts), or another rank failed to compute a stage that this
+            one needs.
     """
     refuse_while_importing()
     result = run.result(stage)
     if ranks.agreed(run.is_finished(stage)):
-        log.info("%s: finished before, in %s", stage.name, result.folder)
+        log.log(logging.DEBUG if only_checks(stage) else logging.INFO, "%s: finished before, in %s", stage.name, result.folder)
         return result
+    _check_inputs(stage, run)
     _execute_needs(stage, run, processes)
     if isinstance(stage, WholeStage):
         _run_whole(stage, run, result)
@@ -112,6 +114,22 @@ def execute(stage: Stage, run: Run, *, shard: Shard | None = None, processes: in
     finally:
         ranks.wait_for_all()  # as soon as one rank exits with an error, a launcher stops all others
     return result
+
+
+def _check_inputs(stage: Stage, run: Run) -> None:
+    """Checks the data and the selection of images, so that an error is raised now and not after hours of training."""
+    for check in dict.fromkeys(_unfinished_checks(stage, run)):
+        execute(check, run)
+    run.items(stage)
+
+
+def _unfinished_checks(stage: Stage, run: Run) -> Iterator[Stage]:
+    """The stages that check the inputs of a stage and of the unfinished stages it needs."""
+    for need in stage.needs(run.settings):
+        if only_checks(need.stage):
+            yield need.stage
+        elif not run.of(need).is_finished(need.stage):
+            yield from _unfinished_checks(need.stage, run.of(need))
 
 
 def _execute_needs(stage: Stage, run: Run, processes: int | None) -> None:
@@ -230,7 +248,7 @@ def status(stage: Stage, run: Run) -> dict:
     items = run.items(stage) if result.folder.is_dir() else []
     done = sum(map(result.has_item, items))
     finished = result.finished and done == len(items)
-    state = "finished" if finished else "not run" if not result.folder.is_dir() else "unfinished"
+    state = "finished" if finished else NOT_RUN if not result.folder.is_dir() else "unfinished"
     return {
         "stage": stage.name,
         "state": state + (f" ({done}/{len(items)})" if items else ""),

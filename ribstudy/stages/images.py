@@ -3,7 +3,7 @@
 from ribstudy import datasets
 from ribstudy.datasets import Dataset
 from ribstudy.datasets.selection import selected_names
-from ribstudy.stages.run import Run
+from ribstudy.stages.stage import Run
 
 
 def open_images(run: Run) -> Dataset:

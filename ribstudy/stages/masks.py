@@ -20,8 +20,7 @@ from ribstudy.models.kernels import use_fast_convolutions
 from ribstudy.runtime import ranks
 from ribstudy.stages.images import image_names, open_images
 from ribstudy.stages.maps import CAM, RIB
-from ribstudy.stages.run import Run
-from ribstudy.stages.stage import ItemStage, ItemWorker, Need, Stage, WholeStage
+from ribstudy.stages.stage import ItemStage, ItemWorker, Need, Run, Stage, WholeStage
 from ribstudy.store import MASKS as MASK_FORMAT
 from ribstudy.store import WALKED_MAPS, Result
 from ribstudy.training.affinity import WEIGHTS, train_affinity_net

@@ -13,8 +13,7 @@ from ribstudy.method.stored_maps import StoredMaps
 from ribstudy.models.cam_net import CamNet
 from ribstudy.stages.classifier import CLASSIFIER, classifier_weights, trained_net
 from ribstudy.stages.images import image_names, open_images
-from ribstudy.stages.run import Run
-from ribstudy.stages.stage import ItemStage, ItemWorker, after
+from ribstudy.stages.stage import ItemStage, ItemWorker, Run, after
 from ribstudy.store import MAPS
 
 Compute = Callable[[list[Tensor], np.ndarray, tuple[int, int]], StoredMaps]  # views, label, size

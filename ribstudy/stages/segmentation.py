@@ -16,8 +16,7 @@ from ribstudy.runtime import ranks
 from ribstudy.stages.data import DATA
 from ribstudy.stages.images import image_names, open_images
 from ribstudy.stages.masks import MASKS
-from ribstudy.stages.run import Run
-from ribstudy.stages.stage import ItemStage, ItemWorker, Need, WholeStage, after
+from ribstudy.stages.stage import ItemStage, ItemWorker, Need, Run, WholeStage, after
 from ribstudy.store import MASKS as MASK_FORMAT
 from ribstudy.store import Result
 from ribstudy.training.checkpoint import CHECKPOINT

@@ -5,18 +5,15 @@ stages it needs. A change of `rib.tau` therefore changes the keys of `rib` and t
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from ribstudy import datasets
 from ribstudy.config import Settings
 from ribstudy.datasets.settings import DataSettings, ImageSelection
+from ribstudy.runtime import ranks
 from ribstudy.runtime.files import digest, file_digest
-from ribstudy.store import ARRAYS, Item, ItemFormat, Result
-
-if TYPE_CHECKING:
-    from ribstudy.stages.run import Run
+from ribstudy.store import ARRAYS, Item, ItemFormat, Result, Store, StoredItems
 
 ItemWorker = Callable[[str], Item]
 OfData = Callable[[DataSettings], object]  # describes the data in an identity
@@ -65,7 +62,7 @@ class Stage:
 
     def identity(self, settings: Settings, *, of_data: OfData = datasets.fingerprint) -> dict:
         """Everything that affects the result, as a JSON-like value; `of_data` describes the data."""
-        needed = [need.stage for need in self.needs(settings) if not _only_checks(need.stage)]
+        needed = [need.stage for need in self.needs(settings) if not only_checks(need.stage)]
         return {
             "stage": self.name,
             "version": self.version,
@@ -108,6 +105,53 @@ class ItemStage(Stage):
     asked: Callable[[Settings], object] = lambda settings: None
 
 
+@dataclass(frozen=True)
+class Run:
+    """The conditions under which stages are computed.
+
+    Args:
+        settings: all settings that affect the numbers.
+        images: the images for stages that compute one image after another. They decide which items are computed but not
+            their values, so the key of a result does not include them.
+        store: the folder of all results.
+        device: "cpu", or the accelerator of this rank.
+        num_workers: number of worker processes that prepare the inputs of stages with `decodes_ahead`.
+    """
+
+    settings: Settings
+    images: ImageSelection = field(default_factory=ImageSelection)
+    store: Store = field(default_factory=Store)
+    device: str = field(default_factory=ranks.device)
+    num_workers: int = 0
+
+    def with_images(self, images: ImageSelection | None) -> "Run":
+        """This run on other images; None keeps its own images."""
+        return self if images is None else replace(self, images=images)
+
+    def of(self, need: Need) -> "Run":
+        """The run that computes a needed result: this run, on the images that are needed."""
+        return self.with_images(need.images)
+
+    def result(self, stage: Stage) -> Result:
+        """The result of a stage under these settings, finished or not."""
+        items = stage.format if isinstance(stage, ItemStage) else ARRAYS
+        return self.store.result(stage.name, stage.key(self.settings), items)
+
+    def is_finished(self, stage: Stage) -> bool:
+        """Whether the result has a record and contains every item of this run."""
+        result = self.result(stage)
+        return result.finished and all(map(result.has_item, self.items(stage)))
+
+    def items(self, stage: Stage) -> list[str]:
+        """The names of the items that the stage computes in this run; empty for a `WholeStage`."""
+        return stage.items(self) if isinstance(stage, ItemStage) else []
+
+    def stored(self, stage: Stage, images: ImageSelection | None = None) -> StoredItems:
+        """The stored items of a stage, for this run's images or for others."""
+        run = self.with_images(images)
+        return StoredItems(run.result(stage), run.items(stage))
+
+
 def of_images(stage: Stage) -> bool:
     """Whether the stage computes one image after another."""
     return isinstance(stage, ItemStage) and stage.of_images
@@ -119,7 +163,8 @@ def result_key(stage: Stage, settings: Settings) -> str:
     return digest({**identity, "asked": stage.asked(settings) if isinstance(stage, ItemStage) else None})
 
 
-def _only_checks(stage: Stage) -> bool:
+def only_checks(stage: Stage) -> bool:
+    """Whether the stage only checks its inputs, as `data` does."""
     return isinstance(stage, WholeStage) and stage.only_checks
 
 

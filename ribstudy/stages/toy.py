@@ -3,8 +3,7 @@
 from collections.abc import Sequence
 
 from ribstudy.runtime.paths import MNIST
-from ribstudy.stages.run import Run
-from ribstudy.stages.stage import ItemStage, ItemWorker
+from ribstudy.stages.stage import ItemStage, ItemWorker, Run
 from ribstudy.toy.experiment import run_seed
 
 

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from pathlib import Path
 
+from ribstudy.evaluation.statistics import NOT_RUN
 from ribstudy.workflow.plan import Plan
 
 Row = tuple[str, str, str]  # a run or a group of jobs, its state, and the file or group to look at
@@ -40,7 +41,7 @@ def _row_of_run(plan: Plan, run: str, waiting: set[str], failed: set[str], noteb
     if path.exists() and not needs:
         return (run, "done", str(path))
     # The notebook of an earlier call does not count if its results have to be computed again.
-    return (run, "not run", f"needs {needs[0]}" if needs else "")
+    return (run, NOT_RUN, f"needs {needs[0]}" if needs else "")
 
 
 def table(rows: Sequence[Row]) -> str:

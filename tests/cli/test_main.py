@@ -44,6 +44,22 @@ def test_command_line_errors_are_one_line(tmp_path, capsys):
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["cam", "--images", ""], "images"),
+        (["cam", "--each", "{images: {limit: 1}}"], "images = {'limit': 1}: expected a text, such as split=val,limit=2"),
+        (["classifier", "--each", "{images: split=val}"], "--each: the stage classifier has no images to select"),
+        (["rib", "--images", "class_name=wolf"], "images.class_name = 'wolf' is not a class of the data"),
+        (["masks", "--images", "skip=1000"], "images.skip = 1000 leaves no image"),
+    ],
+)
+def test_a_bad_selection_is_refused_before_any_training(tmp_path, data_root, capsys, arguments, message):
+    assert main([*arguments, *options_of(data_root, tmp_path)]) == 1
+    assert message in capsys.readouterr().err
+    assert not list(tmp_path.glob("runs/classifier-*"))
+
+
 def test_a_stage_is_run_under_each_of_several_settings(tmp_path, data_root, trained, capsys):
     root = run_in(tmp_path / "results", data_root, trained).store.root
     options = ["--results", str(root), "--processes", "1", "--data-root", str(data_root)]

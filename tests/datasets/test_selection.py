@@ -25,7 +25,7 @@ class FourImages:
         ({}, ["a", "b", "c", "d"]),
         ({"limit": 2}, ["a", "b"]),
         ({"skip": 1, "limit": 2}, ["b", "c"]),
-        ({"skip": 4}, []),
+        ({"skip": 3}, ["d"]),
         ({"masked": True}, ["b", "c", "d"]),
         ({"class_name": "cat"}, ["a", "c"]),
         ({"class_name": "cat", "skip": 1}, ["c"]),
@@ -40,6 +40,8 @@ def test_impossible_selections_are_refused():
     images = FourImages()
     with pytest.raises(ValueError, match=r"images\.class_name = 'cow' is not a class of the data; known: cat, dog"):
         selected_names(images, ImageSelection(class_name="cow"))
+    with pytest.raises(ValueError, match=r"images\.skip = 2 leaves no image: split 'train' has 2 such images"):
+        selected_names(images, ImageSelection(class_name="cat", skip=2))
     images.masked_names = ("d",)
     with pytest.raises(ValueError, match=r"images\.class_name = 'cat': no image of split 'train' shows this class"):
         selected_names(images, ImageSelection(class_name="cat", masked=True))
