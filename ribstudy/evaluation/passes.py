@@ -1,6 +1,6 @@
 """One pass over the images of a result, in chunks that worker processes can share.
 
-A pass reads each image when it needs it and keeps only sums, so its memory does not depend on the number of images. Its result
+A pass reads one image at a time and keeps only sums, so its memory does not depend on the number of images. Its result
 does not depend on the number of processes.
 """
 

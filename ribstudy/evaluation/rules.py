@@ -1,4 +1,4 @@
-"""How good background thresholds are that rules find without true masks (`masks.threshold`).
+"""The quality of background thresholds that rules find without true masks (`masks.threshold`).
 
 Shapes: N images, T thresholds.
 """

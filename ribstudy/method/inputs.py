@@ -1,7 +1,7 @@
-"""The inputs of the stages `cam` and `rib`, which worker processes decode and augment ahead of time, in the order of their use.
+"""The inputs of the stages `cam` and `rib`. Worker processes decode and augment them ahead of time, in the order of their use.
 
-An adaptation can end before its last step. Then the feed requests no more batches of that image and drops the few that are
-already prepared.
+If an adaptation ends before its last step, the feed requests no more batches of that image and drops the few that are
+prepared already.
 """
 
 from collections.abc import Iterator, Sequence

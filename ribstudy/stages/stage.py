@@ -1,7 +1,8 @@
 """The two kinds of stage, the properties that a stage declares, and the key of its result.
 
-A stage is a function of settings and of the results of other stages. Its key is a digest of the settings it reads and of the
-stages it needs. A change of `rib.tau` therefore changes the keys of `rib` and the stages after it, but not of those before it.
+A stage is a function of settings and of the results of other stages. Its key is a digest of the settings that it reads and of
+the keys of the stages that it needs. A change of `rib.tau` therefore changes the key of `rib` and of every stage after it, but
+not of the stages before it.
 """
 
 from collections.abc import Callable, Sequence

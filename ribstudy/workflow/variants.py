@@ -88,7 +88,7 @@ FIXED = (
     Variant("last", "sum", "rib.include_last", True, False, True, "whether the maps after the last step are summed too"),
     Variant("last_only", "sum", "rib.aggregation", "last", "raw", "raw", "the last map alone, without the sum"),
     Variant("normalized", "sum", "rib.aggregation", "normalized", "raw", "raw", "every step weighs the same"),
-    Variant("range", "sum", "rib.normalization", "range", "maximum", "maximum", "the least value of a seed becomes 0"),
+    Variant("range", "sum", "rib.normalization", "range", "maximum", "maximum", "the smallest value of a seed becomes 0"),
     Variant("percentile", "sum", "rib.normalization", "percentile", "maximum", "maximum", "a lone peak does not set the scale"),
     Variant("alone", "other images", "auxiliary.batch_size", 0, 20, 20, "no other images, whose labels the code maximises too"),
     Variant("one_other", "other images", "auxiliary.batch_size", 1, 20, 20, "other images in a step"),
