@@ -95,11 +95,35 @@ def execute(stage: Stage, run: Run, *, shard: Shard | None = None, processes: in
             one needs.
     """
     refuse_while_importing()
+    _check_inputs(stage, run)
+    return _execute(stage, run, shard, processes)
+
+
+def _check_inputs(stage: Stage, run: Run) -> None:
+    """Checks the data and the selections of images, so that an error is raised now and not after hours of training."""
+    unfinished = list(_unfinished(stage, run))
+    for pending, its_run in unfinished:
+        if only_checks(pending):
+            _execute(pending, its_run, shard=None, processes=1)
+    for pending, its_run in unfinished:
+        its_run.items(pending)
+
+
+def _unfinished(stage: Stage, run: Run) -> Iterator[tuple[Stage, Run]]:
+    """The stage and all stages that it needs, as far as they are not finished, each with the run that computes it."""
+    if ranks.agreed(run.is_finished(stage)):  # agreed, because all ranks have to run the same checks
+        return
+    yield stage, run
+    for need in stage.needs(run.settings):
+        yield from _unfinished(need.stage, run.of(need))
+
+
+def _execute(stage: Stage, run: Run, shard: Shard | None, processes: int | None) -> Result:
+    """Runs a stage whose inputs are checked, after the stages it needs (see `execute`)."""
     result = run.result(stage)
     if ranks.agreed(run.is_finished(stage)):
         log.log(logging.DEBUG if only_checks(stage) else logging.INFO, "%s: finished before, in %s", stage.name, result.folder)
         return result
-    _check_inputs(stage, run)
     _execute_needs(stage, run, processes)
     if isinstance(stage, WholeStage):
         _run_whole(stage, run, result)
@@ -116,25 +140,9 @@ def execute(stage: Stage, run: Run, *, shard: Shard | None = None, processes: in
     return result
 
 
-def _check_inputs(stage: Stage, run: Run) -> None:
-    """Checks the data and the selection of images, so that an error is raised now and not after hours of training."""
-    for check in dict.fromkeys(_unfinished_checks(stage, run)):
-        execute(check, run)
-    run.items(stage)
-
-
-def _unfinished_checks(stage: Stage, run: Run) -> Iterator[Stage]:
-    """The stages that check the inputs of a stage and of the unfinished stages it needs."""
-    for need in stage.needs(run.settings):
-        if only_checks(need.stage):
-            yield need.stage
-        elif not run.of(need).is_finished(need.stage):
-            yield from _unfinished_checks(need.stage, run.of(need))
-
-
 def _execute_needs(stage: Stage, run: Run, processes: int | None) -> None:
     for need in stage.needs(run.settings):
-        execute(need.stage, run.of(need), processes=processes)
+        _execute(need.stage, run.of(need), shard=None, processes=processes)
         if ranks.rank() and not ranks.agreed(run.of(need).is_finished(need.stage)):
             raise ValueError(f"{stage.name} needs {need.stage.name}, which not all ranks have finished; see their messages")
 

@@ -52,6 +52,7 @@ def test_command_line_errors_are_one_line(tmp_path, capsys):
         (["classifier", "--each", "{images: split=val}"], "--each: the stage classifier has no images to select"),
         (["rib", "--images", "class_name=wolf"], "images.class_name = 'wolf' is not a class of the data"),
         (["masks", "--images", "skip=1000"], "images.skip = 1000 leaves no image"),
+        (["walk", "--set", "affinity.images={skip: 1000}"], "images.skip = 1000 leaves no image"),
     ],
 )
 def test_a_bad_selection_is_refused_before_any_training(tmp_path, data_root, capsys, arguments, message):
