@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from ribstudy import datasets
 from ribstudy.datasets import Dataset
@@ -18,17 +19,25 @@ from ribstudy.stages.images import image_names, open_images
 from ribstudy.stages.stage import ItemStage, ItemWorker, Run, after
 from ribstudy.store import MAPS
 
+# Maps of one image from the network, the views of the image, its label and its size.
+Compute = Callable[[CamNet, list[Tensor], np.ndarray, tuple[int, int]], StoredMaps]
 
-def _cam_worker(run: Run, names: Sequence[str]) -> ItemWorker:
-    net, dataset = trained_net(run), open_images(run)
+
+def map_worker(run: Run, names: Sequence[str], net: CamNet, compute: Compute) -> ItemWorker:
+    """A function that calls `compute` with the views of one image at the scales of `cam`."""
+    dataset = open_images(run)
     inputs = OwnViews(dataset, names, run.settings.cam.scales, net.normalization)
     feed = Feed(inputs, num_workers=run.num_workers, device=run.device)
 
     def work(name: str) -> StoredMaps:
         size, views = feed.views(name)
-        return compute_cam(net, views, dataset.label(name), size)
+        return compute(net, views, dataset.label(name), size)
 
     return work
+
+
+def _cam_worker(run: Run, names: Sequence[str]) -> ItemWorker:
+    return map_worker(run, names, trained_net(run), compute_cam)
 
 
 def _rib_worker(run: Run, names: Sequence[str]) -> ItemWorker:

@@ -1,35 +1,16 @@
 """The stages `baseline` and `advcam`: maps of the same classifier by other methods. No masks are made from them."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 
-import numpy as np
-from torch import Tensor
-
-from ribstudy.method.inputs import Feed, OwnViews
 from ribstudy.method.other.advcam import compute_advcam
 from ribstudy.method.other.gradcam import compute_gradcam
-from ribstudy.method.stored_maps import StoredMaps
-from ribstudy.models.cam_net import CamNet
 from ribstudy.stages.classifier import CLASSIFIER, classifier_weights, trained_net
-from ribstudy.stages.images import image_names, open_images
+from ribstudy.stages.images import image_names
+from ribstudy.stages.maps import map_worker
 from ribstudy.stages.stage import ItemStage, ItemWorker, Run, after
 from ribstudy.store import MAPS
-
-Compute = Callable[[list[Tensor], np.ndarray, tuple[int, int]], StoredMaps]  # views, label, size
-
-
-def _worker(run: Run, names: Sequence[str], net: CamNet, compute: Compute) -> ItemWorker:
-    """A function that calls `compute` with the views of one image at the scales of `cam`."""
-    dataset = open_images(run)
-    inputs = OwnViews(dataset, names, run.settings.cam.scales, net.normalization)
-    feed = Feed(inputs, num_workers=run.num_workers, device=run.device)
-
-    def work(name: str) -> StoredMaps:
-        size, views = feed.views(name)
-        return compute(views, dataset.label(name), size)
-
-    return work
 
 
 def _without_compiling(run: Run) -> Run:
@@ -39,13 +20,13 @@ def _without_compiling(run: Run) -> Run:
 
 
 def _baseline_worker(run: Run, names: Sequence[str]) -> ItemWorker:
-    net, settings = trained_net(_without_compiling(run)), run.settings.baseline
-    return _worker(run, names, net, lambda views, label, size: compute_gradcam(net, views, label, size, settings))
+    return map_worker(
+        run, names, trained_net(_without_compiling(run)), partial(compute_gradcam, settings=run.settings.baseline)
+    )
 
 
 def _advcam_worker(run: Run, names: Sequence[str]) -> ItemWorker:
-    net, settings = trained_net(run), run.settings.advcam
-    return _worker(run, names, net, lambda views, label, size: compute_advcam(net, views, label, size, settings))
+    return map_worker(run, names, trained_net(run), partial(compute_advcam, settings=run.settings.advcam))
 
 
 BASELINE = ItemStage(
