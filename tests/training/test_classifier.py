@@ -1,9 +1,8 @@
 """The training of the classifier on a few random images."""
 
 import numpy as np
-import pytest
-import torch
 from helpers.arrays import ArrayDataset
+from helpers.trainings import assert_resumes
 
 from ribstudy.training.classifier import WEIGHTS, image_logits, load_classifier, train_classifier
 from ribstudy.training.settings import ClassifierSettings
@@ -29,16 +28,7 @@ def trained(folder, **options):
 
 def test_a_resumed_training_ends_like_an_uninterrupted_one(tmp_path):
     """The whole chain: crops, losses, files."""
-    with pytest.raises(KeyboardInterrupt):
-        trained(tmp_path / "resumed", stop_after=10)
-    assert (tmp_path / "resumed" / "checkpoint.pt").is_file()
-    ours, theirs = (trained(tmp_path / name).state_dict() for name in ("resumed", "whole"))
-    assert all(torch.equal(ours[name], theirs[name]) for name in theirs)
-    kept = torch.load(tmp_path / "whole" / WEIGHTS, weights_only=True)
-    assert all(torch.equal(kept[name], theirs[name]) for name in theirs)
-    histories = [(tmp_path / name / "history.csv").read_text() for name in ("resumed", "whole")]
-    assert histories[0] == histories[1]
-    assert histories[0].splitlines()[0] == "step,loss,learning_rate"
+    assert_resumes(trained, tmp_path, weights=WEIGHTS, header="step,loss,learning_rate")
 
 
 def test_the_trained_classifier_is_loaded_with_its_logits(tmp_path):

@@ -1,6 +1,5 @@
 """The figures and tables of the chapter on masks: the right numbers, and labels on everything."""
 
-import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 from helpers.figures import is_readable
@@ -8,21 +7,14 @@ from helpers.figures import is_readable
 from ribstudy.datasets.pictures import PALETTE
 from ribstudy.evaluation.mask_scores import MaskScores
 from ribstudy.evaluation.statistics import Estimate
-from ribstudy.report.figures import common as figures
 from ribstudy.report.figures import masks as mask_figures
 from ribstudy.store import Result
+
+pytestmark = pytest.mark.usefixtures("style")
 
 OF_IMAGE = [[4, 1], [5, 1], [4, 2]]  # hits, predicted, true: IoU 0.8 and 0.5
 SCORES = MaskScores(("a", "b"), np.array([OF_IMAGE, OF_IMAGE]), np.zeros((2, 2), int))
 STEPS = ["seed", "seed + CRF", "walk", "masks", "masks + CRF"]
-
-
-@pytest.fixture(autouse=True)
-def style():
-    with plt.rc_context():
-        figures.use_style()
-        yield
-        plt.close("all")
 
 
 def test_a_boundary_panel_has_the_size_of_the_image():

@@ -1,6 +1,5 @@
 """The figures of the chapter on segmentation networks: the right numbers, and labels on everything."""
 
-import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import pytest
@@ -10,13 +9,7 @@ from matplotlib.figure import Figure
 from ribstudy.report.figures import common as figures
 from ribstudy.report.figures import segmentation as segmentation_figures
 
-
-@pytest.fixture(autouse=True)
-def style():
-    with plt.rc_context():
-        figures.use_style()
-        yield
-        plt.close("all")
+pytestmark = pytest.mark.usefixtures("style")
 
 
 def history(scale: float) -> pd.DataFrame:
