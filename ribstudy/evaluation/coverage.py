@@ -7,10 +7,10 @@ from functools import partial
 import numpy as np
 
 from ribstudy.datasets import Dataset
+from ribstudy.evaluation.map_scores import DISTANCE_EDGES
 from ribstudy.evaluation.passes import in_chunks, naming_image, scored_names
 from ribstudy.evaluation.predictions import AnyMaps, predicted_mask
 
-DISTANCE_EDGES = np.linspace(0, 1.25, 11)  # in units of the object's size; the last bin is open
 ByMethod = Mapping[str, Mapping[str, AnyMaps]]  # method -> image name -> maps
 
 

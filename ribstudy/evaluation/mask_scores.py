@@ -34,6 +34,20 @@ class MaskScores:
         return mean_scores(self.counts.sum(axis=0))
 
 
+def mask_confusion(truth: np.ndarray, mask: np.ndarray, num_classes: int) -> np.ndarray:
+    """The pixels of one image by (true class, predicted class), int64 [C+1, C+1]; void pixels are left out.
+
+    Args:
+        truth, mask: [H, W], 0 background, 1..C classes; 255 in the truth is void.
+        num_classes: C, without the background.
+
+    Raises ValueError if the two differ in shape or contain a class above C.
+    """
+    matrix = ConfusionMatrix(num_classes + 1)
+    matrix.update(truth, mask)
+    return matrix.counts
+
+
 def score_masks(dataset: Dataset, masks: Mapping[str, np.ndarray], *, processes: int = 1) -> MaskScores:
     """Compares masks uint8 [H, W], by image name, with the true masks; images without a true mask are left out."""
     names = scored_names(dataset, masks)
@@ -48,9 +62,7 @@ def _score_chunk(dataset: Dataset, masks: Mapping[str, np.ndarray], names: list[
     confusion = np.zeros((num_groups, num_classes, num_classes), dtype=np.int64)
     for place, name in enumerate(names):
         with naming_image(name):
-            of_image = ConfusionMatrix(num_classes)
-            of_image.update(dataset.mask(name), masks[name])
-        confusion[place % num_groups] += of_image.counts
+            confusion[place % num_groups] += mask_confusion(dataset.mask(name), masks[name], num_classes - 1)
     hits = confusion.diagonal(axis1=1, axis2=2)
     counts = np.stack([hits, confusion.sum(axis=1), confusion.sum(axis=2)], axis=1)
     return MaskScores(tuple(names), counts, confusion.sum(axis=0))

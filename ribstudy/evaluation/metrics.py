@@ -101,40 +101,53 @@ def threshold_sweep(
     Raises:
         ValueError: the sizes of maps and truth differ, or a map contains nan.
     """
+    levels = level_histograms(maps, keys, truth, thresholds=thresholds)
+    return level_counts(levels, keys, np.bincount(truth[truth != VOID], minlength=num_classes))
+
+
+def level_histograms(
+    maps: np.ndarray, keys: np.ndarray, truth: np.ndarray, *, thresholds: np.ndarray = DEFAULT_THRESHOLDS
+) -> np.ndarray:
+    """The pixels of one image by the class of their largest map and by level.
+
+    The level of a pixel is the number of thresholds below its largest map: it is foreground at thresholds[:level]. Arguments
+    and errors: see `threshold_sweep`.
+
+    Returns:
+        int64 [3, n, T+1]: all pixels without void, those whose true class is the map's, and those that are true background.
+    """
     if maps.shape[1:] != truth.shape:
         raise ValueError(f"maps {maps.shape} and truth {truth.shape} differ in size")
     if np.isnan(maps).any():
         raise ValueError("a map contains nan, which cannot be compared with a threshold")
-    counted = truth != VOID
-    true_class = truth[counted].astype(np.int64)
-    foreground, level = _foreground(maps, keys, counted, thresholds)
-    hit = foreground == true_class
-    hits = _foreground_counts(foreground[hit], level[hit], num_classes, len(thresholds))
-    predicted = _foreground_counts(foreground, level, num_classes, len(thresholds))
-    # Background is predicted where the level is not above the threshold's index.
-    background_level = np.bincount(level[true_class == 0], minlength=len(thresholds) + 1)
-    hits[:, 0] = np.cumsum(background_level)[: len(thresholds)]
-    predicted[:, 0] = true_class.size - predicted[:, 1:].sum(axis=1)
-    true = np.bincount(true_class, minlength=num_classes)
-    return np.stack([hits, predicted, np.broadcast_to(true, hits.shape)], axis=1)
-
-
-def _foreground(maps: np.ndarray, keys: np.ndarray, known: np.ndarray, thresholds: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The class with the largest map (from 1) at each known pixel, and its level: it is foreground at thresholds[:level]."""
+    shape = (len(keys), len(thresholds) + 1)
     if not len(keys):
-        nothing = np.zeros(np.count_nonzero(known), dtype=np.int64)
-        return nothing, nothing
-    scores = np.stack([class_map[known] for class_map in maps])  # maps[:, known] would put the classes innermost: slow
-    foreground = np.asarray(keys, dtype=np.int64)[scores.argmax(axis=0)] + 1
-    return foreground, np.searchsorted(thresholds, scores.max(axis=0), side="left")
+        return np.zeros((3, *shape), dtype=np.int64)
+    known = truth != VOID
+    true_class = truth[known].astype(np.int64)
+    largest, level = largest_and_level(maps, known, thresholds=thresholds)
+    cells = largest * shape[1] + level
+    parts = (cells, cells[np.asarray(keys)[largest] + 1 == true_class], cells[true_class == 0])
+    return np.stack([np.bincount(part, minlength=shape[0] * shape[1]).reshape(shape) for part in parts])
 
 
-def _foreground_counts(classes: np.ndarray, level: np.ndarray, num_classes: int, num_levels: int) -> np.ndarray:
-    """[T, C+1]: pixels of each class whose level is above the threshold's index."""
-    table = np.bincount(level * num_classes + classes, minlength=(num_levels + 1) * num_classes)
-    table = table.reshape(num_levels + 1, num_classes)
-    above = table[::-1].cumsum(axis=0)[::-1]  # pixels with level >= i
-    return above[1:].copy()
+def largest_and_level(
+    maps: np.ndarray, where: np.ndarray, *, thresholds: np.ndarray = DEFAULT_THRESHOLDS
+) -> tuple[np.ndarray, np.ndarray]:
+    """The index of the largest of the maps [n, H, W] and the level, at each of the P pixels `where` [H, W]: int [P] each."""
+    scores = np.stack([class_map[where] for class_map in maps])  # maps[:, where] would put the classes innermost: slow
+    return scores.argmax(axis=0), np.searchsorted(thresholds, scores.max(axis=0), side="left")
+
+
+def level_counts(levels: np.ndarray, keys: np.ndarray, true: np.ndarray) -> np.ndarray:
+    """The result of `threshold_sweep`, from `level_histograms` and the true pixels [C+1] of each class."""
+    predicted, hits, background = levels[..., :0:-1].cumsum(axis=-1)[..., ::-1]  # [n, T] each: pixels of a level above i
+    counts = np.zeros((predicted.shape[1], 3, len(true)), dtype=np.int64)
+    columns = np.asarray(keys, dtype=np.int64) + 1
+    counts[:, 0, columns], counts[:, 1, columns], counts[:, 2] = hits.T, predicted.T, true
+    counts[:, 0, 0] = true[0] - background.sum(axis=0)
+    counts[:, 1, 0] = true.sum() - predicted.sum(axis=0)
+    return counts
 
 
 def average_precision(labels: np.ndarray, logits: np.ndarray, class_names: Sequence[str]) -> pd.Series:

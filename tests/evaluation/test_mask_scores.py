@@ -1,6 +1,14 @@
 import numpy as np
+import pytest
 
-from ribstudy.evaluation.mask_scores import MaskScores, both_estimates, compare_steps
+from ribstudy.evaluation.mask_scores import MaskScores, both_estimates, compare_steps, mask_confusion
+
+
+def test_confusion_of_one_image_by_hand():
+    truth, mask = np.array([[0, 0, 1], [2, 255, 2]]), np.array([[0, 1, 1], [2, 2, 0]])
+    assert mask_confusion(truth, mask, 2).tolist() == [[1, 1, 0], [0, 1, 0], [1, 0, 1]]
+    with pytest.raises(ValueError, match="truth contains class 2; expected 0 to 1"):
+        mask_confusion(truth, mask, 1)
 
 
 def test_two_methods_are_compared_after_each_step():

@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from ribstudy.evaluation.map_scores import MapScores, score_maps
 from ribstudy.evaluation.sweeps import sweep_maps
 from ribstudy.method.stored_maps import StoredMaps
 
@@ -29,6 +30,12 @@ def halves(left: float, right: float, **fields) -> StoredMaps:
 
 def no_class(size: tuple[int, int] = (16, 16)) -> StoredMaps:
     return StoredMaps(np.array([], int), size)
+
+
+def scored(dataset, stored, *, cam=None, every_step: bool = True) -> dict[str, MapScores]:
+    """The scores of stored maps by image name; cam: the stored maps whose peaks are used, None: the same."""
+    options = {"num_classes": len(dataset.class_names), "every_step": every_step}
+    return {name: score_maps(maps, (cam or stored)[name], dataset.mask(name), **options) for name, maps in stored.items()}
 
 
 class ManyMasks:
