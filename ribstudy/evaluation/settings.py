@@ -6,6 +6,12 @@ from ribstudy.datasets.settings import ImageSelection, TiedBackground
 from ribstudy.settings import Count, Positive, Section, Share
 
 
+class EvaluationSettings(Section):
+    """What is kept of the scores of an image's maps."""
+
+    every_step: bool = Field(True, description="score the sum of maps after every step, or (false) only after the last")
+
+
 class AblationSettings(Section):
     """Images and seeds of the chapter on ablations, and values of variants that depend on the data (`variants.py`)."""
 

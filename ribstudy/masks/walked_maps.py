@@ -1,7 +1,7 @@
 """The stored maps of one image after the random walk."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 
@@ -28,14 +28,12 @@ class WalkedMaps:
         """The maps in 0..1 that a threshold turns into a mask: float32 [n, H, W]."""
         return walked_scores(self.walked, self.size)
 
-    def save(self, path: Path) -> None:
-        """Writes a .npz file without pickles."""
-        arrays = {"keys": self.classes, "size": np.array(self.size), "walked": self.walked, "boundary": self.boundary}
-        np.savez_compressed(path, **arrays)
+    def to_arrays(self) -> dict[str, np.ndarray]:
+        """What is stored, by name."""
+        return {"keys": self.classes, "size": np.array(self.size), "walked": self.walked, "boundary": self.boundary}
 
     @classmethod
-    def load(cls, path: Path) -> "WalkedMaps":
-        """Reads a file that `save` wrote."""
-        with np.load(path, allow_pickle=False) as file:
-            height, width = file["size"].tolist()
-            return cls(file["keys"], (height, width), file["walked"], file["boundary"])
+    def of_arrays(cls, arrays: Mapping[str, np.ndarray]) -> "WalkedMaps":
+        """The maps whose `to_arrays` this is."""
+        height, width = arrays["size"].tolist()
+        return cls(arrays["keys"], (height, width), arrays["walked"], arrays["boundary"])

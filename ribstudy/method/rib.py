@@ -137,7 +137,7 @@ def num_updates(settings: RibSettings) -> int:
     return settings.iterations if settings.include_last else settings.iterations - 1
 
 
-def stored_adaptation(result: RibResult, label: np.ndarray, size: tuple[int, int], normalization: str) -> StoredMaps:
+def stored_adaptation(result: RibResult, label: np.ndarray, size: tuple[int, int]) -> StoredMaps:
     """The maps of all steps of an adaptation, as they are stored, for the classes of the image's `label` [C].
 
     The raw map of every step is kept, so that the maps can be aggregated or normalised in another way without a new adaptation.
@@ -147,8 +147,6 @@ def stored_adaptation(result: RibResult, label: np.ndarray, size: tuple[int, int
         classes,
         size,
         steps=tuple(torch.stack(iterates)[:, classes].cpu().numpy() for iterates in result.iterates),
-        aggregation=result.aggregation,
-        normalization=normalization,
         logits=np.array(result.scores),
         stopped_by=result.stopped_by,
     )

@@ -5,7 +5,6 @@ Shapes: n classes in the image, K steps, h_s x w_s positions at scale s, H x W p
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 
 import numpy as np
 import torch
@@ -59,38 +58,22 @@ class StoredMaps:
             return np.zeros((0, *((length - 1) // stride + 1 for length in self.size)), dtype=np.float32)
         return seed_maps(self.maps(steps), self.size, stride=stride, normalization=self.normalization).numpy()
 
-    def save(self, path: Path) -> None:
-        """Writes a .npz file without pickles."""
-        np.savez_compressed(path, **self._arrays())
-
-    def _arrays(self) -> dict[str, np.ndarray]:
-        """The arrays by their names in the file. A single step is written as `maps_<scale>`, several as `iterates_<scale>`."""
+    def to_arrays(self) -> dict[str, np.ndarray]:
+        """What is stored, by name. `aggregation` and `normalization` are not: they only affect how the maps are read."""
         arrays = {"keys": self.classes, "size": np.array(self.size)}
-        adapted = self.stopped_by != ""
-        if not adapted and all(len(maps) == 1 for maps in self.steps):
-            arrays |= _numbered("maps", [maps[0] for maps in self.steps])
-        else:
-            arrays |= _numbered("iterates", self.steps)
-        arrays |= _numbered("signed", self.signed)
-        if adapted or (self.aggregation, self.normalization) != ("raw", "maximum"):
-            arrays |= {"aggregation": np.array(self.aggregation), "normalization": np.array(self.normalization)}
-            arrays |= {"scores": self.logits, "stopped_by": np.array(self.stopped_by)}
-        return arrays
+        arrays |= _numbered("steps", self.steps) | _numbered("signed", self.signed)
+        return arrays | {"scores": self.logits, "stopped_by": np.array(self.stopped_by)}
 
     @classmethod
-    def load(cls, path: Path) -> "StoredMaps":
-        """Reads a file that `save` wrote."""
-        with np.load(path, allow_pickle=False) as file:
-            arrays = {name: file[name] for name in file.files}
-        texts = {name: str(arrays[name]) for name in ("aggregation", "normalization", "stopped_by") if name in arrays}
-        single = tuple(maps[None] for maps in _in_order("maps", arrays))
+    def of_arrays(cls, arrays: Mapping[str, np.ndarray]) -> "StoredMaps":
+        """The maps whose `to_arrays` this is, to be aggregated and normalised in the default way."""
         return cls(
             classes=arrays["keys"],
             size=(int(arrays["size"][0]), int(arrays["size"][1])),
-            steps=single or _in_order("iterates", arrays),
+            steps=_in_order("steps", arrays),
             signed=_in_order("signed", arrays),
-            logits=arrays.get("scores", np.zeros(0)),
-            **texts,
+            logits=arrays["scores"],
+            stopped_by=str(arrays["stopped_by"]),
         )
 
 

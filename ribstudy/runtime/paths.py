@@ -7,3 +7,4 @@ PROJECT = Path(__file__).resolve().parents[2]
 DATA = Path(os.environ.get("RIBSTUDY_DATA", PROJECT / "data"))
 RESULTS = Path(os.environ.get("RIBSTUDY_RESULTS", PROJECT / "results"))
 MNIST = PROJECT / "data" / "mnist_2_8.npz"
+PUBLISHED = Path(os.environ.get("RIBSTUDY_PUBLISHED", PROJECT / "published"))

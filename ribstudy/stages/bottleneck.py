@@ -8,7 +8,7 @@ from ribstudy.datasets.transforms import views
 from ribstudy.evaluation.bottleneck import measure_image
 from ribstudy.stages.classifier import CLASSIFIER, classifier_weights, trained_net
 from ribstudy.stages.images import image_names, open_images
-from ribstudy.stages.maps import rib_inputs
+from ribstudy.stages.maps import COMBINATION, rib_inputs
 from ribstudy.stages.stage import ItemStage, ItemWorker, Run, after
 
 
@@ -28,10 +28,12 @@ def _worker(run: Run, names: Sequence[str]) -> ItemWorker:
 BOTTLENECK = ItemStage(
     name="bottleneck",
     help="gradients by region and depth, and all logits, while the classifier is adapted to each image",
-    reads=("seed", "rib", "auxiliary", "compute"),
+    reads=("seed", "data.masks", "rib", "auxiliary", "compute"),
+    reading=COMBINATION,  # no maps are combined
     needs=after(CLASSIFIER),
     items=image_names,
     worker=_worker,
     decodes_ahead=True,
     inputs=classifier_weights,
+    version=2,
 )

@@ -1,18 +1,19 @@
 """The stage `classifier`: train the image classifier, and store its logits on val."""
 
-from pathlib import Path
-
 import numpy as np
+import torch
 
 from ribstudy import datasets
-from ribstudy.models.cam_net import CamNet
+from ribstudy.models.cam_net import CamNet, build_cam_net
 from ribstudy.runtime import ranks
 from ribstudy.runtime.files import atomic
 from ribstudy.stages.data import DATA, data_lists
 from ribstudy.stages.stage import Run, WholeStage, after
 from ribstudy.store import Result
-from ribstudy.training.checkpoint import CHECKPOINT
-from ribstudy.training.classifier import WEIGHTS, image_logits, load_classifier, train_classifier
+from ribstudy.training.checkpoint import CHECKPOINT, HISTORY, WEIGHTS, load_weights
+from ribstudy.training.classifier import image_logits, train_classifier
+
+VALIDATION = "validation.npz"  # names, labels and logits of val
 
 
 def _train(run: Run, result: Result) -> None:
@@ -29,7 +30,7 @@ def _train(run: Run, result: Result) -> None:
         return
     validation = datasets.open_dataset(settings.data, "val")
     logits = image_logits(net.eval(), validation, num_workers=run.num_workers)
-    with atomic(result.path("validation.npz")) as temporary:
+    with atomic(result.path(VALIDATION)) as temporary:
         np.savez_compressed(temporary, names=validation.names, labels=validation.labels, logits=logits)
     result.path(CHECKPOINT).unlink()  # last, so that a run that fails before this line can resume
 
@@ -40,10 +41,11 @@ CLASSIFIER = WholeStage(
     reads=("seed", "data", "classifier"),
     needs=after(DATA),
     work=_train,
+    files=(HISTORY, VALIDATION, WEIGHTS),
     shared=True,
     decodes_ahead=True,
     inputs=data_lists,
-    version=2,
+    version=3,
 )
 
 
@@ -51,10 +53,12 @@ def trained_net(run: Run) -> CamNet:
     """The classifier of a run whose stage `classifier` is finished."""
     settings = run.settings
     num_classes = len(datasets.class_names(settings.data))
-    net = load_classifier(run.result(CLASSIFIER).folder, settings.classifier, num_classes, run.device)
+    net = build_cam_net(settings.classifier.backbone, num_classes, weights=None)
+    load_weights(run.result(CLASSIFIER).open(WEIGHTS), net)
+    net.to(run.device, memory_format=torch.channels_last).eval()
     return net.compute_with(**settings.compute.model_dump())
 
 
-def classifier_weights(run: Run) -> list[Path]:
-    """The files of weights, which the records of later stages name as an input."""
-    return [run.result(CLASSIFIER).path(WEIGHTS)]
+def classifier_weights(run: Run) -> dict[str, str]:
+    """The digest of the weights, which the records of later stages name as an input."""
+    return {WEIGHTS: run.result(CLASSIFIER).file_digest(WEIGHTS)}

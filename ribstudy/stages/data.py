@@ -1,9 +1,8 @@
 """The stage `data`: draw MiniVOC if it does not exist yet, and check the data."""
 
-from pathlib import Path
-
 from ribstudy import datasets
 from ribstudy.runtime import ranks
+from ribstudy.runtime.files import file_digest
 from ribstudy.stages.stage import Run, WholeStage
 from ribstudy.store import Result
 
@@ -16,15 +15,15 @@ def _prepare(run: Run, result: Result) -> None:
         raise ValueError(f"{len(problems)} problems in {folder}, the first: {problems[0]} (all: python -m ribstudy data check)")
 
 
-def data_lists(run: Run) -> list[Path]:
-    """The files that list the images and their labels."""
-    return datasets.lists(run.settings.data)
+def data_lists(run: Run) -> dict[str, str]:
+    """The digests of the files that list the images and their labels."""
+    return {path.name: file_digest(path) for path in datasets.lists(run.settings.data)}
 
 
 DATA = WholeStage(
     name="data",
     help="draw MiniVOC if it does not exist yet; check every annotation and image header",
-    reads=("data", "data.root"),
+    reads=("data", "data.masks"),
     only_checks=True,
     on_gpu=False,
     work=_prepare,

@@ -14,10 +14,11 @@ import torch
 
 from ribstudy.evaluation.statistics import NOT_RUN
 from ribstudy.runtime import ranks
-from ribstudy.runtime.files import file_digest, locked
+from ribstudy.runtime.files import locked
 from ribstudy.runtime.processes import map_in_processes, refuse_while_importing
 from ribstudy.runtime.progress import track
 from ribstudy.stages.registry import STAGES
+from ribstudy.stages.source import source_digest
 from ribstudy.stages.stage import ItemStage, Run, Stage, WholeStage, only_checks
 from ribstudy.store import Result
 
@@ -154,7 +155,7 @@ def _run_whole(stage: WholeStage, run: Run, result: Result) -> None:
         if ranks.agreed(run.is_finished(stage)):
             return
         if first or stage.shared:
-            with result.session(run.device):
+            with result.session(run.device, code=source_digest(stage)):
                 stage.work(run, result)
         ranks.wait_for_all()
         if first:
@@ -186,7 +187,7 @@ def _run_items(stage: ItemStage, run: Run, result: Result, shard: Shard) -> None
 def _compute(stage: ItemStage, run: Run, result: Result, names: list[str], shard: Shard) -> dict[str, str]:
     """Computes and writes items; returns the error message of each failed item, by item name."""
     failures = {}
-    with result.session(run.device) as notes, ranks.one_thread(run.device):
+    with result.session(run.device, code=source_digest(stage)) as notes, ranks.one_thread(run.device):
         notes.update(shard=f"{shard.index}/{shard.count}", items=0)
         work = stage.worker(run, names)
         for name in track(names, stage.name):
@@ -232,7 +233,7 @@ def _finish(stage: Stage, run: Run, result: Result) -> None:
             "identity": stage.identity(run.settings),
             "device": run.device,
             "items": len(result.item_names()),
-            "inputs": {path.name: file_digest(path) for path in stage.inputs(run)},
+            "inputs": stage.inputs(run),
         }
     )
 

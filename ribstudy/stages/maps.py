@@ -1,13 +1,16 @@
 """The stages `cam` and `rib`: class activation maps, and the maps of a classifier adapted to each image."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from ribstudy import datasets
+from ribstudy.config import Settings
 from ribstudy.datasets import Dataset
+from ribstudy.items import MAPS
 from ribstudy.method.auxiliary import AuxiliaryDraws, FeatureBank
 from ribstudy.method.cam import compute_cam
 from ribstudy.method.inputs import Feed, OwnViews, ViewsAndAuxiliaryImages
@@ -17,8 +20,9 @@ from ribstudy.models.cam_net import CamNet
 from ribstudy.stages.classifier import CLASSIFIER, classifier_weights, trained_net
 from ribstudy.stages.images import image_names, open_images
 from ribstudy.stages.stage import ItemStage, ItemWorker, Run, after
-from ribstudy.store import MAPS
 
+# The settings that only affect how the stored steps of RIB become one map.
+COMBINATION = ("rib.aggregation", "rib.normalization")
 # Maps of one image from the network, the views of the image, its label and its size.
 Compute = Callable[[CamNet, list[Tensor], np.ndarray, tuple[int, int]], StoredMaps]
 
@@ -51,7 +55,7 @@ def _rib_worker(run: Run, names: Sequence[str]) -> ItemWorker:
             return StoredMaps(np.flatnonzero(label), size)
         labels = torch.as_tensor(label, dtype=torch.float32)
         result = adapt_features(net, features, labels, aux_features, settings)
-        return stored_adaptation(result, label, size, settings.normalization)
+        return stored_adaptation(result, label, size)
 
     return work
 
@@ -86,6 +90,11 @@ def rib_inputs(run: Run, names: Sequence[str], net: CamNet, dataset: Dataset) ->
     return next_inputs
 
 
+def _combined(maps: StoredMaps, settings: Settings) -> StoredMaps:
+    """RIB's maps, to be combined as the settings say."""
+    return replace(maps, aggregation=settings.rib.aggregation, normalization=settings.rib.normalization)
+
+
 CAM = ItemStage(
     name="cam",
     help="class activation maps of the images",
@@ -96,17 +105,19 @@ CAM = ItemStage(
     format=MAPS,
     decodes_ahead=True,
     inputs=classifier_weights,
-    version=2,
+    version=3,
 )
 RIB = ItemStage(
     name="rib",
     help="adapt the classifier to each image and keep the maps of every step",
     reads=("seed", "rib", "auxiliary", "compute"),
+    reading=COMBINATION,
+    read=_combined,
     needs=after(CLASSIFIER),
     items=image_names,
     worker=_rib_worker,
     format=MAPS,
     decodes_ahead=True,
     inputs=classifier_weights,
-    version=3,
+    version=4,
 )

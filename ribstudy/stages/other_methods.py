@@ -4,13 +4,13 @@ from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
 
+from ribstudy.items import MAPS
 from ribstudy.method.other.advcam import compute_advcam
 from ribstudy.method.other.gradcam import compute_gradcam
 from ribstudy.stages.classifier import CLASSIFIER, classifier_weights, trained_net
 from ribstudy.stages.images import image_names
 from ribstudy.stages.maps import map_worker
 from ribstudy.stages.stage import ItemStage, ItemWorker, Run, after
-from ribstudy.store import MAPS
 
 
 def _without_compiling(run: Run) -> Run:
@@ -39,6 +39,7 @@ BASELINE = ItemStage(
     format=MAPS,
     decodes_ahead=True,
     inputs=classifier_weights,
+    version=2,
 )
 ADVCAM = ItemStage(
     name="advcam",
@@ -50,4 +51,5 @@ ADVCAM = ItemStage(
     format=MAPS,
     decodes_ahead=True,
     inputs=classifier_weights,
+    version=2,
 )

@@ -1,26 +1,26 @@
 """The stages `segmentation`, `scores` and `predictions`: train DeepLab-v2 on pseudo masks, and predict with it."""
 
 from collections.abc import Callable, Sequence
-from pathlib import Path
 
 import numpy as np
 import torch
 
 from ribstudy import datasets
 from ribstudy.config import Settings
+from ribstudy.items import MASKS as MASK_FORMAT
 from ribstudy.masks.crf import refine_probabilities
 from ribstudy.masks.deeplab import predict_logits, predicted, probabilities_at
 from ribstudy.models.deeplab import DeepLab, build_deeplab
 from ribstudy.models.kernels import use_fast_convolutions
 from ribstudy.runtime import ranks
 from ribstudy.stages.data import DATA
+from ribstudy.stages.evaluate import evaluation_of_masks
 from ribstudy.stages.images import image_names, open_images
 from ribstudy.stages.masks import MASKS
 from ribstudy.stages.stage import ItemStage, ItemWorker, Need, Run, WholeStage, after
-from ribstudy.store import MASKS as MASK_FORMAT
 from ribstudy.store import Result
-from ribstudy.training.checkpoint import CHECKPOINT
-from ribstudy.training.deeplab import WEIGHTS, train_deeplab
+from ribstudy.training.checkpoint import CHECKPOINT, HISTORY, WEIGHTS, load_weights
+from ribstudy.training.deeplab import train_deeplab
 
 
 def _teacher(settings: Settings) -> list[Need]:
@@ -63,14 +63,21 @@ def _examples(run: Run) -> tuple[list[str], Callable[[str], np.ndarray]]:
     return names, dataset.mask
 
 
+def _read_sections(settings: Settings) -> tuple[str, ...]:
+    of_masks = ("data.masks",) if settings.segmentation.truth == "dataset" else ()
+    return ("seed", "data", *of_masks, "segmentation")
+
+
 SEGMENTATION = WholeStage(
     name="segmentation",
     help="train DeepLab-v2 on the pseudo masks, or on the data set's own masks",
-    reads=("seed", "data", "segmentation"),
+    reads=_read_sections,
     needs=_teacher,
     work=_train,
+    files=(HISTORY, WEIGHTS),
     shared=True,
     decodes_ahead=True,
+    version=2,
 )
 
 
@@ -79,13 +86,13 @@ def trained_deeplab(run: Run) -> DeepLab:
     settings = run.settings.segmentation
     num_classes = len(datasets.class_names(run.settings.data)) + 1
     net = build_deeplab(settings.backbone, num_classes, weights=None, output_stride=settings.output_stride)
-    net.load_state_dict(torch.load(run.result(SEGMENTATION).path(WEIGHTS), map_location="cpu", weights_only=True))
+    load_weights(run.result(SEGMENTATION).open(WEIGHTS), net)
     use_fast_convolutions(net, run.device)
     return net.to(run.device, memory_format=torch.channels_last).eval()
 
 
-def _weights(run: Run) -> list[Path]:
-    return [run.result(SEGMENTATION).path(WEIGHTS)]
+def _weights(run: Run) -> dict[str, str]:
+    return {WEIGHTS: run.result(SEGMENTATION).file_digest(WEIGHTS)}
 
 
 def _score_worker(run: Run, names: Sequence[str]) -> ItemWorker:
@@ -134,3 +141,4 @@ PREDICTIONS = ItemStage(
     format=MASK_FORMAT,
     on_gpu=False,
 )
+EVALUATE_PREDICTIONS = evaluation_of_masks(PREDICTIONS)

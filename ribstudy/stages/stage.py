@@ -2,22 +2,35 @@
 
 A stage is a function of settings and of the results of other stages. Its key is a digest of the settings that it reads and of
 the keys of the stages that it needs. A change of `rib.tau` therefore changes the key of `rib` and of every stage after it, but
-not of the stages before it.
+not of the stages before it. A key does not depend on the machine, on paths, or on versions of libraries.
+
+Some settings do not affect what a stage stores, but only how its items are read, such as `rib.normalization`. They are not part
+of its key, but of the keys of the stages that read its items.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
+from operator import attrgetter
 from pathlib import Path
+from typing import Any
 
 from ribstudy import datasets
 from ribstudy.config import Settings
 from ribstudy.datasets.settings import DataSettings, ImageSelection
+from ribstudy.items import ARRAYS, Item, ItemFormat
 from ribstudy.runtime import ranks
 from ribstudy.runtime.files import digest, file_digest
-from ribstudy.store import ARRAYS, Item, ItemFormat, Result, Store, StoredItems
+from ribstudy.store import Result, Store, StoredItems
 
 ItemWorker = Callable[[str], Item]
-OfData = Callable[[DataSettings], object]  # describes the data in an identity
+OfData = Callable[[DataSettings], object]
+# What stands for the data in an identity: for each section of `Stage.reads` that means files, a digest of their content.
+CONTENT: dict[str, OfData] = {"data": datasets.fingerprint, "data.masks": datasets.mask_fingerprint}
+
+
+def _unchanged(item: Item, settings: Settings) -> Item:
+    return item
 
 
 @dataclass(frozen=True)
@@ -40,9 +53,12 @@ class Stage:
     Args:
         name: name of the command, and first part of the name of the result's folder.
         help: one line for the command line.
-        reads: the sections of the settings that affect the result.
+        reads: the sections of the settings that affect the result, or a function that returns them for given settings. The
+            section "data" stands for images and labels, "data.masks" for the true masks.
+        reading: the settings, by dotted name, that only affect how an item is read (`read`), and not what is stored.
+        read: applies them to a stored item.
         needs: returns, for given settings, the stages whose results this stage reads.
-        inputs: returns the files whose hashes the record contains.
+        inputs: returns the digests of files, by name, that the record contains.
         on_gpu: whether it uses an accelerator if there is one.
         decodes_ahead: whether worker processes can prepare its inputs.
         version: raised when a change of the code changes the result.
@@ -50,9 +66,11 @@ class Stage:
 
     name: str
     help: str
-    reads: tuple[str, ...]
+    reads: tuple[str, ...] | Callable[[Settings], tuple[str, ...]]
+    reading: tuple[str, ...] = ()
+    read: Callable[[Item, Settings], Item] = _unchanged
     needs: Callable[[Settings], list[Need]] = lambda settings: []
-    inputs: Callable[["Run"], list[Path]] = lambda run: []
+    inputs: Callable[["Run"], dict[str, str]] = lambda run: {}
     on_gpu: bool = True
     decodes_ahead: bool = False
     version: int = 1
@@ -61,14 +79,16 @@ class Stage:
         """A digest of twelve hexadecimal digits: equal settings, data and versions give equal keys."""
         return digest(self.identity(settings))
 
-    def identity(self, settings: Settings, *, of_data: OfData = datasets.fingerprint) -> dict:
-        """Everything that affects the result, as a JSON-like value; `of_data` describes the data."""
+    def identity(self, settings: Settings, *, content: Mapping[str, OfData] = CONTENT) -> dict:
+        """Everything that affects the result, as a JSON-like value."""
         needed = [need.stage for need in self.needs(settings) if not only_checks(need.stage)]
+        sections = self.reads(settings) if callable(self.reads) else self.reads
         return {
             "stage": self.name,
             "version": self.version,
-            "settings": {section: _section(section, settings, of_data) for section in self.reads},
-            "needs": {stage.name: digest(stage.identity(settings, of_data=of_data)) for stage in needed},
+            "settings": {section: _section(section, settings, self.reading, content) for section in sections},
+            "needs": {stage.name: digest(stage.identity(settings, content=content)) for stage in needed},
+            "reading": {name: attrgetter(name)(settings) for stage in needed for name in stage.reading},
         }
 
 
@@ -78,11 +98,13 @@ class WholeStage(Stage):
 
     Args:
         work: computes the stage and writes its files into the result's folder.
+        files: the files that it writes and others read; the stage is finished if it has all of them.
         shared: whether all ranks compute it together (a training) or only the first rank does.
         only_checks: whether it only checks its inputs. The keys of other stages do not include such a stage.
     """
 
     work: Callable[["Run", Result], None]
+    files: tuple[str, ...] = ()
     shared: bool = False
     only_checks: bool = False
 
@@ -96,14 +118,16 @@ class ItemStage(Stage):
         worker: takes a run and the names that will be computed, in order; returns the function that computes one item.
         format: the file format of an item.
         of_images: whether its items are the images of the run.
-        asked: if they are not, returns the setting that decides how many items there are. The key does not include it.
+        asked: if they are not, the setting that decides how many items there are. The key does not include it.
+        scores: the stage whose items this stage compares with the true masks, if it does.
     """
 
     items: Callable[["Run"], list[str]]
     worker: Callable[["Run", Sequence[str]], ItemWorker]
     format: ItemFormat = ARRAYS
     of_images: bool = True
-    asked: Callable[[Settings], object] = lambda settings: None
+    asked: str | None = None
+    scores: "ItemStage | None" = None
 
 
 @dataclass(frozen=True)
@@ -114,6 +138,7 @@ class Run:
         settings: all settings that affect the numbers.
         images: the images for stages that compute one image after another. They decide which items are computed but not
             their values, so the key of a result does not include them.
+        only: names of items; other items of `images` are left out. None: all.
         store: the folder of all results.
         device: "cpu", or the accelerator of this rank.
         num_workers: number of worker processes that prepare the inputs of stages with `decodes_ahead`.
@@ -121,13 +146,14 @@ class Run:
 
     settings: Settings
     images: ImageSelection = field(default_factory=ImageSelection)
+    only: tuple[str, ...] | None = None
     store: Store = field(default_factory=Store)
     device: str = field(default_factory=ranks.device)
     num_workers: int = 0
 
     def with_images(self, images: ImageSelection | None) -> "Run":
         """This run on other images; None keeps its own images."""
-        return self if images is None else replace(self, images=images)
+        return self if images is None else replace(self, images=images, only=None)
 
     def of(self, need: Need) -> "Run":
         """The run that computes a needed result: this run, on the images that are needed."""
@@ -139,18 +165,21 @@ class Run:
         return self.store.result(stage.name, stage.key(self.settings), items)
 
     def is_finished(self, stage: Stage) -> bool:
-        """Whether the result has a record and contains every item of this run."""
+        """Whether the result has a record, every file of the stage and every item of this run, here or published."""
         result = self.result(stage)
-        return result.finished and all(map(result.has_item, self.items(stage)))
+        files = stage.files if isinstance(stage, WholeStage) else ()
+        return result.finished and all(map(result.has_file, files)) and all(map(result.has_item, self.items(stage)))
 
     def items(self, stage: Stage) -> list[str]:
         """The names of the items that the stage computes in this run; empty for a `WholeStage`."""
-        return stage.items(self) if isinstance(stage, ItemStage) else []
+        if not isinstance(stage, ItemStage):
+            return []
+        return [name for name in stage.items(self) if self.only is None or name in self.only]
 
     def stored(self, stage: Stage, images: ImageSelection | None = None) -> StoredItems:
-        """The stored items of a stage, for this run's images or for others."""
+        """The stored items of a stage, for this run's images or for others, read as the settings say (`Stage.read`)."""
         run = self.with_images(images)
-        return StoredItems(run.result(stage), run.items(stage))
+        return StoredItems(run.result(stage), run.items(stage), partial(stage.read, settings=self.settings))
 
 
 def of_images(stage: Stage) -> bool:
@@ -160,8 +189,10 @@ def of_images(stage: Stage) -> bool:
 
 def result_key(stage: Stage, settings: Settings) -> str:
     """Like `Stage.key`, but from the settings alone, so that a plan can be made before the data exist."""
-    identity = stage.identity(settings, of_data=lambda data: data.model_dump(mode="json"))
-    return digest({**identity, "asked": stage.asked(settings) if isinstance(stage, ItemStage) else None})
+    by_settings: OfData = lambda data: data.model_dump(mode="json")  # noqa: E731
+    identity = stage.identity(settings, content=dict.fromkeys(CONTENT, by_settings))
+    asked = stage.asked if isinstance(stage, ItemStage) else None
+    return digest({**identity, "asked": attrgetter(asked)(settings) if asked else None})
 
 
 def only_checks(stage: Stage) -> bool:
@@ -169,17 +200,15 @@ def only_checks(stage: Stage) -> bool:
     return isinstance(stage, WholeStage) and stage.only_checks
 
 
-def _section(name: str, settings: Settings, of_data: OfData) -> object:
-    if name == "data":
-        return of_data(settings.data)
-    if name == "data.root":
-        return str(datasets.data_folder(settings.data))
-    if name == "toy":  # the result of a seed does not depend on the number of seeds
-        return settings.toy.model_dump(mode="json", exclude={"seeds"})
-    value = getattr(settings, name)
+def _section(name: str, settings: Settings, reading: tuple[str, ...], content: Mapping[str, OfData]) -> object:
+    """The section of the settings in an identity: without settings that only affect reading, and with contents for paths."""
+    if name in content:
+        return content[name](settings.data)
+    value: Any = getattr(settings, name)
     if not hasattr(value, "model_dump"):
         return value
-    section = value.model_dump(mode="json")
+    only_read = {setting.partition(".")[2] for setting in reading if setting.startswith(f"{name}.")}
+    section = value.model_dump(mode="json", exclude=only_read)
     if section.get("weights") not in (None, "imagenet"):
         section["weights"] = _content_of(Path(section["weights"]), f"{name}.weights")
     return section

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+from ribstudy.runtime.files import file_digest
 from ribstudy.runtime.paths import MNIST
 from ribstudy.stages.stage import ItemStage, ItemWorker, Run
 from ribstudy.toy.experiment import run_seed
@@ -19,10 +20,11 @@ TOY = ItemStage(
     name="toy",
     help="the simulated experiment of the paper's Section 3, seed by seed",
     reads=("toy",),
+    reading=("toy.seeds",),  # the result of a seed does not depend on the number of seeds
     items=_seeds,
     worker=_worker,
     of_images=False,
-    asked=lambda settings: settings.toy.seeds,
+    asked="toy.seeds",
     on_gpu=False,
-    inputs=lambda run: [MNIST],
+    inputs=lambda run: {MNIST.name: file_digest(MNIST)},
 )

@@ -17,7 +17,6 @@ from ribstudy.training.crops import masked_crops
 from ribstudy.training.fit import Training, fit, new_net
 from ribstudy.training.settings import AffinitySettings
 
-WEIGHTS = "affinity.pt"
 
 
 def train_affinity_net(
@@ -30,7 +29,7 @@ def train_affinity_net(
     device: str,
     num_workers: int = 0,
 ) -> AffinityNet:
-    """Trains on the images of `labels` (by name uint8 [H, W]: 0, class + 1, 255 unsure); writes `affinity.pt` into `folder`."""
+    """Trains on the images of `labels` (by name uint8 [H, W]: 0, class + 1, 255 unsure); writes its weights into `folder`."""
     net = new_net(partial(build_affinity_net, settings.backbone, settings.weights), seed=seed, device=device)
     steps_per_epoch = len(labels) // settings.batch_size
     low, high = settings.rescale
@@ -44,7 +43,6 @@ def train_affinity_net(
         losses_of=partial(_losses, radius=settings.radius),
         num_steps=settings.epochs * steps_per_epoch,
         interval=steps_per_epoch,
-        weights=WEIGHTS,
     )
     fit(net, training, seed=seed, folder=folder, device=device, num_workers=num_workers)
     return net

@@ -2,10 +2,12 @@
 
 import logging
 from pathlib import Path
+from typing import BinaryIO
 
 import pandas as pd
+import safetensors.torch
 import torch
-from torch import nn
+from torch import Tensor, nn
 from torch.optim.lr_scheduler import LRScheduler
 
 from ribstudy.runtime.files import atomic
@@ -14,6 +16,7 @@ log = logging.getLogger(__name__)
 
 CHECKPOINT = "checkpoint.pt"  # of an unfinished training
 HISTORY = "history.csv"
+WEIGHTS = "weights.safetensors"
 
 
 def save_checkpoint(
@@ -51,7 +54,31 @@ def save_history(path: Path, history: pd.DataFrame) -> None:
         history.to_csv(temporary, index=False)
 
 
+@torch.no_grad()
+def round_weights(net: nn.Module, stored: str) -> None:
+    """Rounds the weights in place to the precision in which they are stored: "float32" (no change) or "float16".
+
+    Biases and the four vectors of batch norm stay as they are: they are small, and a variance can be too small for float16.
+    """
+    if stored == "float16":
+        for weight in net.parameters():
+            if weight.ndim > 1:
+                weight.copy_(weight.half())
+
+
 def save_weights(path: Path, net: nn.Module) -> None:
-    """Writes the state dict."""
+    """Writes the state dict as safetensors, without pickles. Tensors that float16 holds exactly are stored as float16."""
+    state = {name: _as_half_if_exact(value.cpu().contiguous()) for name, value in net.state_dict().items()}
     with atomic(path) as temporary:
-        torch.save(net.state_dict(), temporary)
+        temporary.write_bytes(safetensors.torch.save(state))
+
+
+def _as_half_if_exact(values: Tensor) -> Tensor:
+    half = values.half() if values.ndim > 1 and values.is_floating_point() else values
+    return half if torch.equal(half.to(values.dtype), values) else values
+
+
+def load_weights(file: BinaryIO, net: nn.Module) -> None:
+    """Loads the state dict that `save_weights` wrote into a network of the same architecture; closes the file."""
+    with file:
+        net.load_state_dict(safetensors.torch.load(file.read()))

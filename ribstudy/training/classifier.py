@@ -17,13 +17,11 @@ from ribstudy.runtime.progress import track
 from ribstudy.training.fit import Training, fit, new_net
 from ribstudy.training.settings import ClassifierSettings
 
-WEIGHTS = "classifier.pt"
-
 
 def train_classifier(
     dataset: Dataset, settings: ClassifierSettings, *, seed: int, folder: Path, device: str, num_workers: int = 0
 ) -> CamNet:
-    """Trains the image classifier on image-level labels; writes `classifier.pt` and `history.csv` into `folder`."""
+    """Trains the image classifier on image-level labels; writes its weights and `history.csv` into `folder`."""
     build = partial(build_cam_net, settings.backbone, len(dataset.class_names), settings.weights)
     net = new_net(build, seed=seed, device=device)
     _ = dataset.labels  # read once here, not by every worker process
@@ -37,7 +35,6 @@ def train_classifier(
         losses_of=_losses,
         num_steps=settings.epochs * steps_per_epoch,
         interval=steps_per_epoch,
-        weights=WEIGHTS,
     )
     fit(net, training, seed=seed, folder=folder, device=device, num_workers=num_workers)
     return net
@@ -45,13 +42,6 @@ def train_classifier(
 
 def _losses(net: CamNet, images: Tensor, labels: Tensor) -> dict[str, Tensor]:
     return {"loss": classification_loss(gap(net(images)), labels)}
-
-
-def load_classifier(folder: Path, settings: ClassifierSettings, num_classes: int, device: str) -> CamNet:
-    """The trained classifier in the folder of its training, in evaluation mode."""
-    net = build_cam_net(settings.backbone, num_classes, weights=None)
-    net.load_state_dict(torch.load(folder / WEIGHTS, map_location="cpu", weights_only=True))
-    return net.to(device, memory_format=torch.channels_last).eval()
 
 
 def image_logits(net: CamNet, dataset: Dataset, *, num_workers: int = 0) -> np.ndarray:

@@ -14,7 +14,6 @@ from ribstudy.training.fit import Training, fit, new_net
 from ribstudy.training.segmentation_loss import segmentation_loss
 from ribstudy.training.settings import SegmentationSettings
 
-WEIGHTS = "deeplab.pt"
 
 
 def train_deeplab(
@@ -28,7 +27,7 @@ def train_deeplab(
     device: str,
     num_workers: int = 0,
 ) -> DeepLab:
-    """Trains on the images `names` and their masks mask_of(name), uint8 [H, W]; writes `deeplab.pt` into `folder`.
+    """Trains on the images `names` and their masks mask_of(name), uint8 [H, W]; writes its weights into `folder`.
 
     Raises `Collapsed` if the network predicts only background for many steps.
     """
@@ -44,7 +43,6 @@ def train_deeplab(
         losses_of=partial(segmentation_loss, scales=settings.loss_scales, loss=settings.loss),
         num_steps=settings.iterations,
         interval=settings.interval,
-        weights=WEIGHTS,
         accumulation=settings.accumulation,
         mixed_precision="no" if settings.precision == "fp32" else settings.precision,
         watch=CollapseWatch(patience=min(500, max(20, settings.iterations // 3))),

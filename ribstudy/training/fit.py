@@ -17,7 +17,7 @@ from ribstudy.models.kernels import use_exact_kernels, use_fast_convolutions
 from ribstudy.runtime import ranks
 from ribstudy.runtime.progress import track
 from ribstudy.training.batches import Batch, Load, check_batch, training_batches
-from ribstudy.training.checkpoint import CHECKPOINT, HISTORY, resume, save_checkpoint, save_history, save_weights
+from ribstudy.training.checkpoint import CHECKPOINT, HISTORY, WEIGHTS, resume, round_weights, save_checkpoint, save_history, save_weights
 from ribstudy.training.settings import TrainingSettings
 
 Net = TypeVar("Net", bound=nn.Module)
@@ -45,7 +45,6 @@ class Training:
         losses_of: `losses_of(net, *batch)` returns `Losses`.
         num_steps: number of updates; the learning rate falls with (1 - step / num_steps)^poly_power (reference code).
         interval: number of steps between two checkpoints; the history has the mean losses of each interval.
-        weights: name of the file for the trained weights.
         accumulation: number of parts in which a batch passes through the network, one after another.
         mixed_precision: "no" or "bf16"; None follows accelerate's own configuration.
         watch: `watch(step, losses)` is called after every step and may raise to end the training.
@@ -58,7 +57,6 @@ class Training:
     losses_of: Callable[..., Losses]
     num_steps: int
     interval: int
-    weights: str
     accumulation: int = 1
     mixed_precision: str | None = None
     watch: Callable[[int, Mapping[str, float]], None] = lambda step, losses: None
@@ -95,9 +93,10 @@ def fit(net: nn.Module, training: Training, *, seed: int, folder: Path, device: 
             if accelerator.is_main_process:
                 save_checkpoint(folder / CHECKPOINT, net, optimizer, schedule, history, settings.model_dump(mode="json"))
         table = pd.DataFrame(history)
+        round_weights(net, settings.stored)
         if accelerator.is_main_process:
             save_history(folder / HISTORY, table)
-            save_weights(folder / training.weights, net)
+            save_weights(folder / WEIGHTS, net)
         accelerator.wait_for_everyone()
     return table
 

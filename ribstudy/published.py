@@ -1,0 +1,198 @@
+"""The published results: what the pages show of finished results, small enough for git. ::
+
+    published/manifest.json          by the name of the result: its record, the commit, and size and SHA-256 of its file
+    published/<stage>-<key>.zip      files (a history of losses, weights) and items, packed into one array per field
+
+A result is found by the key under which it was computed. A setting that differs has another key, for which nothing is published.
+"""
+
+import io
+import json
+import zipfile
+from collections.abc import Iterator, Mapping
+from functools import cached_property, lru_cache
+from pathlib import Path
+from typing import BinaryIO
+
+import numpy as np
+
+from ribstudy.runtime.files import atomic, file_digest, write_json
+
+MANIFEST = "manifest.json"
+Arrays = Mapping[str, np.ndarray]
+
+
+class PublishedError(ValueError):
+    """A published file is not the one that the manifest describes. The message names the file and a remedy."""
+
+
+class Bundle:
+    """The published part of one result.
+
+    Args:
+        path: its file.
+        record: its entry of the manifest.
+    """
+
+    def __init__(self, path: Path, record: dict):
+        self.path = path
+        self.record = record
+
+    @cached_property
+    def _zip(self) -> zipfile.ZipFile:
+        remedy = "restore it (git checkout published), or remove the folder published/ to compute everything anew"
+        if not self.path.is_file():
+            raise PublishedError(f"{self.path}: is missing, but the manifest names it; {remedy}")
+        found = file_digest(self.path)
+        if found != self.record["sha256"]:
+            stated = f"SHA-256 {found[:12]}, in the manifest {self.record['sha256'][:12]}"
+            raise PublishedError(f"{self.path}: was changed after it was published ({stated}); {remedy}")
+        return zipfile.ZipFile(self.path)
+
+    @cached_property
+    def files(self) -> frozenset[str]:
+        """The names of its files."""
+        return frozenset(name.removeprefix("files/") for name in self._zip.namelist() if name.startswith("files/"))
+
+    def open(self, name: str) -> BinaryIO:
+        if name not in self.files:
+            raise FileNotFoundError(f"{self.path}: contains no file {name}; published are {', '.join(sorted(self.files))}")
+        return io.BytesIO(self._zip.read(f"files/{name}"))
+
+    @cached_property
+    def items(self) -> "PackedItems":
+        """The arrays of its items, by item name."""
+        return PackedItems(self._zip)
+
+
+class PackedItems(Mapping[str, Arrays]):
+    """Items in one file, each a dictionary of arrays. A field is one flat array for all items, which compresses well."""
+
+    def __init__(self, file: zipfile.ZipFile):
+        self._file = file
+        self._places = {name: place for place, name in enumerate(self._read("names") if self._has("names") else [])}
+        self._fields: dict[str, list[np.ndarray | None]] | None = None
+
+    def __getitem__(self, name: str) -> Arrays:
+        if self._fields is None:
+            fields = self._read("fields").tolist()
+            self._fields = {field: self._unpacked(field) for field in fields}
+        place = self._places[name]
+        return {field: values[place] for field, values in self._fields.items() if values[place] is not None}
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._places
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._places)
+
+    def __len__(self) -> int:
+        return len(self._places)
+
+    def _has(self, name: str) -> bool:
+        return f"items/{name}.npy" in self._file.namelist()
+
+    def _read(self, name: str) -> np.ndarray:
+        with self._file.open(f"items/{name}.npy") as file:
+            return np.lib.format.read_array(file, allow_pickle=False)
+
+    def _unpacked(self, field: str) -> list[np.ndarray | None]:
+        values, shapes, dtype = self._read(field), self._read(f"{field}.shape"), np.dtype(str(self._read(f"{field}.dtype")))
+        found, start = [], 0
+        for num_dims, *dims in shapes.tolist():
+            if num_dims < 0:
+                found.append(None)
+                continue
+            shape = tuple(dims[:num_dims])
+            stop = start + int(np.prod(shape))
+            found.append(values[start:stop].astype(dtype).reshape(shape))
+            start = stop
+        return found
+
+
+def pack(items: Mapping[str, Arrays]) -> dict[str, np.ndarray]:
+    """One flat array for each field of the items, with the shape of each item's part, as `PackedItems` reads them.
+
+    Integers take the smallest type that holds them. Nothing is rounded.
+    """
+    fields = list(dict.fromkeys(field for arrays in items.values() for field in arrays))
+    packed = {"names": np.array(list(items), dtype=np.str_), "fields": np.array(fields, dtype=np.str_)}
+    for field in fields:
+        parts = [None if field not in arrays else np.asarray(arrays[field]) for arrays in items.values()]
+        present = [part for part in parts if part is not None]
+        depth = max(part.ndim for part in present)
+        shapes = [(-1,) * (depth + 1) if part is None else _padded(part.shape, depth) for part in parts]
+        values = np.concatenate([part.ravel() for part in present])
+        packed[field] = _smallest(values)
+        packed[f"{field}.shape"] = _smallest(np.array(shapes, dtype=np.int64))
+        packed[f"{field}.dtype"] = np.array(values.dtype.str)
+    return packed
+
+
+def _padded(shape: tuple[int, ...], depth: int) -> tuple[int, ...]:
+    return (len(shape), *shape, *[0] * (depth - len(shape)))
+
+
+def _smallest(values: np.ndarray) -> np.ndarray:
+    """The values in the smallest integer type that holds them; other types stay as they are."""
+    if values.dtype.kind not in "iu" or not values.size:
+        return values
+    return values.astype(np.promote_types(np.min_scalar_type(values.min()), np.min_scalar_type(values.max())))
+
+
+def write_bundle(path: Path, items: Mapping[str, Arrays], files: Mapping[str, bytes]) -> None:
+    """Writes the file of a published result. Equal contents give equal bytes."""
+    with atomic(path) as temporary, zipfile.ZipFile(temporary, "w", zipfile.ZIP_LZMA) as file:
+        for name, values in (pack(items) if items else {}).items():
+            buffer = io.BytesIO()
+            np.lib.format.write_array(buffer, values, allow_pickle=False)
+            _write(file, f"items/{name}.npy", buffer.getvalue())
+        for name, content in files.items():
+            _write(file, f"files/{name}", content)
+
+
+def _write(file: zipfile.ZipFile, name: str, content: bytes) -> None:
+    member = zipfile.ZipInfo(name)  # with a constant date
+    member.compress_type = zipfile.ZIP_LZMA
+    file.writestr(member, content)
+
+
+class Published:
+    """The folder of the published results; it need not exist.
+
+    Args:
+        folder: the folder.
+        manifest: the records of its results, by name.
+    """
+
+    def __init__(self, folder: Path, manifest: Mapping[str, dict]):
+        self.folder = folder
+        self.manifest = manifest
+        self._bundles: dict[str, Bundle] = {}
+
+    @classmethod
+    def of(cls, folder: Path) -> "Published":
+        """The published results in a folder. The manifest is read again only if it has changed."""
+        path = folder / MANIFEST
+        return _read_published(folder, path.stat().st_mtime_ns if path.is_file() else None)
+
+    def bundle(self, name: str) -> Bundle | None:
+        """The published part of the result `name` (<stage>-<key>); None if nothing of it is published."""
+        if name not in self.manifest:
+            return None
+        return self._bundles.setdefault(name, Bundle(self.folder / f"{name}.zip", self.manifest[name]))
+
+    def write_manifest(self, manifest: Mapping[str, dict]) -> None:
+        write_json(self.folder / MANIFEST, manifest)
+
+
+@lru_cache
+def _read_published(folder: Path, changed: int | None) -> Published:
+    if changed is None:
+        return Published(folder, {})
+    path = folder / MANIFEST
+    try:
+        return Published(folder, json.loads(path.read_text()))
+    except ValueError as error:
+        raise PublishedError(f"{path}: is not JSON ({error}); restore it with git checkout published") from None
+

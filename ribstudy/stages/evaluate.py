@@ -1,0 +1,73 @@
+"""The stages `evaluate-...`, which score the maps of each image once: at every threshold and after every step.
+
+Chapters, and the choice of a threshold, read these scores and not the maps. Only images with a true mask can be scored.
+"""
+
+from collections.abc import Sequence
+from functools import partial
+
+import numpy as np
+
+from ribstudy.evaluation.map_scores import MapScores, score_maps
+from ribstudy.evaluation.mask_scores import mask_confusion
+from ribstudy.items import MAP_SCORES
+from ribstudy.stages.images import image_names, open_images
+from ribstudy.stages.maps import CAM, RIB
+from ribstudy.stages.other_methods import ADVCAM, BASELINE
+from ribstudy.stages.stage import ItemStage, ItemWorker, Run, Stage, after
+from ribstudy.stages.walk import WALK
+
+
+def _map_worker(run: Run, names: Sequence[str], *, stage: Stage) -> ItemWorker:
+    """Scores the maps of a stage. Distances are measured from the peak of an image's CAM."""
+    dataset, stored, cams = open_images(run), run.stored(stage), run.stored(CAM)
+    every_step = run.settings.evaluation.every_step
+
+    def work(name: str) -> MapScores:
+        truth, num_classes = dataset.mask(name), len(dataset.class_names)
+        return score_maps(stored[name], cams[name], truth, num_classes=num_classes, every_step=every_step)
+
+    return work
+
+
+def _mask_worker(run: Run, names: Sequence[str], *, stage: Stage) -> ItemWorker:
+    """Compares the masks of a stage with the true masks."""
+    dataset, stored = open_images(run), run.stored(stage)
+
+    def work(name: str) -> dict[str, np.ndarray]:
+        return {"confusion": mask_confusion(dataset.mask(name), stored[name], len(dataset.class_names))}
+
+    return work
+
+
+def evaluation_of_maps(stage: ItemStage) -> ItemStage:
+    """The stage that scores the maps of a stage."""
+    return ItemStage(
+        name=f"evaluate-{stage.name}",
+        help=f"score the maps of the stage {stage.name}",
+        reads=("evaluation", "data.masks"),
+        needs=after(*{stage.name: stage, "cam": CAM}.values()),
+        items=image_names,
+        worker=partial(_map_worker, stage=stage),
+        format=MAP_SCORES,
+        on_gpu=False,
+        scores=stage,
+    )
+
+
+def evaluation_of_masks(stage: ItemStage) -> ItemStage:
+    """The stage that scores the masks of a stage."""
+    return ItemStage(
+        name=f"evaluate-{stage.name}",
+        help=f"score the masks of the stage {stage.name}",
+        reads=("data.masks",),
+        needs=after(stage),
+        items=image_names,
+        worker=partial(_mask_worker, stage=stage),
+        on_gpu=False,
+        scores=stage,
+    )
+
+
+# By the name of the stage whose maps are scored.
+MAP_EVALUATIONS = {stage.name: evaluation_of_maps(stage) for stage in (CAM, RIB, BASELINE, ADVCAM, WALK)}
