@@ -1,9 +1,9 @@
-"""The published results: what the pages show of finished results, small enough for git. ::
+"""The published results: the parts of finished results that the pages show, small enough for git. ::
 
     published/manifest.json          by the name of the result: its record, the commit, and size and SHA-256 of its file
     published/<stage>-<key>.zip      files (a history of losses, weights) and items, packed into one array per field
 
-A result is found by the key under which it was computed. A setting that differs has another key, for which nothing is published.
+A result is found by the key under which it was computed. Other settings have other keys, for which nothing is published.
 """
 
 import io
@@ -195,4 +195,3 @@ def _read_published(folder: Path, changed: int | None) -> Published:
         return Published(folder, json.loads(path.read_text()))
     except ValueError as error:
         raise PublishedError(f"{path}: is not JSON ({error}); restore it with git checkout published") from None
-

@@ -6,8 +6,8 @@
         codes.txt           one line per source of the stage (`stages/source.py`) that worked on the result
         record.json         settings, versions, durations, inputs; exists only if the result is finished
 
-The key is a digest of everything that affects the result, so one result never overwrites another. What is not in this folder is
-looked up in the published results, by the same key (`published.py`).
+The key is a digest of everything that affects the result, so one result never overwrites another. Results that are not
+in this folder are looked up in the published results, by the same key (`published.py`).
 """
 
 import contextlib
@@ -36,7 +36,7 @@ PACKAGES = ("ribstudy", "torch", "torchvision", "timm", "numpy", "pillow", "scik
 
 
 class Result:
-    """One result: its folder, and behind it what is published of it. The folder is created by the first write only.
+    """One result: its folder, and its published part. The folder is created by the first write only.
 
     Args:
         folder: the folder, which need not exist.

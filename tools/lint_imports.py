@@ -28,6 +28,8 @@ LAYERS = (
     "evaluation",
     "training",
     "toy",
+    "items",
+    "published",
     "store",
     "config",
     "stages",
@@ -100,7 +102,7 @@ def _imported(node: ast.Import | ast.ImportFrom, module: str, sources: Mapping[s
 
 
 def _late_imports(imports: Sequence[Import]) -> list[str]:
-    """Imports inside functions, except in the two places that need them to start fast and cannot hide a cycle.
+    """Imports inside functions, except in the places that need them to start fast, whose cycles `_cycles` finds all the same.
 
     `ribstudy/__init__.py` exports the method without loading torch, and the command line, which nothing imports, loads only
     what its command needs.

@@ -1,9 +1,10 @@
 """Timing, memory, and the device that is measured."""
 
-import platform
+import re
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import torch

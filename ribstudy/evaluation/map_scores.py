@@ -4,9 +4,8 @@ Shapes: C classes; n of them in the image; K steps; T thresholds (`DEFAULT_THRES
 H x W pixels.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 
 import numpy as np
 
@@ -68,19 +67,16 @@ class MapScores:
         levels = np.stack([self.predicted[last], self.hits[last], self.background[last]])
         return level_counts(levels, self.classes, self.true)
 
-    def save(self, path: Path) -> None:
-        """Writes a .npz file without pickles, in which whole numbers have the smallest type that holds them."""
-        arrays = {name: np.asarray(value) for name, value in vars(self).items()}
-        np.savez_compressed(path, **{name: _smallest(value) for name, value in arrays.items()})
+    def to_arrays(self) -> dict[str, np.ndarray]:
+        """The stored arrays by name; whole numbers have the smallest type that holds them."""
+        return {name: _smallest(np.asarray(value)) for name, value in vars(self).items()}
 
     @classmethod
-    def load(cls, path: Path) -> "MapScores":
-        """Reads a file that `save` wrote."""
-        with np.load(path, allow_pickle=False) as file:
-            arrays = {name: file[name] for name in file.files}
-        arrays = {name: values.astype(np.int64) if values.dtype.kind == "u" else values for name, values in arrays.items()}
-        height, width = arrays.pop("size").tolist()
-        return cls(size=(height, width), stopped_by=str(arrays.pop("stopped_by")), **arrays)
+    def of_arrays(cls, arrays: Mapping[str, np.ndarray]) -> "MapScores":
+        """The scores whose `to_arrays` this is."""
+        values = {name: of.astype(np.int64) if of.dtype.kind == "u" else of for name, of in arrays.items()}
+        height, width = values.pop("size").tolist()
+        return cls(size=(height, width), stopped_by=str(values.pop("stopped_by")), **values)
 
 
 def _smallest(values: np.ndarray) -> np.ndarray:

@@ -7,7 +7,7 @@ from ribstudy.settings import Count, Positive, Section, Share
 
 
 class EvaluationSettings(Section):
-    """What is kept of the scores of an image's maps."""
+    """The scores of an image's maps."""
 
     every_step: bool = Field(True, description="score the sum of maps after every step, or (false) only after the last")
 

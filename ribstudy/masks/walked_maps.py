@@ -29,7 +29,7 @@ class WalkedMaps:
         return walked_scores(self.walked, self.size)
 
     def to_arrays(self) -> dict[str, np.ndarray]:
-        """What is stored, by name."""
+        """The stored arrays by name."""
         return {"keys": self.classes, "size": np.array(self.size), "walked": self.walked, "boundary": self.boundary}
 
     @classmethod

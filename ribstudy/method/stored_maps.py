@@ -59,7 +59,7 @@ class StoredMaps:
         return seed_maps(self.maps(steps), self.size, stride=stride, normalization=self.normalization).numpy()
 
     def to_arrays(self) -> dict[str, np.ndarray]:
-        """What is stored, by name. `aggregation` and `normalization` are not: they only affect how the maps are read."""
+        """The stored arrays by name, without `aggregation` and `normalization`, which only affect how the maps are read."""
         arrays = {"keys": self.classes, "size": np.array(self.size)}
         arrays |= _numbered("steps", self.steps) | _numbered("signed", self.signed)
         return arrays | {"scores": self.logits, "stopped_by": np.array(self.stopped_by)}

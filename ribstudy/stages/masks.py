@@ -1,4 +1,4 @@
-"""The stage `masks`, which turns maps into pseudo masks, with its scores; and what the CRF says about thresholds."""
+"""The stage `masks`, which turns maps into pseudo masks, and `agreement`, which compares thresholds without true masks."""
 
 from collections.abc import Sequence
 

@@ -25,7 +25,7 @@ from ribstudy.store import Result, Store, StoredItems
 
 ItemWorker = Callable[[str], Item]
 OfData = Callable[[DataSettings], object]
-# What stands for the data in an identity: for each section of `Stage.reads` that means files, a digest of their content.
+# The sections of `Stage.reads` that mean files of the data, and the function that identifies their content.
 CONTENT: dict[str, OfData] = {"data": datasets.fingerprint, "data.masks": datasets.mask_fingerprint}
 
 

@@ -18,7 +18,6 @@ from ribstudy.training.fit import Training, fit, new_net
 from ribstudy.training.settings import AffinitySettings
 
 
-
 def train_affinity_net(
     dataset: Dataset,
     labels: Mapping[str, np.ndarray],

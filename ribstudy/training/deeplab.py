@@ -15,7 +15,6 @@ from ribstudy.training.segmentation_loss import segmentation_loss
 from ribstudy.training.settings import SegmentationSettings
 
 
-
 def train_deeplab(
     dataset: Dataset,
     names: Sequence[str],

@@ -14,7 +14,7 @@ class NetworkSettings(Section):
     backbone: str = Field(description="resnet50, for DeepLab also resnet101 (torchvision), or the name of a timm EfficientNet")
     weights: str | None = Field(description='"imagenet", the path of a state dict, or None for random weights')
     stored: Literal["float32", "float16"] = Field(
-        "float32", description="precision of the trained weights: float16 rounds them once after training, and halves their file"
+        "float32", description="precision of the trained weights; float16: they are rounded once, after training"
     )
 
 
