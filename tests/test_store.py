@@ -47,7 +47,7 @@ def test_looking_makes_no_folder(tmp_path):
 
 def test_a_session_is_noted_although_it_fails(tmp_path):
     result = Result(tmp_path / "rib-1")
-    with pytest.raises(KeyError), result.session("cpu") as notes:
+    with pytest.raises(KeyError), result.session("cpu", code="abc") as notes:
         notes["items"] = 3
         raise KeyError
     (session,) = result.sessions()

@@ -100,7 +100,7 @@ def test_measuring_leaves_the_network_and_the_adaptation_as_they_are(case):
 
     labels = torch.as_tensor(label, dtype=torch.float32)
     adaptation = adapt_features(net, features, labels, iter(aux), SETTINGS)
-    plain = stored_adaptation(adaptation, label, truth.shape, "maximum")
+    plain = stored_adaptation(adaptation, label, truth.shape)
     # RIB sums the labelled logits over both views; `gndrp` is their mean.
     assert 2 * arrays["gndrp"][:, label].sum(axis=1) == pytest.approx(plain.logits, rel=1e-5)
     assert arrays["gap"].shape == arrays["gndrp"].shape == (3, 3)

@@ -7,6 +7,7 @@ from helpers.scored_maps import ManyMasks, Masks, halves, no_class, scored
 from ribstudy.evaluation.map_scores import DISTANCE_EDGES, MapScores, distance_bins, score_maps
 from ribstudy.evaluation.metrics import DEFAULT_THRESHOLDS, threshold_sweep
 from ribstudy.evaluation.predictions import predicted_mask
+from ribstudy.items import MAP_SCORES
 from ribstudy.masks.threshold import histogram_of
 from ribstudy.masks.walked_maps import WalkedMaps
 from ribstudy.method.stored_maps import StoredMaps
@@ -123,8 +124,8 @@ def test_walked_maps_have_one_step():
 def test_scores_survive_a_file(tmp_path, name):
     data = ManyMasks(3)
     scores = scored(data, data.stored())[name]
-    scores.save(tmp_path / "a.npz")
-    again = MapScores.load(tmp_path / "a.npz")
+    MAP_SCORES.save(scores, tmp_path / "a.npz")
+    again = MAP_SCORES.load(tmp_path / "a.npz")
     for field, values in vars(scores).items():
         found = getattr(again, field)
         assert type(found) is type(values)
@@ -134,11 +135,10 @@ def test_scores_survive_a_file(tmp_path, name):
         assert {file[field].dtype for field in ("true", "hits", "covered")} == {np.dtype(np.uint8)}
 
 
-def test_large_numbers_keep_their_values(tmp_path):
+def test_large_numbers_keep_their_values():
     ones = np.ones((512, 512), np.uint8)
     maps = StoredMaps(np.array([0]), ones.shape, steps=(np.ones((1, 1, 2, 2), np.float32),))
-    score_maps(maps, maps, ones, **ONE_CLASS).save(tmp_path / "a.npz")
-    again = MapScores.load(tmp_path / "a.npz")
+    again = MapScores.of_arrays(score_maps(maps, maps, ones, **ONE_CLASS).to_arrays())
     assert (again.true.tolist(), again.hits.max()) == ([0, 512**2], 512**2)
     with warnings.catch_warnings(action="error"):  # such as an overflow
         assert again.counts()[0].tolist() == [[0, 512**2]] * 3

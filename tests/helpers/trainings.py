@@ -4,16 +4,18 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import safetensors.torch
 import torch
 from torch import nn
 
+from ribstudy.training.checkpoint import WEIGHTS
 
-def assert_resumes(train: Callable[..., nn.Module], folder: Path, *, weights: str, header: str) -> None:
+
+def assert_resumes(train: Callable[..., nn.Module], folder: Path, *, header: str) -> None:
     """A resumed training ends like an uninterrupted one: in its network, its file of weights and its history.
 
     Args:
         train: `train(folder, stop_after=n)` trains on an `ArrayDataset`, which raises KeyboardInterrupt after n images.
-        weights: the name of the file of weights.
         header: the first line of the history.
     """
     with pytest.raises(KeyboardInterrupt):
@@ -21,7 +23,7 @@ def assert_resumes(train: Callable[..., nn.Module], folder: Path, *, weights: st
     assert (folder / "resumed" / "checkpoint.pt").is_file()
     ours, theirs = (train(folder / name).state_dict() for name in ("resumed", "whole"))
     assert all(torch.equal(ours[name], theirs[name]) for name in theirs)
-    kept = torch.load(folder / "whole" / weights, weights_only=True)
+    kept = safetensors.torch.load_file(folder / "whole" / WEIGHTS)
     assert all(torch.equal(kept[name], theirs[name]) for name in theirs)
     histories = [(folder / name / "history.csv").read_text() for name in ("resumed", "whole")]
     assert histories[0] == histories[1]

@@ -12,6 +12,7 @@ from PIL import Image
 from ribstudy.cli import main as command_line
 from ribstudy.config import load_settings, preset_names
 from ribstudy.datasets import voc12
+from ribstudy.items import MASKS
 from ribstudy.method.stored_maps import StoredMaps
 from ribstudy.report import full_run, published
 from ribstudy.report.chapter import Chapter
@@ -19,7 +20,7 @@ from ribstudy.report.records import read_records
 from ribstudy.runtime.paths import PROJECT
 from ribstudy.stages.classifier import CLASSIFIER
 from ribstudy.stages.maps import CAM
-from ribstudy.store import MASKS, Result
+from ribstudy.store import Result
 from ribstudy.workflow import batch as batches
 from ribstudy.workflow.jobs import FULL_RUNS
 
@@ -64,7 +65,7 @@ def test_a_run_on_a_synthetic_devkit_shows_its_own_records_and_stages(results, d
     write_record(results / "records", "05_masks", chapter.settings_name(), rib_seeds=(0.4, None, None, 2))
     full = full_run.full_run(chapter, "voc12")
     assert full.records["05_masks"]["rib_seeds"].value == 0.4
-    with chapter.run.result(CLASSIFIER).session("cpu"):
+    with chapter.run.result(CLASSIFIER).session("cpu", code="abc"):
         pass
     before = sorted(results.rglob("*"))
     table = full_run.runtime_table(full)

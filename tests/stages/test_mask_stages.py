@@ -5,6 +5,7 @@ import shutil
 import numpy as np
 import pandas as pd
 import pytest
+import safetensors.torch
 import torch
 from helpers.tiny_study import TINY, files, launch, options_of
 from PIL import Image
@@ -14,12 +15,15 @@ from ribstudy.cli.main import main
 from ribstudy.config import load_settings
 from ribstudy.datasets.settings import ImageSelection
 from ribstudy.evaluation.mask_scores import compare_masks, score_masks
-from ribstudy.evaluation.sweeps import sweep_maps
+from ribstudy.evaluation.sweeps import sweep_scores
 from ribstudy.stages import STAGES, Run, Shard, execute
-from ribstudy.stages.masks import AFFINITY, WALK, mask_threshold
+from ribstudy.stages.evaluate import MAP_EVALUATIONS
+from ribstudy.stages.masks import mask_threshold
 from ribstudy.stages.segmentation import PREDICTIONS, SEGMENTATION
+from ribstudy.stages.walk import AFFINITY, WALK
 from ribstudy.store import Store
 from ribstudy.training import fit
+from ribstudy.training.checkpoint import WEIGHTS
 
 SMALL = {
     **TINY,
@@ -117,7 +121,7 @@ def test_shards_of_the_walk_and_of_masks_equal_one_run(tmp_path, data_root, done
 
 def test_the_threshold_is_the_best_on_the_tuning_images(done):
     tuning = done.settings.masks.tuning
-    sweep = sweep_maps(datasets.open_dataset(done.settings.data, "val"), done.stored(WALK, tuning))
+    sweep = sweep_scores(done.stored(MAP_EVALUATIONS["walk"], tuning))
     assert len(sweep.names) == 2
     assert mask_threshold(done) == sweep.thresholds[sweep.miou().argmax()]
     given = run_in(done.store.root, done.settings.data.root, **{"masks.threshold": 0.4, "masks.tuning": None})
@@ -187,7 +191,7 @@ def test_an_interrupted_segmentation_training_ends_as_one_that_was_not(tmp_path,
     monkeypatch.undo()
     resumed = execute(SEGMENTATION, run)
     assert resumed.path("history.csv").read_text() == whole.path("history.csv").read_text()
-    ours, theirs = (torch.load(result.path("deeplab.pt"), weights_only=True) for result in (resumed, whole))
+    ours, theirs = (safetensors.torch.load_file(result.path(WEIGHTS)) for result in (resumed, whole))
     assert all(torch.equal(ours[name], theirs[name]) for name in theirs)
 
 

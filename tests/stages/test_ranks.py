@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 import pandas as pd
+import safetensors.torch
 import torch
 from helpers.tiny_study import files, launch, options_of, run_in, settings_of
 
@@ -15,6 +16,7 @@ from ribstudy.stages import execute
 from ribstudy.stages.classifier import CLASSIFIER
 from ribstudy.stages.maps import CAM, RIB
 from ribstudy.store import Store
+from ribstudy.training.checkpoint import WEIGHTS
 
 
 def test_torchrun_trains_and_makes_maps_in_one_go(tmp_path, data_root, trained):
@@ -49,7 +51,7 @@ def test_ranks_share_a_training_and_get_the_losses_of_one(tmp_path, data_root, t
     assert len(ours.sessions()) == 2
     histories = [pd.read_csv(result.path("history.csv")) for result in (ours, theirs)]
     pd.testing.assert_frame_equal(*histories, rtol=1e-4)
-    weights = [torch.load(result.path("classifier.pt"), weights_only=True) for result in (ours, theirs)]
+    weights = [safetensors.torch.load_file(result.path(WEIGHTS)) for result in (ours, theirs)]
     for name, value in weights[1].items():
         assert torch.allclose(weights[0][name], value, rtol=1e-3, atol=1e-5), name
     assert Store(tmp_path).result("cam", CAM.key(settings_of(data_root))).finished

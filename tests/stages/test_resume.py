@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import safetensors.torch
 import torch
 from helpers.tiny_study import files, run_in
 
@@ -17,6 +18,7 @@ from ribstudy.stages.classifier import CLASSIFIER
 from ribstudy.stages.maps import RIB
 from ribstudy.store import Store
 from ribstudy.training import fit
+from ribstudy.training.checkpoint import WEIGHTS
 
 
 def _run_until_killed(run, images):
@@ -118,7 +120,7 @@ def test_resumed_training_ends_with_the_same_weights(tmp_path, data_root, traine
     assert run.result(CLASSIFIER).path("checkpoint.pt").is_file()
     resumed = execute(CLASSIFIER, run).folder
     whole = Store(trained).result("classifier", CLASSIFIER.key(run.settings)).folder
-    ours, theirs = (torch.load(folder / "classifier.pt", weights_only=True) for folder in (resumed, whole))
+    ours, theirs = (safetensors.torch.load_file(folder / WEIGHTS) for folder in (resumed, whole))
     assert all(torch.equal(ours[name], theirs[name]) for name in theirs)
     assert (resumed / "history.csv").read_text() == (whole / "history.csv").read_text()
 

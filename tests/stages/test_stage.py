@@ -1,6 +1,7 @@
 """Keys of results, and stages on every data set."""
 
 import shutil
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -10,11 +11,17 @@ from ribstudy import datasets
 from ribstudy.config import load_settings
 from ribstudy.datasets import synthetic
 from ribstudy.datasets.export import write_folder
+from ribstudy.datasets.pictures import read_mask, write_mask
 from ribstudy.datasets.settings import ImageSelection
 from ribstudy.stages import Run, execute
+from ribstudy.stages.bottleneck import BOTTLENECK
 from ribstudy.stages.classifier import CLASSIFIER
 from ribstudy.stages.data import DATA
+from ribstudy.stages.evaluate import MAP_EVALUATIONS
 from ribstudy.stages.maps import CAM, RIB
+from ribstudy.stages.masks import MASKS
+from ribstudy.stages.segmentation import SEGMENTATION
+from ribstudy.stages.walk import LABELS
 from ribstudy.store import Store
 
 
@@ -28,6 +35,54 @@ def test_keys_change_with_what_a_stage_reads_and_with_nothing_else(data_root):
     assert RIB.key(plain) == RIB.key(load_settings("mini", TINY))  # the folder of the data does not matter either
 
 
+def test_a_setting_that_only_affects_reading_changes_the_keys_of_the_readers_alone(data_root):
+    changes = {"rib.normalization": "range", "rib.aggregation": "last"}
+    plain, other = settings_of(data_root), settings_of(data_root, **changes)
+    assert RIB.key(plain) == RIB.key(other)
+    assert BOTTLENECK.key(plain) == BOTTLENECK.key(other)
+    assert MAP_EVALUATIONS["rib"].key(plain) != MAP_EVALUATIONS["rib"].key(other)
+    assert LABELS.key(plain) != LABELS.key(other)
+    of_cam, others_of_cam = (settings_of(data_root, maps="cam", **given) for given in ({}, changes))
+    assert LABELS.key(of_cam) == LABELS.key(others_of_cam)
+
+
+def test_stored_maps_are_combined_as_the_settings_say(tmp_path, data_root, trained):
+    run = run_in(tmp_path, data_root, trained, images=ImageSelection(limit=1))
+    execute(RIB, run)
+    last = replace(run, settings=settings_of(data_root, **{"rib.aggregation": "last"}))
+    (raw,), (of_last,) = run.stored(RIB).values(), last.stored(RIB).values()
+    np.testing.assert_array_equal(of_last.maps()[0], raw.steps[0][-1])
+    np.testing.assert_allclose(raw.maps()[0], raw.steps[0].sum(axis=0), rtol=1e-6)
+
+
+def test_only_some_items_of_a_selection_can_be_computed(tmp_path, data_root, trained):
+    run = run_in(tmp_path, data_root, trained)
+    names = run.items(RIB)
+    result = execute(MAP_EVALUATIONS["rib"], replace(run, only=(names[2], "of another set")))
+    assert result.item_names() == [names[2]]
+    assert run.result(RIB).item_names() == run.result(CAM).item_names() == [names[2]]
+    assert not run.is_finished(RIB)
+
+
+def test_masks_belong_to_the_identity_of_the_stages_that_read_them(tmp_path, data_root):
+    corrected = tmp_path / "data"
+    shutil.copytree(data_root, corrected)
+    path = sorted((corrected / "SegmentationClass").iterdir())[0]
+    mask = read_mask(path, 20)
+    write_mask(path, np.where(mask == 0, 255, mask).astype(np.uint8))
+    before, after = settings_of(data_root), settings_of(corrected)
+    taught = {"segmentation.truth": "dataset"}
+    assert CLASSIFIER.key(before) == CLASSIFIER.key(after)
+    assert RIB.key(before) == RIB.key(after)
+    assert BOTTLENECK.key(before) != BOTTLENECK.key(after)
+    assert MAP_EVALUATIONS["cam"].key(before) != MAP_EVALUATIONS["cam"].key(after)
+    assert MASKS.key(before) != MASKS.key(after)  # their threshold is chosen with masks of val
+    given = [settings_of(root, **{"masks.threshold": 0.3}) for root in (data_root, corrected)]
+    assert MASKS.key(given[0]) == MASKS.key(given[1])
+    assert SEGMENTATION.key(given[0]) == SEGMENTATION.key(given[1])
+    assert SEGMENTATION.key(settings_of(data_root, **taught)) != SEGMENTATION.key(settings_of(corrected, **taught))
+
+
 def test_other_weights_under_the_same_path_are_another_key(tmp_path, data_root):
     path = tmp_path / "weights.pth"
     keys = []
@@ -37,15 +92,17 @@ def test_other_weights_under_the_same_path_are_another_key(tmp_path, data_root):
     assert keys[0] != keys[1]
 
 
-def test_data_at_another_place_are_checked_again(tmp_path, data_root, trained):
-    execute(CLASSIFIER, run_in(tmp_path / "results", data_root, trained))
+def test_data_that_were_changed_are_checked_again(tmp_path, data_root, trained):
+    run = run_in(tmp_path / "results", data_root, trained)
+    execute(CLASSIFIER, run)
     copy = tmp_path / "copy"
     shutil.copytree(data_root, copy)
+    assert run_in(tmp_path / "results", copy).is_finished(DATA)
     (sorted((copy / "Annotations").iterdir())[0]).write_text("<annotation/>")
-    run = run_in(tmp_path / "results", copy)
-    assert CLASSIFIER.key(run.settings) == CLASSIFIER.key(settings_of(data_root))
+    changed = run_in(tmp_path / "results", copy)
+    assert CLASSIFIER.key(changed.settings) != CLASSIFIER.key(run.settings)
     with pytest.raises(ValueError, match="problems in"):
-        execute(DATA, run)
+        execute(CLASSIFIER, changed)
 
 
 def test_no_image_with_a_mask_is_an_error(tmp_path, data_root, trained, monkeypatch):

@@ -3,7 +3,7 @@
 from helpers.arrays import ArrayDataset
 from helpers.trainings import assert_resumes
 
-from ribstudy.training.affinity import WEIGHTS, train_affinity_net
+from ribstudy.training.affinity import train_affinity_net
 from ribstudy.training.settings import AffinitySettings
 
 SETTINGS = AffinitySettings(
@@ -17,4 +17,4 @@ def trained(folder, **options):
 
 def test_a_resumed_training_ends_like_an_uninterrupted_one(tmp_path):
     """The whole chain: crops, losses, files."""
-    assert_resumes(trained, tmp_path, weights=WEIGHTS, header="step,loss,bg_positive,fg_positive,negative,learning_rate")
+    assert_resumes(trained, tmp_path, header="step,loss,bg_positive,fg_positive,negative,learning_rate")

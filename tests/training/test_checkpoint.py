@@ -1,8 +1,11 @@
+import numpy as np
+import pytest
+import safetensors.torch
 import torch
 from torch import nn
 from torch.optim.lr_scheduler import LambdaLR
 
-from ribstudy.training.checkpoint import resume, save_checkpoint
+from ribstudy.training.checkpoint import WEIGHTS, load_weights, resume, round_weights, save_checkpoint, save_weights
 
 
 def some_training(seed):
@@ -34,3 +37,26 @@ def test_without_a_file_nothing_changes(tmp_path):
     assert resume(tmp_path / "checkpoint.pt", net, optimizer, schedule) == []
     assert torch.equal(net.weight, before)
     assert torch.equal(torch.get_rng_state(), state)
+
+
+def net_of(value):
+    net = nn.Sequential(nn.Conv2d(1, 2, 1), nn.BatchNorm2d(2))
+    for parameter in net.parameters():
+        nn.init.constant_(parameter, value)
+    net[1].running_var.fill_(1e-9)  # 0 in float16
+    return net
+
+
+@pytest.mark.parametrize(("stored", "expected"), [("float32", 0.1), ("float16", float(np.float16(0.1)))])
+def test_weights_are_rounded_to_their_precision_before_they_are_stored(tmp_path, stored, expected):
+    net, loaded = net_of(0.1), net_of(0.0)
+    round_weights(net, stored)
+    save_weights(tmp_path / WEIGHTS, net)
+    load_weights((tmp_path / WEIGHTS).open("rb"), loaded)
+    for name, value in net.state_dict().items():
+        assert torch.equal(loaded.state_dict()[name], value), name
+    assert loaded[0].weight.flatten().tolist() == pytest.approx([expected] * 2, rel=1e-7)
+    assert loaded[0].bias.tolist() == pytest.approx([0.1] * 2, rel=1e-7)
+    kept = safetensors.torch.load_file(tmp_path / WEIGHTS)
+    assert kept["0.weight"].dtype == getattr(torch, stored)
+    assert kept["1.running_var"].tolist() == pytest.approx([1e-9] * 2)

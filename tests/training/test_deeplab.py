@@ -4,8 +4,9 @@ import pytest
 from helpers.arrays import ArrayDataset
 from helpers.trainings import assert_resumes
 
+from ribstudy.training.checkpoint import WEIGHTS
 from ribstudy.training.collapse import Collapsed
-from ribstudy.training.deeplab import WEIGHTS, train_deeplab
+from ribstudy.training.deeplab import train_deeplab
 from ribstudy.training.settings import SegmentationSettings
 
 SETTINGS = SegmentationSettings(
@@ -29,7 +30,7 @@ def trained(folder, **options):
 
 def test_a_resumed_training_ends_like_an_uninterrupted_one(tmp_path):
     """The whole chain: crops, losses, files."""
-    assert_resumes(trained, tmp_path, weights=WEIGHTS, header="step,loss,foreground,labelled_foreground,learning_rate")
+    assert_resumes(trained, tmp_path, header="step,loss,foreground,labelled_foreground,learning_rate")
 
 
 def test_a_collapse_ends_the_training(tmp_path, monkeypatch):

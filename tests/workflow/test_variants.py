@@ -1,4 +1,5 @@
 import json
+from dataclasses import replace
 
 import pytest
 from helpers.adaptation import LABELS, QUIET, inputs
@@ -42,7 +43,8 @@ def test_every_variant_changes_the_seed(variant):
 def _seed(net, settings, num_aux):
     views, aux = inputs(settings, num_aux=num_aux)
     result = adapt(net, views, LABELS, aux, settings)
-    return stored_adaptation(result, LABELS.numpy() > 0, (24, 20), settings.normalization).normalized()
+    stored = stored_adaptation(result, LABELS.numpy() > 0, (24, 20))
+    return replace(stored, aggregation=settings.aggregation, normalization=settings.normalization).normalized()
 
 
 @pytest.mark.parametrize("preset", [*preset_names(), "tests/tiny.yml"])

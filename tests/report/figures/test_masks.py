@@ -70,7 +70,7 @@ def test_an_interval_that_excludes_the_value_is_drawn_at_its_place():
 def test_seconds_per_image_come_from_the_sessions_of_all_processes(tmp_path):
     result = Result(tmp_path / "cam")
     for items in (2, 0, 1):  # a process without images, such as one that failed, does not count
-        with result.session("cpu") as notes:
+        with result.session("cpu", code="abc") as notes:
             notes["items"] = items
     table = mask_figures.seconds_table({"cam": result, "rib": Result(tmp_path / "rib")})
     assert table["images"].tolist() == [3, 0]
