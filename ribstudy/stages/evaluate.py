@@ -69,5 +69,14 @@ def evaluation_of_masks(stage: ItemStage) -> ItemStage:
     )
 
 
+EVALUATE_CAM = evaluation_of_maps(CAM)
+EVALUATE_RIB = evaluation_of_maps(RIB)
+EVALUATE_BASELINE = evaluation_of_maps(BASELINE)
+EVALUATE_ADVCAM = evaluation_of_maps(ADVCAM)
+EVALUATE_WALK = evaluation_of_maps(WALK)
+
 # By the name of the stage whose maps are scored.
-MAP_EVALUATIONS = {stage.name: evaluation_of_maps(stage) for stage in (CAM, RIB, BASELINE, ADVCAM, WALK)}
+MAP_EVALUATIONS = {
+    evaluation.scores.name: evaluation
+    for evaluation in (EVALUATE_CAM, EVALUATE_RIB, EVALUATE_BASELINE, EVALUATE_ADVCAM, EVALUATE_WALK)
+}

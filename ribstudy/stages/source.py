@@ -9,7 +9,7 @@ A stage's own code is every top-level definition of this package that the defini
   often, and then the digest would make all published results look out of date.
 - The preparation of data sets. The key identifies data by their content, however they came to be.
 
-The formats of items (`ribstudy.store`) do belong to it: they say how numbers are rounded when they are stored.
+The formats of items (`ribstudy.items`) do belong to it: they say how numbers are rounded when they are stored.
 """
 
 import sys
