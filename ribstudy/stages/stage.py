@@ -138,18 +138,18 @@ class Run:
         settings: all settings that affect the numbers.
         images: the images for stages that compute one image after another. They decide which items are computed but not
             their values, so the key of a result does not include them.
-        only: names of items; other items of `images` are left out. None: all.
         store: the folder of all results.
         device: "cpu", or the accelerator of this rank.
         num_workers: number of worker processes that prepare the inputs of stages with `decodes_ahead`.
+        only: names of items; other items of `images` are left out. None: all.
     """
 
     settings: Settings
     images: ImageSelection = field(default_factory=ImageSelection)
-    only: tuple[str, ...] | None = None
     store: Store = field(default_factory=Store)
     device: str = field(default_factory=ranks.device)
     num_workers: int = 0
+    only: tuple[str, ...] | None = None
 
     def with_images(self, images: ImageSelection | None) -> "Run":
         """This run on other images; None keeps its own images."""
