@@ -15,7 +15,7 @@ def mask_of(scores: np.ndarray, keys: np.ndarray, threshold: float) -> np.ndarra
     if not len(keys):
         return np.zeros(scores.shape[1:], dtype=np.uint8)
     classes = np.asarray(keys)[scores.argmax(axis=0)] + 1
-    # As in the scores of maps (`metrics.largest_and_level`), float32 is not compared with a threshold that was rounded to float32.
+    # As when maps are scored (`metrics.largest_and_level`), the threshold is not rounded to the float32 of the scores.
     return np.where(scores.max(axis=0) > np.float64(threshold), classes, 0).astype(np.uint8)
 
 

@@ -21,7 +21,7 @@ from ribstudy.masks.threshold import AGREEMENT_THRESHOLDS
 from ribstudy.stages import STAGES, Run, Shard, execute
 from ribstudy.stages.evaluate import MAP_EVALUATIONS
 from ribstudy.stages.masks import AGREEMENT, mask_threshold
-from ribstudy.stages.segmentation import PREDICTIONS, SEGMENTATION
+from ribstudy.stages.segmentation import EVALUATE_PREDICTIONS, PREDICTIONS, SEGMENTATION
 from ribstudy.stages.walk import AFFINITY, WALK
 from ribstudy.store import Store
 from ribstudy.training import fit
