@@ -25,4 +25,5 @@ TOY = ItemStage(
     asked=lambda settings: settings.toy.seeds,
     on_gpu=False,
     inputs=lambda run: [MNIST],
+    version=2,
 )
