@@ -131,7 +131,8 @@ class Chapter:
 
     def stored(self, *name: Any) -> StoredItems:
         """The stored items of one of the chapter's jobs, by image name. An item is read from its file when it is accessed."""
-        return StoredItems(self.result(*name), self.run_of(*name).items(self._job(name).stage))
+        self.result(*name)
+        return self.run_of(*name).stored(self._job(name).stage)
 
     def _job(self, name: tuple) -> Job:
         key = name[0] if len(name) == 1 else name

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from ribstudy.runtime.files import file_digest
 from ribstudy.runtime.paths import MNIST
 from ribstudy.stages.stage import ItemStage, ItemWorker, Run
-from ribstudy.toy.experiment import run_seed
+from ribstudy.toy.experiment import read_seed, run_seed
 
 
 def _seeds(run: Run) -> list[str]:
@@ -20,11 +20,13 @@ TOY = ItemStage(
     name="toy",
     help="the simulated experiment of the paper's Section 3, seed by seed",
     reads=("toy",),
-    reading=("toy.seeds",),  # the result of a seed does not depend on the number of seeds
+    reading=("toy.hgr_threshold", "toy.seeds"),
+    read=lambda item, settings: read_seed(item, settings.toy),
     items=_seeds,
     worker=_worker,
     of_images=False,
     asked="toy.seeds",
     on_gpu=False,
     inputs=lambda run: {MNIST.name: file_digest(MNIST)},
+    version=2,
 )
