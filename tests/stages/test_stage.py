@@ -41,7 +41,7 @@ def test_data_at_another_place_are_checked_again(tmp_path, data_root, trained):
     execute(CLASSIFIER, run_in(tmp_path / "results", data_root, trained))
     copy = tmp_path / "copy"
     shutil.copytree(data_root, copy)
-    (sorted((copy / "Annotations").iterdir())[0]).write_text("<annotation/>")
+    (sorted((copy / "SegmentationClass").iterdir())[0]).write_bytes(b"")
     run = run_in(tmp_path / "results", copy)
     assert CLASSIFIER.key(run.settings) == CLASSIFIER.key(settings_of(data_root))
     with pytest.raises(ValueError, match="problems in"):
