@@ -1,19 +1,15 @@
 """Running a stage: at most once, in shards, in several processes, and with unreadable images."""
 
-import contextlib
-import shutil
 from dataclasses import replace
 
 import pytest
 import torch
-from helpers.tiny_study import files, run_in, settings_of
+from helpers.tiny_study import copy_as_described, files, run_in, settings_of
 
 from ribstudy import datasets
 from ribstudy.datasets.settings import ImageSelection
 from ribstudy.method.auxiliary import AuxiliaryDraws
 from ribstudy.stages import ItemsFailed, Shard, execute
-from ribstudy.stages.classifier import CLASSIFIER
-from ribstudy.stages.data import DATA
 from ribstudy.stages.maps import CAM, RIB
 
 
@@ -48,28 +44,15 @@ def test_two_shards_and_two_processes_equal_one_run(tmp_path, data_root, trained
     assert files(whole) == files(shards) == files(side_by_side)
 
 
-@contextlib.contextmanager
-def went_bad(run):
-    """A file that becomes unreadable after the data were checked and the classifier was trained.
-
-    Since data are identified by their content, the check and the classifier would otherwise count as missing.
-    """
-    before = {stage: run.result(stage).folder for stage in (DATA, CLASSIFIER)}
-    yield
-    for stage, folder in before.items():
-        shutil.copytree(folder, run.result(stage).folder)
-
-
 @pytest.mark.parametrize(("processes", "num_workers"), [(1, 0), (2, 0), (1, 2)])
 def test_an_unreadable_image_is_named_and_all_others_are_kept(tmp_path, data_root, trained, processes, num_workers):
     broken = tmp_path / "data"
-    shutil.copytree(data_root, broken)
+    copy_as_described(data_root, broken)
     run = replace(run_in(tmp_path / "results", broken, trained), num_workers=num_workers)
     names = run.items(RIB)
     picture = broken / "JPEGImages" / f"{names[1]}.jpg"
     whole = picture.read_bytes()
-    with went_bad(run):
-        picture.write_bytes(whole[:200])
+    picture.write_bytes(whole[:200])
     with pytest.raises(
         ItemsFailed, match=f"1 items failed; all others are kept(.|\n)*{names[1]}.jpg: the JPEG is trunc"
     ) as caught:
@@ -99,12 +82,11 @@ def test_a_bank_of_features_gives_results_of_its_own_key_whatever_the_shards(tmp
 
 def test_an_unreadable_auxiliary_image_fails_those_that_draw_it_and_says_so(tmp_path, data_root, trained):
     broken = tmp_path / "data"
-    shutil.copytree(data_root, broken)
+    copy_as_described(data_root, broken)
     run = run_in(tmp_path / "results", broken, trained)
     pool = datasets.training_set(run.settings.data)
     name = next(name for name in pool.names if name not in run.items(RIB))
-    with went_bad(run):
-        (broken / "JPEGImages" / f"{name}.jpg").write_bytes(b"")
+    (broken / "JPEGImages" / f"{name}.jpg").write_bytes(b"")
     drawn = _drawn_by(run, pool)
     with pytest.raises(ItemsFailed, match=f"an auxiliary image: .*{name}.jpg: is empty") as caught:
         execute(RIB, run)
