@@ -1,71 +1,50 @@
 """The effect of each variant of the method: its maps compared with the maps of the default settings on the same images.
 
-Stored maps are given by variant, as a list with one mapping (image name -> maps) for each seed; the default is `DEFAULT`.
+Scores are given by variant, as a list with one mapping (image name -> scores) for each seed; the default is `DEFAULT`.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import pandas as pd
 
-from ribstudy.datasets import Dataset
+from ribstudy.evaluation.map_scores import MapScores
 from ribstudy.evaluation.statistics import Comparison, Estimate, bootstrap_over_seeds
 from ribstudy.evaluation.steps import endings
-from ribstudy.evaluation.sweeps import compare_over_seeds, sweep_maps
-from ribstudy.method.stored_maps import StoredMaps
+from ribstudy.evaluation.sweeps import compare_over_seeds, sweep_scores
 
 DEFAULT = "default"
-BySeed = Sequence[Mapping[str, StoredMaps]]
+BySeed = Sequence[Mapping[str, MapScores]]
 
 
-@dataclass(frozen=True)
-class Reread(Mapping[str, StoredMaps]):
-    """Stored maps that are combined in another way.
-
-    Args:
-        stored: maps by image name.
-        fields: fields of `StoredMaps` that are replaced, such as {"aggregation": "last"}.
-    """
-
-    stored: Mapping[str, StoredMaps]
-    fields: Mapping[str, str]
-
-    def __getitem__(self, name: str) -> StoredMaps:
-        return replace(self.stored[name], **self.fields)
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self.stored)
-
-    def __len__(self) -> int:
-        return len(self.stored)
-
-
-def differences(dataset: Dataset, stored: Mapping[str, BySeed], *, processes: int = 1) -> dict[str, Comparison]:
+def differences(scores: Mapping[str, BySeed]) -> dict[str, Comparison]:
     """For each variant, its mIoU minus the mIoU of the default.
 
     For each seed, variant and default use their own best thresholds on these images, chosen again in every bootstrap sample
     (the field's protocol). Thresholds from other images would double the number of adaptations.
     """
-    sweeps = {name: [sweep_maps(dataset, maps, processes=processes) for maps in seeds] for name, seeds in stored.items()}
+    sweeps = {name: [sweep_scores(of_seed) for of_seed in seeds] for name, seeds in scores.items()}
     return {name: compare_over_seeds(sweeps[DEFAULT], changed) for name, changed in sweeps.items() if name != DEFAULT}
 
 
-def curve(dataset: Dataset, stored: BySeed) -> pd.DataFrame:
+def curve(scores: BySeed) -> pd.DataFrame:
     """mIoU of the maps summed over the first 1, 2, ... steps, minus the mIoU of the plain CAM, which is the first step.
 
     Columns: `steps`, `value`, `low`, `high`; means over the seeds, each sum at its best threshold.
     """
-    most = max(maps.num_steps for of_seed in stored for maps in of_seed.values())
-    by_steps = [[sweep_maps(dataset, of_seed, steps=steps) for of_seed in stored] for steps in range(1, most + 1)]
-    found = [compare_over_seeds(by_steps[0], sweeps).difference for sweeps in by_steps]
-    rows = [{"steps": steps, "value": e.value, "low": e.low, "high": e.high} for steps, e in enumerate(found, start=1)]
+    held = [dict(of_seed) for of_seed in scores]  # in memory, because every step needs all of them
+    most = max(of_image.num_steps for of_seed in held for of_image in of_seed.values())
+    cam = [sweep_scores(of_seed, steps=1) for of_seed in held]
+    rows = []
+    for steps in range(1, most + 1):
+        found = compare_over_seeds(cam, [sweep_scores(of_seed, steps=steps) for of_seed in held]).difference
+        rows.append({"steps": steps, "value": found.value, "low": found.low, "high": found.high})
     return pd.DataFrame(rows)
 
 
-def stopped(stored: BySeed, ending: str) -> Estimate:
+def stopped(scores: BySeed, ending: str) -> Estimate:
     """Share of the adaptations, over all seeds, that `ending` ("spread" or "margin") stopped; without an interval."""
-    by = pd.concat([endings(of_seed)["stopped_by"] for of_seed in stored])
+    by = pd.concat([endings(of_seed)["stopped_by"] for of_seed in scores])
     return Estimate(float((by == ending).mean()), n=len(by))
 
 

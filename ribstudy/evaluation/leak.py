@@ -1,6 +1,6 @@
 """The share of the background that masks assign to a class, with and without a background that is tied to the class.
 
-Shapes: N images, K maps of an adaptation.
+Shapes: N images, K steps of the longest adaptation.
 """
 
 from collections.abc import Mapping, Sequence
@@ -8,15 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ribstudy.datasets import Dataset
-from ribstudy.evaluation.predictions import predicted_mask
-from ribstudy.method.stored_maps import StoredMaps
-
-
-def painted_share(predicted: np.ndarray, truth: np.ndarray, class_index: int) -> float:
-    """The share of the true background's pixels [H, W] that are predicted as a class; nan if there is no background."""
-    background = truth == 0
-    return float((predicted[background] == class_index + 1).mean()) if background.any() else float("nan")
+from ribstudy.evaluation.map_scores import MapScores, foreground
 
 
 @dataclass(frozen=True)
@@ -42,21 +34,27 @@ class Leak:
         return self.rib[:, -1] - self.rib[:, 0]
 
 
-def measure_leak(
-    dataset: Dataset, stored: Mapping[str, StoredMaps], names: Sequence[str], class_index: int, *, cam: float, rib: float
-) -> Leak:
+def measure_leak(scores: Mapping[str, MapScores], names: Sequence[str], class_index: int, *, cam: int, rib: int) -> Leak:
     """The share of the background that is predicted as a class, in the images `names`.
 
     Args:
-        stored: RIB's maps by image name. After an early end the last value is repeated, up to the longest adaptation.
-        cam, rib: thresholds in 0..1.
+        scores: of RIB's maps, after every step. After an early end the last value is repeated, up to the longest adaptation.
+        cam, rib: threshold indices.
     """
-    num_maps = max(maps.num_steps for maps in stored.values())
-    first, courses = [], []
-    for name in names:
-        maps, truth = stored[name], dataset.mask(name)
-        first.append(painted_share(predicted_mask(maps, cam, steps=1), truth, class_index))
-        steps = range(1, maps.num_steps + 1)
-        course = [painted_share(predicted_mask(maps, rib, steps=step), truth, class_index) for step in steps]
-        courses.append(course + course[-1:] * (num_maps - len(course)))
-    return Leak(np.array(first), np.array(courses))
+    num_steps = max(of_image.num_steps for of_image in scores.values())
+    of_names = [scores[name] for name in names]
+    courses = [painted_shares(of_image, class_index, rib) for of_image in of_names]
+    return Leak(
+        cam=np.array([painted_shares(of_image, class_index, cam)[0] for of_image in of_names]),
+        rib=np.array([np.pad(course, (0, num_steps - len(course)), mode="edge") for course in courses]),
+    )
+
+
+def painted_shares(scores: MapScores, class_index: int, threshold: int) -> np.ndarray:
+    """The share of the true background that is predicted as a class, after each step of one image: [K].
+
+    It is 0 if the image does not show the class, and nan if it shows no background.
+    """
+    painted = foreground(scores.background, threshold)[:, scores.classes == class_index].sum(axis=1)
+    with np.errstate(invalid="ignore"):
+        return painted / scores.true[0]

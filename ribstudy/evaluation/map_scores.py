@@ -6,12 +6,13 @@ H x W pixels.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import chain
 
 import numpy as np
 
 from ribstudy.datasets.pictures import VOID
 from ribstudy.evaluation.metrics import DEFAULT_THRESHOLDS, largest_and_level, level_counts, level_histograms
-from ribstudy.evaluation.predictions import AnyMaps, normalized_maps
+from ribstudy.evaluation.predictions import AnyMaps
 from ribstudy.masks.threshold import histogram_of
 from ribstudy.method.stored_maps import StoredMaps
 
@@ -84,6 +85,11 @@ def _smallest(values: np.ndarray) -> np.ndarray:
     return values.astype(np.min_scalar_type(values.max(initial=0))) if values.dtype.kind in "iu" else values
 
 
+def foreground(levels: np.ndarray, threshold: int) -> np.ndarray:
+    """Numbers of pixels by level [..., T+1] -> [...], the pixels that are foreground at a threshold index."""
+    return levels[..., threshold + 1 :].sum(axis=-1)
+
+
 def score_maps(maps: AnyMaps, cam: AnyMaps, truth: np.ndarray, *, num_classes: int, every_step: bool) -> MapScores:
     """Scores the maps of one image.
 
@@ -104,9 +110,9 @@ def score_maps(maps: AnyMaps, cam: AnyMaps, truth: np.ndarray, *, num_classes: i
     true = np.bincount(truth[truth != VOID], minlength=num_classes + 1)
     if len(true) > num_classes + 1:
         raise ValueError(f"truth contains class {len(true) - 1}; expected 0 to {num_classes}")
-    all_steps = normalized_maps(maps)
+    all_steps = maps.normalized()
     num_steps = maps.num_steps if every_step and isinstance(maps, StoredMaps) else 1
-    of_steps = [*(normalized_maps(maps, steps) for steps in range(1, num_steps)), all_steps]
+    of_steps = chain((maps.normalized(steps=steps) for steps in range(1, num_steps)), [all_steps])
     levels = np.stack([level_histograms(of_step, maps.classes, truth) for of_step in of_steps], axis=1)
     distances, covered = _by_distance(all_steps, cam, truth)
     adapted = {"logits": maps.logits, "stopped_by": maps.stopped_by} if isinstance(maps, StoredMaps) else {}

@@ -5,13 +5,11 @@ Shapes: C classes, with the background as class 0; N images in G groups; H x W p
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import partial
 
 import numpy as np
 
-from ribstudy.datasets import Dataset
+from ribstudy.evaluation.groups import groups_of
 from ribstudy.evaluation.metrics import ConfusionMatrix, mean_scores
-from ribstudy.evaluation.passes import group_order, groups_of_chunk, in_chunks, interleaved, naming_image, scored_names
 from ribstudy.evaluation.statistics import Comparison, Estimate, bootstrap_comparison
 
 
@@ -21,7 +19,7 @@ class MaskScores:
 
     Args:
         names: the N images.
-        counts: [G, 3, C+1], hits, predicted and true pixels, summed over each group of images (see `sweeps.sweep_maps`).
+        counts: [G, 3, C+1], hits, predicted and true pixels, summed over each group of images (`groups.groups_of`).
         confusion: [C+1, C+1], pixels of (true class, predicted class) of all images.
     """
 
@@ -48,24 +46,21 @@ def mask_confusion(truth: np.ndarray, mask: np.ndarray, num_classes: int) -> np.
     return matrix.counts
 
 
-def score_masks(dataset: Dataset, masks: Mapping[str, np.ndarray], *, processes: int = 1) -> MaskScores:
-    """Compares masks uint8 [H, W], by image name, with the true masks; images without a true mask are left out."""
-    names = scored_names(dataset, masks)
-    order = group_order(len(names))
-    parts = list(in_chunks(partial(_score_chunk, dataset, masks), [names[i] for i in order], processes))
-    counts = interleaved([part.counts for part in parts])
-    return MaskScores(tuple(names), counts, sum(part.confusion for part in parts))
+def score_masks(items: Mapping[str, Mapping[str, np.ndarray]]) -> MaskScores:
+    """The scores of a set of images from the `mask_confusion` of each, by image name, as {"confusion": array}.
 
-
-def _score_chunk(dataset: Dataset, masks: Mapping[str, np.ndarray], names: list[str]) -> MaskScores:
-    num_classes, num_groups = len(dataset.class_names) + 1, groups_of_chunk(len(names))
-    confusion = np.zeros((num_groups, num_classes, num_classes), dtype=np.int64)
-    for place, name in enumerate(names):
-        with naming_image(name):
-            confusion[place % num_groups] += mask_confusion(dataset.mask(name), masks[name], num_classes - 1)
-    hits = confusion.diagonal(axis1=1, axis2=2)
-    counts = np.stack([hits, confusion.sum(axis=1), confusion.sum(axis=2)], axis=1)
-    return MaskScores(tuple(names), counts, confusion.sum(axis=0))
+    Raises ValueError if there is no image.
+    """
+    if not items:
+        raise ValueError("there is no scored image")
+    groups = groups_of(len(items))
+    num_classes = len(next(iter(items.values()))["confusion"])
+    counts, confusion = np.zeros((groups.max() + 1, 3, num_classes), np.int64), np.zeros((num_classes, num_classes), np.int64)
+    for group, item in zip(groups, items.values(), strict=True):
+        of_image = item["confusion"].astype(np.int64)
+        counts[group] += np.stack([of_image.diagonal(), of_image.sum(axis=0), of_image.sum(axis=1)])
+        confusion += of_image
+    return MaskScores(tuple(items), counts, confusion)
 
 
 def compare_masks(first: MaskScores, second: MaskScores) -> Comparison:

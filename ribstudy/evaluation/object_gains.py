@@ -5,52 +5,52 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import pandas as pd
 
-from ribstudy.datasets import Dataset
-from ribstudy.datasets.pictures import VOID
-from ribstudy.evaluation.predictions import AnyMaps, predicted_mask
+from ribstudy.evaluation.map_scores import MapScores, foreground
 from ribstudy.evaluation.statistics import Estimate, bootstrap_mean, bootstrap_statistic
 
-ByMethod = Mapping[str, Mapping[str, AnyMaps]]  # method -> image name -> maps
+ByMethod = Mapping[str, Mapping[str, MapScores]]  # method -> image name -> scores
 
 
-def gains_table(
-    dataset: Dataset, repetitions: Sequence[tuple[ByMethod, dict[str, float]]], names: Sequence[str]
-) -> pd.DataFrame:
+def gains_table(repetitions: Sequence[tuple[ByMethod, Mapping[str, int]]], names: Sequence[str]) -> pd.DataFrame:
     """A row for each class of each image; values are means over the repetitions.
 
-    Columns: `image`, `class`, `size`, `num_classes`, `first` and `second` (IoU of CAM and RIB), `gain` = second - first.
+    Each class of an image counts as one object. Columns: `image`, `class`, `size` (share of the image's pixels), `num_classes`,
+    `first` and `second` (IoU of CAM and RIB), `gain` = second - first.
 
     Args:
-        repetitions: for each seed the stored maps and the thresholds of "CAM" and "RIB".
+        repetitions: for each seed the scores and the threshold indices of "CAM" and "RIB".
         names: the images.
     """
     rows = []
-    for stored, thresholds in repetitions:
+    for scores, thresholds in repetitions:
         for name in names:
-            of_image = {method: stored[method][name] for method in ("CAM", "RIB")}
-            masks = [predicted_mask(maps, thresholds[method]) for method, maps in of_image.items()]
-            rows += [{"image": name, **row} for row in object_scores(dataset.mask(name), of_image["CAM"].classes, *masks)]
+            objects = object_rows(*((scores[method][name], thresholds[method]) for method in ("CAM", "RIB")))
+            rows += [{"image": name, **row} for row in objects]
     table = pd.DataFrame(rows)
     table["gain"] = table["second"] - table["first"]
     return table.groupby(["image", "class"], sort=False, as_index=False).mean()
 
 
-def object_scores(truth: np.ndarray, classes: np.ndarray, first: np.ndarray, second: np.ndarray) -> list[dict[str, float]]:
-    """A row for each class of an image: its share of the pixels `size`, and the IoU `first` and `second` of two masks [H, W].
+def object_rows(first: tuple[MapScores, int], second: tuple[MapScores, int]) -> list[dict[str, float]]:
+    """A row for each class of an image that has a true pixel, from the scores and the threshold index of two methods.
 
-    Each class of an image counts as one object. Void pixels are left out of the IoU.
+    The IoU leaves out void pixels; `size` is the share of all pixels.
     """
-    known, rows = truth != VOID, []
-    for value in np.asarray(classes) + 1:
-        region = truth == value
-        if not region.any():
-            continue
-        row = {"class": int(value) - 1, "size": float(region.mean()), "num_classes": len(classes)}
-        for name, mask in (("first", first), ("second", second)):
-            painted = (mask == value) & known
-            row[name] = float((painted & region).sum() / (painted | region).sum())
-        rows.append(row)
-    return rows
+    scores, _ = first
+    sizes = scores.true[scores.classes + 1] / np.prod(scores.size)
+    columns = (scores.classes.tolist(), sizes.tolist(), _object_ious(*first).tolist(), _object_ious(*second).tolist())
+    return [
+        {"class": key, "size": size, "num_classes": len(sizes), "first": of_first, "second": of_second}
+        for key, size, of_first, of_second in zip(*columns, strict=True)
+        if size
+    ]
+
+
+def _object_ious(scores: MapScores, threshold: int) -> np.ndarray:
+    """The IoU of each class of an image at a threshold index, [n]; nan for a class without a true and a predicted pixel."""
+    hits, predicted = (foreground(levels[-1], threshold) for levels in (scores.hits, scores.predicted))
+    with np.errstate(invalid="ignore"):
+        return hits / (predicted + scores.true[scores.classes + 1] - hits)
 
 
 def rank_correlation(table: pd.DataFrame, x: str, y: str) -> Estimate:

@@ -127,7 +127,7 @@ def bootstrap_comparison(first: np.ndarray, second: np.ndarray, *, num_images: i
     A sample draws G groups with replacement, the same for both results, and takes the mIoU of their summed counts. The
     classifier is fixed: the interval does not include the variation between trainings.
 
-    Groups may replace single images if they are formed without regard to their content (`sweeps.sweep_maps` forms them at
+    Groups may replace single images if they are formed without regard to their content (`groups.groups_of` forms them at
     random). Then their sums are as independent as the images, and a ratio of sums, such as the IoU, varies over drawn groups as
     it does over the same images drawn one by one. Groups only make the interval less precise: with 1,000 groups its width is
     known to about 2 %.

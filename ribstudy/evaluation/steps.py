@@ -4,49 +4,33 @@ Shapes: C classes, with the background as class 0; T thresholds; K steps.
 """
 
 from collections.abc import Mapping
-from functools import partial, reduce
-from operator import or_
+from functools import reduce
 
 import numpy as np
 import pandas as pd
 
-from ribstudy.datasets import Dataset
+from ribstudy.evaluation.map_scores import MapScores
 from ribstudy.evaluation.metrics import DEFAULT_THRESHOLDS, mean_scores, miou
-from ribstudy.evaluation.passes import in_chunks, naming_image, scored_names
-from ribstudy.evaluation.sweeps import sweep_image
-from ribstudy.method.stored_maps import StoredMaps
 
 
-def steps_table(
-    dataset: Dataset, stored: Mapping[str, StoredMaps], *, threshold: int | None = None, processes: int = 1
-) -> pd.DataFrame:
-    """Scores of the maps summed over the first 1, 2, ... steps.
+def steps_table(scores: Mapping[str, MapScores], *, threshold: int | None = None) -> pd.DataFrame:
+    """Scores of the maps summed over the first 1, 2, ... steps; after an early end an image keeps its last maps.
 
     Columns: `steps`, `threshold`, and the scores of `metrics.mean_scores`.
 
     Args:
         threshold: one threshold index for all sums; None: the best threshold of each.
     """
-    thresholds = DEFAULT_THRESHOLDS if threshold is None else DEFAULT_THRESHOLDS[[threshold]]
-    names = scored_names(dataset, stored)
-    totals = reduce(_add_steps, in_chunks(partial(_steps_chunk, dataset, stored, thresholds), names, processes))
     rows = []
-    for steps, counts in enumerate(totals, start=1):
-        best = int(miou(counts).argmax())
-        rows.append({"steps": steps, "threshold": thresholds[best], **mean_scores(counts[best])})
+    for steps, counts in enumerate(reduce(_add_steps, map(_counts_of_steps, scores.values())), start=1):
+        index = int(miou(counts).argmax()) if threshold is None else threshold
+        rows.append({"steps": steps, "threshold": DEFAULT_THRESHOLDS[index], **mean_scores(counts[index])})
     return pd.DataFrame(rows)
 
 
-def _steps_chunk(dataset: Dataset, stored: Mapping[str, StoredMaps], thresholds: np.ndarray, names: list[str]) -> np.ndarray:
-    """The images' counts after each step, [K, T, 3, C+1]."""
-    return reduce(_add_steps, (_steps_of_image(dataset, stored, thresholds, name) for name in names))
-
-
-def _steps_of_image(dataset: Dataset, stored: Mapping[str, StoredMaps], thresholds: np.ndarray, name: str) -> np.ndarray:
-    with naming_image(name):
-        maps, truth = stored[name], dataset.mask(name)
-        steps = range(1, maps.num_steps + 1)
-        return np.stack([sweep_image(dataset, maps, truth, steps=step, thresholds=thresholds) for step in steps])
+def _counts_of_steps(scores: MapScores) -> np.ndarray:
+    """The counts of one image after each step, [K, T, 3, C+1]."""
+    return np.stack([scores.counts(steps) for steps in range(1, scores.num_steps + 1)])
 
 
 def _add_steps(first: np.ndarray, second: np.ndarray) -> np.ndarray:
@@ -56,16 +40,11 @@ def _add_steps(first: np.ndarray, second: np.ndarray) -> np.ndarray:
     return longer + np.concatenate([shorter, np.repeat(shorter[-1:], missing, axis=0)])
 
 
-def endings(stored: Mapping[str, StoredMaps], *, processes: int = 1) -> pd.DataFrame:
+def endings(scores: Mapping[str, MapScores]) -> pd.DataFrame:
     """How RIB's adaptations ended: a row for each image that has a class.
 
     Columns: `stopped_by`, and `first_score` and `last_score`, the labelled logits of the first and last step.
     """
-    rows = reduce(or_, in_chunks(partial(_endings_chunk, stored), list(stored), processes), {})
-    in_order = {name: rows[name] for name in stored if name in rows}
-    return pd.DataFrame.from_dict(in_order, orient="index", columns=["stopped_by", "first_score", "last_score"])
-
-
-def _endings_chunk(stored: Mapping[str, StoredMaps], names: list[str]) -> dict[str, tuple[str, float, float]]:
-    found = ((name, stored[name]) for name in names)
-    return {name: (maps.stopped_by, maps.logits[0], maps.logits[-1]) for name, maps in found if len(maps.classes)}
+    with_class = ((name, of_image) for name, of_image in scores.items() if len(of_image.classes))
+    rows = {name: (of_image.stopped_by, of_image.logits[0], of_image.logits[-1]) for name, of_image in with_class}
+    return pd.DataFrame.from_dict(rows, orient="index", columns=["stopped_by", "first_score", "last_score"])

@@ -1,20 +1,18 @@
-"""Scores of stored maps at all background thresholds, and comparisons of methods by them.
+"""Scores of a set of images at all background thresholds, and comparisons of methods by them.
 
 Shapes: C classes, with the background as class 0; T thresholds; N images in G groups.
 """
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
 from itertools import compress
 
 import numpy as np
 import pandas as pd
 
-from ribstudy.datasets import Dataset
-from ribstudy.evaluation.metrics import DEFAULT_THRESHOLDS, class_scores, mean_scores, miou, threshold_sweep
-from ribstudy.evaluation.passes import group_order, groups_of_chunk, in_chunks, interleaved, naming_image, scored_names
-from ribstudy.evaluation.predictions import AnyMaps, normalized_maps
+from ribstudy.evaluation.groups import groups_of
+from ribstudy.evaluation.map_scores import MapScores
+from ribstudy.evaluation.metrics import DEFAULT_THRESHOLDS, class_scores, mean_scores, miou
 from ribstudy.evaluation.statistics import Comparison, bootstrap_over_seeds
 
 
@@ -24,7 +22,7 @@ class Sweep:
 
     Args:
         names: the N images.
-        counts: [G, T, 3, C+1], counts of `threshold_sweep`, summed over each group of images.
+        counts: [G, T, 3, C+1], `MapScores.counts`, summed over each group of images (`groups.groups_of`).
         blank: [G, 3, C+1], the part of `counts` from images without a class; nothing is predicted in these.
         image_scores: [N, T], mean IoU of each image over the classes in its truth or prediction.
         has_class: bool [N].
@@ -61,50 +59,31 @@ class Sweep:
         return Sweep(names, counts[kept], blank, scores, has_class, self.thresholds)
 
 
-def sweep_maps(dataset: Dataset, stored: Mapping[str, AnyMaps], *, steps: int | None = None, processes: int = 1) -> Sweep:
-    """The threshold sweep of the stored images that have a mask.
-
-    Each of up to 1,000 images is its own group. More images are shuffled into 1,000 groups whose sizes differ by at most one
-    image (`passes.group_order`).
+def sweep_scores(scores: Mapping[str, MapScores], *, steps: int | None = None) -> Sweep:
+    """The threshold sweep of the scored images.
 
     Args:
-        stored: maps by image name.
+        scores: by image name.
         steps: number of first steps whose maps are summed; None: all.
+
+    Raises ValueError if there is no image.
     """
-    names = scored_names(dataset, stored)
-    order = group_order(len(names))
-    parts = list(in_chunks(partial(_sweep_chunk, dataset, stored, steps), [names[i] for i in order], processes))
-    fields = ("counts", "blank", "image_scores", "has_class")
-    counts, blank, image_scores, has_class = (interleaved([getattr(part, field) for part in parts]) for field in fields)
-    places = np.argsort(order)  # from the shuffled order back to the order of the names
-    return Sweep(tuple(names), counts, blank, image_scores[places], has_class[places], DEFAULT_THRESHOLDS)
-
-
-def _sweep_chunk(dataset: Dataset, stored: Mapping[str, AnyMaps], steps: int | None, names: list[str]) -> Sweep:
-    num_groups, num_thresholds = groups_of_chunk(len(names)), len(DEFAULT_THRESHOLDS)
-    counts = np.zeros((num_groups, num_thresholds, 3, len(dataset.class_names) + 1), dtype=np.int64)
+    if not scores:
+        raise ValueError("there is no scored image")
+    groups, num_thresholds = groups_of(len(scores)), len(DEFAULT_THRESHOLDS)
+    num_classes = len(next(iter(scores.values())).true)
+    counts = np.zeros((groups.max() + 1, num_thresholds, 3, num_classes), dtype=np.int64)
     blank = np.zeros_like(counts[:, 0])
-    image_scores = np.zeros((len(names), num_thresholds), dtype=np.float32)
-    has_class = np.zeros(len(names), dtype=bool)
-    for place, name in enumerate(names):
-        with naming_image(name):
-            maps = stored[name]
-            of_image = sweep_image(dataset, maps, dataset.mask(name), steps=steps)
-        group = place % num_groups
-        counts[group] += of_image
-        image_scores[place] = miou(of_image)
-        has_class[place] = len(maps.classes) > 0
+    image_scores = np.zeros((len(scores), num_thresholds), dtype=np.float32)
+    has_class = np.zeros(len(scores), dtype=bool)
+    for place, (group, of_image) in enumerate(zip(groups, scores.values(), strict=True)):
+        image_counts = of_image.counts(steps)
+        counts[group] += image_counts
+        image_scores[place] = miou(image_counts)
+        has_class[place] = len(of_image.classes) > 0
         if not has_class[place]:
-            blank[group] += of_image[0]
-    return Sweep(tuple(names), counts, blank, image_scores, has_class, DEFAULT_THRESHOLDS)
-
-
-def sweep_image(
-    dataset: Dataset, maps: AnyMaps, truth: np.ndarray, *, steps: int | None = None, thresholds: np.ndarray = DEFAULT_THRESHOLDS
-) -> np.ndarray:
-    """`threshold_sweep` of one stored image, int64 [T, 3, C+1]."""
-    num_classes = len(dataset.class_names) + 1
-    return threshold_sweep(normalized_maps(maps, steps), maps.classes, truth, num_classes=num_classes, thresholds=thresholds)
+            blank[group] += image_counts[0]
+    return Sweep(tuple(scores), counts, blank, image_scores, has_class, DEFAULT_THRESHOLDS)
 
 
 def compare(first: Sweep, second: Sweep, *, at: tuple[int, int] | None = None) -> Comparison:

@@ -2,58 +2,38 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from helpers.scored_maps import Masks, halves
+from helpers.scored_maps import Masks, halves, scored
 
-from ribstudy.evaluation.ablation import (
-    DEFAULT,
-    Reread,
-    curve,
-    differences,
-    false_alarms,
-    gain_of_default,
-    stopped,
-    telling,
-)
+from ribstudy.evaluation.ablation import DEFAULT, curve, differences, false_alarms, gain_of_default, stopped, telling
 from ribstudy.evaluation.statistics import Comparison, Estimate
-from ribstudy.evaluation.sweeps import compare, sweep_maps
-
-DATA = Masks()
+from ribstudy.evaluation.sweeps import compare, sweep_scores
 
 
-def both(left, right, **fields):
-    maps = halves(left, right, logits=np.array([1.0, 2.0]), stopped_by="margin", **fields)
-    return {"first": maps, "second": maps}
+def both(left, right, *, first_step_twice=False, stopped_by="margin", **fields):
+    """The scores of the same maps on both images of `Masks`."""
+    maps = halves(left, right, logits=np.array([1.0, 2.0]), stopped_by=stopped_by, **fields)
+    if first_step_twice:
+        maps = replace(maps, steps=(maps.steps[0][[0, 0]],))
+    return scored(Masks(), {"first": maps, "second": maps})
 
 
 def test_differences_equal_single_comparisons():
     """The default paints the left half, which is the object of one image; the variant the whole image."""
     first, second = both(1.0, 0.0, aggregation="last"), both(1.0, 1.0)
-    found = differences(DATA, {DEFAULT: [second, second], "same": [second, second], "other": [first, first]})
+    found = differences({DEFAULT: [second, second], "same": [second, second], "other": [first, first]})
     assert list(found) == ["same", "other"]
     assert found["same"].difference.value == found["same"].difference.low == 0
-    single = compare(sweep_maps(DATA, second), sweep_maps(DATA, first))
+    single = compare(sweep_scores(second), sweep_scores(first))
     assert found["other"].difference.value == pytest.approx(single.difference.value)
-
-
-def test_reread_maps_equal_the_maps_of_a_run_with_the_setting():
-    stored = both(1.0, 0.2)
-    again = Reread(stored, {"aggregation": "last", "normalization": "range"})
-    assert list(again) == list(stored)
-    assert len(again) == 2
-    of_run = both(1.0, 0.2, aggregation="last", normalization="range")
-    np.testing.assert_array_equal(again["first"].normalized(), of_run["first"].normalized())
-    assert not np.array_equal(again["first"].normalized(), stored["first"].normalized())
-    assert stored["first"].aggregation == "raw"
 
 
 def test_the_curve_starts_at_the_cam_and_is_a_mean_over_seeds():
     """The first map finds the object, the second spoils it with one seed and, being the same again, not with the other."""
-    spoiled, kept = both(1.0, 0.0), both(1.0, 0.0)
-    kept = {name: replace(maps, steps=(maps.steps[0][[0, 0]],)) for name, maps in kept.items()}
-    table = curve(DATA, [spoiled, kept])
+    spoiled, kept = both(1.0, 0.0), both(1.0, 0.0, first_step_twice=True)
+    table = curve([spoiled, kept])
     assert table["steps"].tolist() == [1, 2]
     assert table.loc[0, ["value", "low", "high"]].tolist() == [0, 0, 0]
-    alone = curve(DATA, [spoiled])
+    alone = curve([spoiled])
     assert alone.loc[1, "value"] < -0.1
     assert table.loc[1, "value"] == pytest.approx(alone.loc[1, "value"] / 2)
     assert table.loc[1, "high"] > -1e-9 > table.loc[1, "low"]
@@ -61,7 +41,7 @@ def test_the_curve_starts_at_the_cam_and_is_a_mean_over_seeds():
 
 def test_share_of_stopped_adaptations():
     early, late = both(1.0, 0.0), both(1.0, 0.0)
-    late["first"] = replace(late["first"], stopped_by="iterations")
+    late["first"] = both(1.0, 0.0, stopped_by="iterations")["first"]
     assert stopped([early, late], "margin") == Estimate(0.75, n=4)
     assert stopped([early], "spread").value == 0
 

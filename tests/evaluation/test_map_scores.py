@@ -2,7 +2,7 @@ import warnings
 
 import numpy as np
 import pytest
-from helpers.scored_maps import ManyMasks, Masks, halves, no_class, scored
+from helpers.scored_maps import ManyMasks, Masks, halves, no_class
 
 from ribstudy.evaluation.map_scores import DISTANCE_EDGES, MapScores, distance_bins, score_maps
 from ribstudy.evaluation.metrics import DEFAULT_THRESHOLDS, threshold_sweep
@@ -123,7 +123,7 @@ def test_walked_maps_have_one_step():
 @pytest.mark.parametrize("name", ["0000", "0001", "0002"])
 def test_scores_survive_a_file(tmp_path, name):
     data = ManyMasks(3)
-    scores = scored(data, data.stored())[name]
+    scores = data.scores()[name]
     MAP_SCORES.save(scores, tmp_path / "a.npz")
     again = MAP_SCORES.load(tmp_path / "a.npz")
     for field, values in vars(scores).items():

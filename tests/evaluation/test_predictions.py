@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 from helpers.scored_maps import halves, no_class
 
@@ -7,7 +9,7 @@ from ribstudy.masks.walked_maps import WalkedMaps
 
 def test_predicted_mask_by_hand():
     maps = halves(1.0, 0.0)
-    assert np.unique(predicted_mask(maps, 0.5, steps=1)).tolist() == [0, 1]
+    assert np.unique(predicted_mask(replace(maps, steps=(maps.steps[0][:1],)), 0.5)).tolist() == [0, 1]
     assert predicted_mask(maps, 0.5).min() == 1
     assert predicted_mask(no_class(), 0.5).sum() == 0
 

@@ -1,6 +1,6 @@
 import numpy as np
 import pytest
-from helpers.scored_maps import ManyMasks, Masks, halves, no_class
+from helpers.scored_maps import ManyMasks, Masks, halves, scored
 
 from ribstudy.evaluation.metrics import miou, threshold_sweep
 from ribstudy.evaluation.statistics import bootstrap_comparison
@@ -13,17 +13,23 @@ from ribstudy.evaluation.sweeps import (
     extremes,
     score_table,
     summary,
-    sweep_maps,
+    sweep_scores,
 )
 
-STORED = {"first": halves(1.0, 0.0)}
+
+def on(images, left, right):
+    """The scores of `halves(left, right)` on some images of `Masks`."""
+    return scored(Masks(), dict.fromkeys(images, halves(left, right)))
+
+
+GOOD = on(["first"], 1.0, 0.0)
 
 
 def test_a_perfect_map_scores_one_and_its_second_step_spoils_it():
-    sweep = sweep_maps(Masks(), STORED, steps=1)
+    sweep = sweep_scores(GOOD, steps=1)
     assert sweep.miou()[50] == pytest.approx(1)
     assert summary(sweep, 50)["precision"] == pytest.approx(1)
-    spoiled = sweep_maps(Masks(), STORED)
+    spoiled = sweep_scores(GOOD)
     assert summary(spoiled, 50) == pytest.approx(
         {"miou": 0.25, "over": 0.25, "under": 0.5, "precision": 0.5, "recall": 0.5}
     )  # all of it class a: IoU 1/2 for the class and 0 for the background, whose pixels are all missed
@@ -45,30 +51,21 @@ def test_sweep_picks_its_best_threshold():
     assert sweep.miou()[sweep.best()] == sweep.miou().max()
 
 
-def test_only_images_with_a_mask_are_scored():
-    sweep = sweep_maps(Masks(), {"third": halves(0.0, 1.0), **STORED})
-    assert sweep.names == ("first",)
-    np.testing.assert_array_equal(sweep.counts, sweep_maps(Masks(), STORED).counts)
-    with pytest.raises(ValueError, match="train: none of the 1 stored images has a mask"):
-        sweep_maps(Masks(), {"third": halves(0.0, 1.0)})
-
-
-def test_an_error_names_the_image():
-    with pytest.raises(ValueError, match="differ in size") as caught:
-        sweep_maps(Masks(), {"second": no_class((8, 8))})
-    assert caught.value.__notes__ == ["image second"]
+def test_a_sweep_needs_an_image():
+    with pytest.raises(ValueError, match="no scored image"):
+        sweep_scores({})
 
 
 @pytest.mark.parametrize("count", [3, 130, 999])
 def test_each_of_up_to_a_thousand_images_is_a_group(count):
     data = ManyMasks(count)
-    np.testing.assert_array_equal(sweep_maps(data, data.stored()).counts, data.counts())
+    np.testing.assert_array_equal(sweep_scores(data.scores()).counts, data.counts())
 
 
 def test_memory_does_not_grow_with_the_images():
     data = ManyMasks(2500)
-    stored, counts = data.stored(), data.counts()
-    sweep = sweep_maps(data, stored)
+    counts = data.counts()
+    sweep = sweep_scores(data.scores())
     assert sweep.counts.shape == (1000, 100, 3, 3)
     np.testing.assert_array_equal(sweep.counts.sum(axis=0), counts.sum(axis=0))
     assert np.bincount(sweep.counts[:, 0, 2].sum(axis=1) > 0).tolist() == [0, 1000]
@@ -80,7 +77,7 @@ def test_memory_does_not_grow_with_the_images():
 
 def test_intervals_from_groups_are_close_to_intervals_from_images():
     data = ManyMasks(2500)
-    sweep = sweep_maps(data, data.stored())
+    sweep = sweep_scores(data.scores())
     grouped = compare(sweep, sweep, at=(30, 30)).first
     single = bootstrap_comparison(*2 * [data.counts()[:, 30]]).first
     assert grouped.value == single.value
@@ -89,10 +86,10 @@ def test_intervals_from_groups_are_close_to_intervals_from_images():
 
 def test_images_without_a_class_can_be_left_out():
     data = ManyMasks(1200)
-    stored = data.stored()
-    sweep = sweep_maps(data, stored)
+    scores = data.scores()
+    sweep = sweep_scores(scores)
     labelled = sweep.labelled()
-    expected = sweep_maps(data, {name: maps for name, maps in stored.items() if len(maps.classes)})
+    expected = sweep_scores({name: of_image for name, of_image in scores.items() if len(of_image.classes)})
     assert labelled.names == expected.names
     np.testing.assert_array_equal(labelled.counts.sum(axis=0), expected.counts.sum(axis=0))
     np.testing.assert_array_equal(labelled.image_scores, expected.image_scores)
@@ -107,29 +104,19 @@ def test_images_without_a_class_can_be_left_out():
 
 def test_groups_that_become_empty_are_removed():
     data = ManyMasks(30)
-    assert len(sweep_maps(data, data.stored()).labelled().counts) == 27
-
-
-def test_a_sweep_does_not_depend_on_the_number_of_processes():
-    data = ManyMasks(1030)
-    stored = data.stored()
-    one, two = (sweep_maps(data, stored, processes=processes) for processes in (1, 2))
-    for name, values in vars(one).items():
-        np.testing.assert_array_equal(values, getattr(two, name))
+    assert len(sweep_scores(data.scores()).labelled().counts) == 27
 
 
 def test_comparison_is_of_the_same_images():
-    both = {"first": STORED["first"], "second": STORED["first"]}
-    sweep = sweep_maps(Masks(), both, steps=1)
+    sweep = sweep_scores(on(["first", "second"], 1.0, 0.0), steps=1)
     assert compare(sweep, sweep, at=(50, 50)).difference.value == 0
     with pytest.raises(ValueError, match="same images"):
-        compare(sweep, sweep_maps(Masks(), STORED), at=(50, 50))
+        compare(sweep, sweep_scores(GOOD), at=(50, 50))
 
 
 def test_methods_are_compared_over_seeds_at_the_thresholds_of_each():
     """With the second seed the first method paints both halves at 0.5, and at 0.7 the same as the other method."""
-    good = sweep_maps(Masks(), {"first": STORED["first"], "second": STORED["first"]}, steps=1)
-    wide = sweep_maps(Masks(), {"first": halves(1.0, 0.6), "second": halves(1.0, 0.6)}, steps=1)
+    good, wide = (sweep_scores(on(["first", "second"], 1.0, right), steps=1) for right in (0.0, 0.6))
     single = compare(wide, good, at=(50, 50)).difference.value
     assert single > 0.1
     over_seeds = compare_over_seeds([good, wide], [good, good], at=[(50, 50), (50, 50)])
@@ -140,7 +127,7 @@ def test_methods_are_compared_over_seeds_at_the_thresholds_of_each():
     both = comparisons_over_seeds([good, wide], [good, good], at=[(50, 50), (50, 50)])
     assert both == {"compared": over_seeds, "best": compare_over_seeds([good, wide], [good, good])}
     with pytest.raises(ValueError, match="not of the same images"):
-        compare_over_seeds([good], [sweep_maps(Masks(), STORED)])
+        compare_over_seeds([good], [sweep_scores(GOOD)])
 
 
 def test_extremes_by_hand():

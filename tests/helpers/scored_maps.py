@@ -3,7 +3,7 @@
 import numpy as np
 
 from ribstudy.evaluation.map_scores import MapScores, score_maps
-from ribstudy.evaluation.sweeps import sweep_maps
+from ribstudy.evaluation.metrics import threshold_sweep
 from ribstudy.method.stored_maps import StoredMaps
 
 
@@ -11,8 +11,6 @@ class Masks:
     """A data set of two masks: the left half of the first image is class 0, the second image is background."""
 
     class_names = ("a", "b")
-    split = "train"
-    masked_names = ("first", "second")
 
     def mask(self, name):
         mask = np.zeros((16, 16), np.uint8)
@@ -42,10 +40,9 @@ class ManyMasks:
     """Small random images of two classes, each a function of its name; every tenth image has no class."""
 
     class_names = ("a", "b")
-    split = "train"
 
     def __init__(self, count: int):
-        self.masked_names = [f"{number:04d}" for number in range(count)]
+        self.names = [f"{number:04d}" for number in range(count)]
 
     def mask(self, name):
         values = [0] if int(name) % 10 == 0 else [0, 1, 2, 255]
@@ -61,8 +58,12 @@ class ManyMasks:
         return StoredMaps(np.arange(num_classes), (8, 8), steps=(maps,), logits=logits, stopped_by="margin")
 
     def stored(self) -> dict[str, StoredMaps]:
-        return {name: self.maps(name) for name in self.masked_names}
+        return {name: self.maps(name) for name in self.names}
+
+    def scores(self) -> dict[str, MapScores]:
+        return scored(self, self.stored())
 
     def counts(self) -> np.ndarray:
-        """[N, T, 3, 3], image by image."""
-        return np.stack([sweep_maps(self, {name: self.maps(name)}).counts[0] for name in self.masked_names])
+        """[N, T, 3, 3], image by image, from the maps."""
+        of_images = ((maps.normalized(), maps.classes, self.mask(name)) for name, maps in self.stored().items())
+        return np.stack([threshold_sweep(*of_image, num_classes=3) for of_image in of_images])

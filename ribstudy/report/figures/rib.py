@@ -9,7 +9,7 @@ from IPython.display import HTML
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from ribstudy.evaluation.coverage import DISTANCE_EDGES
+from ribstudy.evaluation.map_scores import DISTANCE_EDGES
 from ribstudy.method.stored_maps import StoredMaps
 from ribstudy.report.figures.common import COLORS, LINE, WIDTH, Panel, gallery, slider
 
