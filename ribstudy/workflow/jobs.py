@@ -176,10 +176,10 @@ def _masks(settings: Settings) -> Jobs:
                 jobs["agreement", kind, method, seed] = Job(AGREEMENT, FIRST, {**own, "masks.walk": walk})
             for step, changes in STEPS.items():
                 jobs["reported", method, step, seed] = Job(EVALUATE_MASKS, REPORTED, {**own, **changes})
+    learned = settings.segmentation.images.model_copy(update={"masked": True})
     for method, maps in SOURCES.items():
         for step, changes in STEPS.items():
-            learned = {"maps": maps, **changes}
-            jobs["learned", method, step, settings.seed] = Job(EVALUATE_MASKS, settings.segmentation.images, learned)
+            jobs["learned", method, step, settings.seed] = Job(EVALUATE_MASKS, learned, {"maps": maps, **changes})
     return jobs
 
 
