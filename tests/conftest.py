@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,7 @@ from helpers.tiny_study import settings_of
 import ribstudy  # noqa: F401  (before a test imports torchvision, see runtime/torchvision_operators.py)
 from ribstudy import datasets
 from ribstudy.config import load_settings
+from ribstudy.datasets import content
 from ribstudy.stages import Run, execute
 from ribstudy.stages.classifier import CLASSIFIER
 from ribstudy.store import Store
@@ -60,6 +62,15 @@ def pytest_itemcollected(item: pytest.Item) -> None:
 @pytest.fixture(scope="session")
 def tiny_book(tmp_path_factory) -> TinyBook:
     return TinyBook(tmp_path_factory.mktemp("book"))
+
+
+@pytest.fixture(scope="session", autouse=True)
+def saved_values(tmp_path_factory) -> Iterator[None]:
+    """Saves the digests of the tests' files in a temporary folder, and not in the folder of the project's data."""
+    folder, saved_values = tmp_path_factory.mktemp("saved"), content.saved_values
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(content, "saved_values", lambda root: folder / saved_values(root).name)
+        yield
 
 
 @pytest.fixture(scope="session")

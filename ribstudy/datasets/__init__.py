@@ -3,6 +3,7 @@
 Images, labels and masks are read as arrays; `transforms` makes them tensors. Nothing here depends on networks.
 """
 
+from collections.abc import Callable
 from pathlib import Path
 
 from ribstudy.datasets import minivoc, voc12
@@ -22,6 +23,7 @@ __all__ = [
     "data_folder",
     "fingerprint",
     "lists",
+    "mask_fingerprint",
     "open_dataset",
     "prepare",
     "splits",
@@ -50,7 +52,22 @@ class MiniVocSource(VocSource):
             raise DataError(f"{self.root}: contains a MiniVOC with other settings ({present}); pass another data.root, or none")
 
     def fingerprint(self) -> dict:
-        return {"name": "minivoc", **minivoc.describe(self.settings.minivoc)}
+        """The description, from which everything is drawn, so that it can be known before that.
+
+        If files were changed after they were drawn, their content is added. They can differ a little between versions of
+        Pillow, so the content of unchanged files is left out.
+        """
+        return self._described("content", lambda: voc12.content(self.root, self.class_names))
+
+    def mask_fingerprint(self) -> dict:
+        return self._described("masks", lambda: voc12.mask_content(self.root))
+
+    def _described(self, part: str, content: Callable[[], object]) -> dict:
+        description = {"name": "minivoc", **minivoc.describe(self.settings.minivoc)}
+        drawn = minivoc.read_drawn(self.root)
+        if drawn is None or drawn[part] == (found := content()):
+            return description
+        return {**description, part: found}
 
     def check(self, *, decode: bool = False, processes: int = 1) -> list[str]:
         if minivoc.read_description(self.root) is None:
@@ -115,8 +132,17 @@ def training_set(settings: DataSettings) -> Dataset:
 
 
 def fingerprint(settings: DataSettings) -> dict:
-    """A JSON-like value that identifies the data. It contains no absolute paths."""
+    """A JSON-like value that identifies the images and their labels by content.
+
+    It depends neither on paths and machines, nor on versions of libraries, nor on the order of a list. The masks have an
+    identity of their own, `mask_fingerprint`.
+    """
     return _source(settings).fingerprint()
+
+
+def mask_fingerprint(settings: DataSettings) -> dict:
+    """A JSON-like value that identifies the masks by content, as `fingerprint` does for images and labels."""
+    return _source(settings).mask_fingerprint()
 
 
 def lists(settings: DataSettings) -> list[Path]:

@@ -38,7 +38,8 @@ def collected(problems: list[str]) -> Iterator[None]:
 class Dataset(ABC):
     """The images of one split. Images and masks are read from disk at every call; only names and labels stay in memory.
 
-    split: the name of the split; names: the image names, unique and usable as file names; class_names: the C classes.
+    split: the name of the split; names: the image names, sorted, unique and usable as file names, so that nothing depends
+    on the order of a list; class_names: the C classes.
     """
 
     split: str
@@ -120,7 +121,11 @@ class Source(ABC):
 
     @abstractmethod
     def fingerprint(self) -> dict:
-        """A JSON-like value that identifies the data. It contains no absolute paths."""
+        """Identifies images and labels (see `ribstudy.datasets.fingerprint`)."""
+
+    @abstractmethod
+    def mask_fingerprint(self) -> dict:
+        """Identifies the masks (see `ribstudy.datasets.mask_fingerprint`)."""
 
     @abstractmethod
     def lists(self) -> list[Path]:
@@ -132,11 +137,21 @@ class Source(ABC):
 
 
 class Stamp(NamedTuple):
-    """The size and modification time of a file or folder. While they stay the same, it need not be read again."""
+    """The marks of one state of a file or folder. While they stay the same, the file need not be read again.
+
+    size in bytes; modified and changed: times in nanoseconds, of the content and of anything (mtime, ctime); inode: which file
+    the path leads to.
+    """
 
     path: Path
     size: int
+    modified: int
     changed: int
+    inode: int
+
+    @property
+    def exists(self) -> bool:
+        return self.changed != 0
 
 
 def stamp(path: Path) -> Stamp:
@@ -147,8 +162,8 @@ def stamp(path: Path) -> Stamp:
     try:
         status = path.stat()
     except OSError:
-        return Stamp(path, 0, 0)
-    return Stamp(path, status.st_size, status.st_mtime_ns)
+        return Stamp(path, 0, 0, 0, 0)
+    return Stamp(path, status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino)
 
 
 def read_bytes(path: Path) -> bytes:

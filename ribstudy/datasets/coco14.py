@@ -10,10 +10,10 @@ image has a class if it has an object of this class that is not a crowd. So labe
 one completely. An image without annotations, or with crowds only, has no label and an empty mask, and stays in its split.
 
 The JSON files have hundreds of megabytes and are parsed once per content: `prepare` writes an index of each split and its
-masks below `paths.DATA`, never into the folder of the data, and resumes if it was interrupted. To identify the content, each
-process that opens the data hashes the files once, which takes about a second.
+masks below `paths.DATA`, never into the folder of the data, and resumes if it was interrupted.
 """
 
+import contextlib
 import os
 from dataclasses import dataclass
 from functools import cached_property, lru_cache, partial
@@ -35,9 +35,10 @@ from ribstudy.datasets.coco_annotations import (
     painting_of,
     read_annotations,
 )
+from ribstudy.datasets.content import Files, content_digest, file_value
 from ribstudy.datasets.pictures import open_jpeg, read_mask, write_mask
 from ribstudy.runtime import paths
-from ribstudy.runtime.files import atomic, digest, file_digest, locked
+from ribstudy.runtime.files import atomic, digest, locked
 
 VERSION = 1  # increased when the code changes masks or labels; part of the identity of the data
 SPLITS = ("train", "val")
@@ -130,15 +131,14 @@ class CocoSource(Source):
     @property
     def cache(self) -> Path:
         """The folder of the indexes and masks for the content of these JSON files."""
-        return paths.DATA / f"coco14-{digest(self.fingerprint())}"
+        return paths.DATA / f"coco14-{digest(self.mask_fingerprint())}"
 
     def prepare(self, *, processes: int = 1) -> None:
         """Writes the indexes, and draws the missing masks in `processes` worker processes."""
         self._require_parts()
         if all(_is_prepared(self.cache, split) for split in SPLITS):
             return
-        self.cache.mkdir(parents=True, exist_ok=True)
-        with locked(self.cache / ".lock", "the masks of COCO 2014"):
+        with self._locked():
             for split in SPLITS:
                 if not _is_prepared(self.cache, split):
                     _prepare_split(self.cache, split, self._json(split), processes=processes)
@@ -147,8 +147,17 @@ class CocoSource(Source):
         return CocoDataset(picture_folder(self.root, split), self.cache, split)
 
     def fingerprint(self) -> dict:
+        """Depends on the content of the JSON files and of the images that they list. Writes the indexes if they are missing."""
         self._require_parts()
-        return {"name": "coco14", "version": VERSION, **{split: _digest_once(stamp(self._json(split))) for split in SPLITS}}
+        indexes = tuple(stamp(self._index(split)) for split in SPLITS)
+        folders = tuple(str(picture_folder(self.root, split).relative_to(self.root)) for split in SPLITS)
+        return {**self.mask_fingerprint(), "images": content_digest(_pictures(self.root, folders, indexes))}
+
+    def mask_fingerprint(self) -> dict:
+        """Depends on the content of the JSON files, from which masks and labels are made."""
+        self._require_parts()
+        digests = {split: file_value(self.root, str(self._json(split).relative_to(self.root))) for split in SPLITS}
+        return {"name": "coco14", "version": VERSION, **digests}
 
     def lists(self) -> list[Path]:
         return [self._json(split) for split in SPLITS if self._json(split).is_file()]
@@ -169,6 +178,19 @@ class CocoSource(Source):
             found = map_in_order(work, items, processes=processes, description=f"check {split}2014")
             problems += chain.from_iterable(found)
         return problems
+
+    def _index(self, split: str) -> Path:
+        """The file of a split's index, which is written if it is missing."""
+        path = self.cache / f"{split}.npz"
+        if not path.is_file():
+            with self._locked():
+                if not path.is_file():
+                    _write_index(self.cache, split, _valid_content(self._json(split)))
+        return path
+
+    def _locked(self) -> contextlib.AbstractContextManager[None]:
+        self.cache.mkdir(parents=True, exist_ok=True)
+        return locked(self.cache / ".lock", "the masks of COCO 2014")
 
     def _json(self, split: str) -> Path:
         return annotation_file(self.root, split)
@@ -200,9 +222,11 @@ def missing_parts(root: Path) -> list[str]:
 
 
 @lru_cache
-def _digest_once(file: Stamp) -> str:
-    """The SHA-256 of a file, computed again in the same process only if its size or modification time has changed."""
-    return file_digest(file.path)
+def _pictures(root: Path, folders: tuple[str, ...], indexes: tuple[Stamp, ...]) -> Files:
+    """The image files of all splits."""
+    names_of = {folder: Index.read(file.path).names.tolist() for folder, file in zip(folders, indexes, strict=True)}
+    members = ((name, (f"{folder}/{name}.jpg",)) for folder, names in names_of.items() for name in names)
+    return Files(root, tuple(members))
 
 
 def _is_prepared(cache: Path, split: str) -> bool:
@@ -216,17 +240,29 @@ def _missing_masks(cache: Path, split: str) -> list[str]:
 
 
 def _prepare_split(cache: Path, split: str, path: Path, *, processes: int) -> None:
-    content = read_annotations(path)
-    if problems := annotation_problems(path, content):
-        raise DataError(f"{len(problems)} problems, the first: {problems[0]} (list all: python -m ribstudy data check)")
-    objects = objects_by_image(content)
-    build_index(content, objects).write(cache / f"{split}.npz")
+    content = _valid_content(path)
+    objects = _write_index(cache, split, content)
     missing = set(_missing_masks(cache, split))
     images = {Path(image["file_name"]).stem: image for image in content["images"]}
     items = [(name, painting_of(images[name], objects)) for name in sorted(missing)]
     work = partial(_write_mask, folder=cache / "masks" / split)
     for _ in map_in_order(work, items, processes=processes, description=f"masks of {split}2014"):
         pass
+
+
+def _valid_content(path: Path) -> Content:
+    """The content of a JSON file. Raises DataError if it has a fault."""
+    content = read_annotations(path)
+    if problems := annotation_problems(path, content):
+        raise DataError(f"{len(problems)} problems, the first: {problems[0]} (list all: python -m ribstudy data check)")
+    return content
+
+
+def _write_index(cache: Path, split: str, content: Content) -> dict[int, list[tuple[int, Entry]]]:
+    """Writes the index of a split; returns its objects by image."""
+    objects = objects_by_image(content)
+    build_index(content, objects).write(cache / f"{split}.npz")
+    return objects
 
 
 def _write_mask(item: tuple[str, Painting], *, folder: Path) -> None:

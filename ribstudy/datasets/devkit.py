@@ -78,7 +78,7 @@ def missing_parts(root: Path) -> list[str]:
 
 
 def read_names(root: Path, split: str) -> list[str]:
-    """The names in ImageSets/Segmentation/<split>.txt, in its order. Raises DataError if the list is missing or malformed."""
+    """The names in ImageSets/Segmentation/<split>.txt, sorted. Raises DataError if the list is missing or malformed."""
     path = list_path(root, split)
     if not path.is_file():
         known = ", ".join(sorted(other.stem for other in path.parent.glob("*.txt"))) or "none"
@@ -92,7 +92,7 @@ def read_names(root: Path, split: str) -> list[str]:
             raise DataError(f"{path}: {name!r} is not an image name; expected one name per line, such as 2007_000032")
     if len(set(names)) < len(names):
         raise DataError(f"{path}: {len(names) - len(set(names))} names are listed more than once")
-    return names
+    return sorted(names)
 
 
 def write_names(root: Path, split: str, names: Sequence[str]) -> None:

@@ -11,7 +11,6 @@ the way they appear on screen (`pictures.read_picture`) and shrunk to data.max_s
 folder.
 """
 
-import hashlib
 import logging
 from functools import cached_property, lru_cache, partial
 from itertools import chain
@@ -21,6 +20,7 @@ import numpy as np
 from PIL import Image
 
 from ribstudy.datasets.base import DataError, Dataset, Source, Stamp, collected, map_in_order, stamp
+from ribstudy.datasets.content import Files, content_digest
 from ribstudy.datasets.folder_lists import ROOT_HINT, Listing, normal_form, read_listing
 from ribstudy.datasets.pictures import VOID, picture_size, read_mask, read_picture, shrunk_size, size_problem
 from ribstudy.runtime.files import digest
@@ -100,16 +100,26 @@ class FolderSource(Source):
         return FolderDataset(self.root, self._listing(), split, max_side=self.settings.max_side)
 
     def fingerprint(self) -> dict:
-        """Depends on the lists, on data.max_side, and on the file name and size in bytes of each listed image.
-
-        It does not depend on the masks, and does not notice a changed image that has as many bytes as before.
-        """
-        files = self._listing().files.values()
+        """Depends on data.max_side, on the classes and the split of each listed image, and on the content of its file."""
+        listing = self._listing()
+        pictures = tuple((normal_form(file.name), (f"images/{file.name}",)) for file in listing.files.values())
+        labels = [[name, sorted(listing.classes_of[name]), name in listing.val] for name in listing.files]
         return {
             "name": "folder",
             "max_side": self.settings.max_side,
-            "lists": {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in self.lists()},
-            "images": digest([[normal_form(file.name), stamp(file).size] for file in files]),
+            "classes": list(listing.class_names),
+            "labels": digest(labels),
+            "images": content_digest(Files(self.root, pictures)),
+        }
+
+    def mask_fingerprint(self) -> dict:
+        """Depends on the order of the classes, on data.max_side, and on the content of the masks of listed images."""
+        listing = self._listing()
+        return {
+            "name": "folder",
+            "max_side": self.settings.max_side,
+            "classes": list(listing.class_names),
+            "masks": content_digest(Files.like(self.root, listing.files, "masks/{}.png")),
         }
 
     def lists(self) -> list[Path]:

@@ -19,6 +19,8 @@ from ribstudy.datasets.devkit import FOLDERS, write_annotation, write_names
 from ribstudy.datasets.minivoc_drawing import draw_background, draw_glyph, draw_waves, recolour
 from ribstudy.datasets.pictures import VOID, write_mask
 from ribstudy.datasets.settings import MiniVocSettings
+from ribstudy.datasets.voc12 import content, mask_content
+from ribstudy.runtime.files import write_json
 from ribstudy.runtime.progress import track
 
 VERSION = 1  # increased when the code changes the images; part of the identity of the data
@@ -208,6 +210,7 @@ def generate(root: Path, settings: MiniVocSettings) -> None:
     try:
         with new_folder(root) as folder:
             _write_devkit(folder, settings)
+        write_json(root / "drawn.json", {"content": content(root, CLASS_NAMES), "masks": mask_content(root)})
     except OSError:
         if read_description(root) != describe(settings):  # otherwise another process was faster and wrote the same images
             raise
@@ -221,6 +224,15 @@ def describe(settings: MiniVocSettings) -> dict:
 def read_description(root: Path) -> dict | None:
     """The description of the data set at `root`, or None if there is none."""
     path = Path(root) / "minivoc.json"
+    return json.loads(path.read_text()) if path.is_file() else None
+
+
+def read_drawn(root: Path) -> dict | None:
+    """The digests of the files when they were drawn: "content" as `voc12.content` gives them, and "masks".
+
+    None if nothing is drawn, or if an older version drew it.
+    """
+    path = Path(root) / "drawn.json"
     return json.loads(path.read_text()) if path.is_file() else None
 
 

@@ -8,15 +8,16 @@ without a mask in SegmentationClass gets its mask from SegmentationClassAug, so 
 optional; if its list exists, the check reads its images too.
 """
 
-import hashlib
 from collections.abc import Sequence
 from functools import cached_property, lru_cache, partial
 from itertools import chain
 from pathlib import Path
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from ribstudy.datasets.base import DataError, Dataset, Source, Stamp, collected, map_in_order, stamp
+from ribstudy.datasets.content import Files, Reading, content_digest
 from ribstudy.datasets.devkit import (
     MASK_FOLDERS,
     VocObject,
@@ -112,16 +113,14 @@ class VocSource(Source):
         return VocDataset(self.root, split, self.class_names)
 
     def fingerprint(self) -> dict:
-        """Depends on the lists, the labels of all listed images, and the size in bytes of their image files.
-
-        It does not depend on the masks or the split test, and does not notice a changed image that has as many bytes as
-        before. Within one process it is computed again only if a list has changed, or if a file in Annotations or JPEGImages
-        was added, removed or replaced. A file that was overwritten in place is noticed by the next process.
-        """
+        """Depends on the lists, the labels and the content of the image files, but not on the split test."""
         self.prepare()
-        lists = tuple(map(stamp, self.lists()))
-        folders = tuple(stamp(self.root / folder) for folder in ("Annotations", "JPEGImages"))
-        return {"name": self.settings.name, **_content_digests(self.root, self.class_names, lists, folders)}
+        return {"name": self.settings.name, **content(self.root, self.class_names)}
+
+    def mask_fingerprint(self) -> dict:
+        """Depends on the names of the images and the content of the mask files, each from the folder that it is read from."""
+        self.prepare()
+        return {"name": self.settings.name, "masks": mask_content(self.root)}
 
     def lists(self) -> list[Path]:
         paths = [list_path(self.root, split) for split in SPLITS]
@@ -135,20 +134,49 @@ class VocSource(Source):
         return check(self.root, self.class_names, decode=decode, processes=processes)
 
 
-@lru_cache
-def _content_digests(
-    root: Path, class_names: tuple[str, ...], lists: tuple[Stamp, ...], folders: tuple[Stamp, ...]
-) -> dict[str, dict[str, str] | str]:
-    """The digests in `VocSource.fingerprint`. `folders` only invalidates the cache."""
-    names = sorted({name for file in lists for name in read_names(root, file.path.stem)})
+class Listed(NamedTuple):
+    """The digest of the names in each list, and the files of all listed images."""
+
+    lists: dict[str, str]
+    annotations: Files
+    pictures: Files
+    masks: Files
+
+
+def content(root: Path, class_names: Sequence[str]) -> dict[str, Any]:
+    """The digests of the lists, of the labels of all listed images, and of the image files."""
+    listed = _listed(root, _list_stamps(root))
+    labels = Reading(f"classes of {digest(class_names)}", partial(_class_indices, class_names=class_names))
     return {
-        "lists": {file.path.name: hashlib.sha256(file.path.read_bytes()).hexdigest() for file in lists},
-        "labels": digest([[name, _class_indices(annotation_path(root, name), class_names)] for name in names]),
-        "images": digest([[name, stamp(picture_path(root, name)).size] for name in names]),
+        "lists": listed.lists,
+        "labels": content_digest(listed.annotations, labels),
+        "images": content_digest(listed.pictures),
     }
 
 
-def _class_indices(path: Path, class_names: tuple[str, ...]) -> list[int] | None:
+def mask_content(root: Path) -> str:
+    """The digest of the mask files of all listed images."""
+    return content_digest(_listed(root, _list_stamps(root)).masks)
+
+
+def _list_stamps(root: Path) -> tuple[Stamp, ...]:
+    stamps = (stamp(list_path(root, split)) for split in SPLITS)
+    return tuple(found for found in stamps if found.exists)
+
+
+@lru_cache
+def _listed(root: Path, lists: tuple[Stamp, ...]) -> Listed:
+    names_of = {file.path.stem: read_names(root, file.path.stem) for file in lists}
+    names = sorted(set(chain.from_iterable(names_of.values())))
+    return Listed(
+        {split: digest(split_names) for split, split_names in names_of.items()},
+        Files.like(root, names, "Annotations/{}.xml"),
+        Files.like(root, names, "JPEGImages/{}.jpg"),
+        Files.like(root, names, *(f"{folder}/{{}}.png" for folder in MASK_FOLDERS)),
+    )
+
+
+def _class_indices(path: Path, class_names: Sequence[str]) -> list[int] | None:
     """The classes of an annotation file, or None if it has a fault, which the check reports instead."""
     try:
         return sorted({item.class_index for item in read_objects(path, class_names)})

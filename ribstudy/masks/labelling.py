@@ -15,7 +15,8 @@ def mask_of(scores: np.ndarray, keys: np.ndarray, threshold: float) -> np.ndarra
     if not len(keys):
         return np.zeros(scores.shape[1:], dtype=np.uint8)
     classes = np.asarray(keys)[scores.argmax(axis=0)] + 1
-    return np.where(scores.max(axis=0) > threshold, classes, 0).astype(np.uint8)
+    # As when maps are scored (`metrics.largest_and_level`), the threshold is not rounded to the float32 of the scores.
+    return np.where(scores.max(axis=0) > np.float64(threshold), classes, 0).astype(np.uint8)
 
 
 def refined_mask(image: np.ndarray, mask: np.ndarray, settings: CrfSettings) -> np.ndarray:

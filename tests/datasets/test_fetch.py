@@ -26,7 +26,7 @@ from torchvision.datasets.voc import DATASET_YEAR_DICT
 
 from ribstudy.datasets import fetch, voc12
 from ribstudy.datasets.base import DataError
-from ribstudy.datasets.devkit import read_names
+from ribstudy.datasets.devkit import list_path, read_names
 from ribstudy.datasets.pictures import read_mask, write_mask
 
 
@@ -222,7 +222,7 @@ def test_an_own_list_and_own_masks_are_kept(site, tmp_path):
     own.parent.mkdir()
     write_mask(own, np.full((30, 40), 7, np.uint8))
     fetch.fetch_voc12(tmp_path, counts=COUNTS)
-    assert read_names(tmp_path, "train_aug") == TRAIN_AUG[::-1]
+    assert list_path(tmp_path, "train_aug").read_text().splitlines() == TRAIN_AUG[::-1]
     assert read_mask(own, 20).min() == 7
     assert len(list(own.parent.iterdir())) == 5
 

@@ -148,11 +148,8 @@ def test_a_fault_in_a_mask_is_named(own_root, name, mask, message):
     assert re.search(message, problem)
 
 
-def test_the_fingerprint_depends_on_lists_and_images_and_not_on_the_path(own_root, tmp_path):
+def test_the_fingerprint_depends_on_listed_images_and_not_on_masks(own_root):
     before = datasets.fingerprint(own(own_root))
-    own_root.rename(tmp_path / "elsewhere")
-    own_root = tmp_path / "elsewhere"
-    assert datasets.fingerprint(own(own_root)) == before
     (own_root / "masks" / "a.png").unlink()
     Image.new("RGB", (3, 3)).save(own_root / "images" / "unlisted.png")
     assert datasets.fingerprint(own(own_root)) == before

@@ -20,3 +20,9 @@ def test_a_mask_is_refined_with_its_own_classes():
     refined = refined_mask(two_colours(), (9 * sides(EDGE - 3)).astype(np.uint8), CrfSettings())
     assert refined.dtype == np.uint8
     np.testing.assert_array_equal(refined, 9 * sides())
+
+
+def test_a_score_just_above_a_threshold_counts_although_both_are_the_same_in_float32():
+    score = np.full((1, 1, 1), 0.7, np.float32)  # 0.69999999 in float64, and so below 0.7
+    above = np.full((1, 1, 1), 0.1, np.float32)  # 0.10000000149
+    assert (mask_of(score, np.array([0]), 0.7)[0, 0], mask_of(above, np.array([0]), 0.1)[0, 0]) == (0, 1)

@@ -14,12 +14,14 @@ from ribstudy import datasets
 from ribstudy.cli.main import main
 from ribstudy.config import load_settings
 from ribstudy.datasets.settings import ImageSelection
-from ribstudy.evaluation.mask_scores import compare_masks, score_masks
+from ribstudy.evaluation.mask_scores import score_masks
+from ribstudy.evaluation.metrics import threshold_sweep
 from ribstudy.evaluation.sweeps import sweep_scores
+from ribstudy.masks.threshold import AGREEMENT_THRESHOLDS
 from ribstudy.stages import STAGES, Run, Shard, execute
 from ribstudy.stages.evaluate import MAP_EVALUATIONS
-from ribstudy.stages.masks import mask_threshold
-from ribstudy.stages.segmentation import PREDICTIONS, SEGMENTATION
+from ribstudy.stages.masks import AGREEMENT, mask_threshold
+from ribstudy.stages.segmentation import EVALUATE_PREDICTIONS, PREDICTIONS, SEGMENTATION
 from ribstudy.stages.walk import AFFINITY, WALK
 from ribstudy.store import Store
 from ribstudy.training import fit
@@ -128,20 +130,27 @@ def test_the_threshold_is_the_best_on_the_tuning_images(done):
     assert mask_threshold(given) == 0.4
 
 
-def test_masks_are_scored_with_their_confusion(done):
-    val = datasets.open_dataset(done.settings.data, "val")
-    masks = done.stored(PREDICTIONS)
-    found = score_masks(val, masks)
+def test_masks_are_scored_with_their_confusion(tmp_path, data_root, done):
+    run = run_in(tmp_path, data_root, done)
+    execute(EVALUATE_PREDICTIONS, run)
+    val, masks = datasets.open_dataset(run.settings.data, "val"), run.stored(PREDICTIONS)
+    found = score_masks(run.stored(EVALUATE_PREDICTIONS))
     truth = {name: val.mask(name) for name in found.names}
-    np.testing.assert_array_equal(found.confusion.sum(), sum((mask != 255).sum() for mask in truth.values()))
+    assert found.confusion.sum() == sum((mask != 255).sum() for mask in truth.values())
     hits = sum(((masks[name] == truth[name]) & (truth[name] != 255)).sum() for name in found.names)
     assert np.trace(found.confusion) == hits == found.counts[:, 0].sum()
-    perfect = score_masks(val, {name: np.where(mask == 255, 0, mask) for name, mask in truth.items()})
-    assert perfect.summary()["miou"] == 1
-    assert compare_masks(found, perfect).difference.value == pytest.approx(1 - found.summary()["miou"])
-    wrong = {name: np.zeros((3, 3), np.uint8) for name in found.names}
-    with pytest.raises(ValueError, match="differ in shape"):
-        score_masks(val, wrong)
+
+
+def test_maps_of_the_walk_are_scored_and_compared_with_the_crf(tmp_path, data_root, done):
+    run = run_in(tmp_path, data_root, done)
+    for stage in (MAP_EVALUATIONS["walk"], AGREEMENT):
+        execute(stage, run)
+    scores, agreement = run.stored(MAP_EVALUATIONS["walk"]), run.stored(AGREEMENT)
+    val = datasets.open_dataset(run.settings.data, "val")
+    for name, walked in run.stored(WALK).items():
+        expected = threshold_sweep(walked.normalized(), walked.classes, val.mask(name), num_classes=len(val.class_names) + 1)
+        np.testing.assert_array_equal(scores[name].counts(), expected)
+        assert agreement[name]["agreement"].shape == AGREEMENT_THRESHOLDS.shape
 
 
 @pytest.mark.timeout(250)
