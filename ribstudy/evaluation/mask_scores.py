@@ -79,9 +79,7 @@ def compare_masks_over_seeds(first: Sequence[MaskScores], second: Sequence[MaskS
     return bootstrap_over_seeds(*counts, num_images=len(first[0].names))
 
 
-def compare_steps(
-    scores: Mapping[tuple[str, str], Sequence[MaskScores]], first: str, second: str
-) -> dict[str, Comparison]:
+def compare_steps(scores: Mapping[tuple[str, str], Sequence[MaskScores]], first: str, second: str) -> dict[str, Comparison]:
     """Compares two methods after each step; scores by (method, step), a sequence with one entry for each seed."""
     steps = [step for method, step in scores if method == first]
     return {step: compare_masks_over_seeds(scores[first, step], scores[second, step]) for step in steps}
