@@ -63,11 +63,6 @@ def score_masks(items: Mapping[str, Mapping[str, np.ndarray]]) -> MaskScores:
     return MaskScores(tuple(items), counts, confusion)
 
 
-def compare_masks(first: MaskScores, second: MaskScores) -> Comparison:
-    """Two results on the same images, with paired intervals."""
-    return compare_masks_over_seeds([first], [second])
-
-
 def compare_masks_over_seeds(first: Sequence[MaskScores], second: Sequence[MaskScores]) -> Comparison:
     """Two results, each from several seeds on the same images: means over the seeds, intervals over images and seeds.
 
