@@ -189,7 +189,7 @@ def _points(notebook: Notebook, grid: Grid, own: Grid, seeds: Iterable[int] | No
 
 
 def _run(batch: Batch, notebook: Notebook, point: dict[str, Any]) -> BatchRun:
-    own_preset = notebook.preset not in (None, "mini", batch.preset)  # the page on own data draws its own example
+    own_preset = notebook.preset not in (None, "study", batch.preset)  # the page on own data draws its own example
     overrides = {notebook.setting(name): value for name, value in {**batch.settings, **point}.items()}
     named = {parameter: overrides[name] for parameter, name in notebook.settings.items() if name in overrides}
     takes_all = "overrides" in notebook.parameters
