@@ -3,7 +3,6 @@
 import argparse
 import logging
 import sys
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -101,7 +100,7 @@ def _add_look(commands: argparse._SubParsersAction) -> None:
 
 
 def _run(options: argparse.Namespace, overrides: dict[str, Any] | None = None):
-    from ribstudy.stages import Run, default_workers
+    from ribstudy.stages import Run
     from ribstudy.store import Store
 
     overrides = dict(overrides or {})
@@ -109,11 +108,10 @@ def _run(options: argparse.Namespace, overrides: dict[str, Any] | None = None):
         raise ValueError(f"--each: the stage {options.stage.name} has no images to select; leave images out")
     images = overrides.pop("images", getattr(options, "images", None))
     settings = load_settings(options.preset, {**_overrides(options), **overrides})
-    run = Run(settings, store=Store(options.results)).with_images(_selection(images))
     workers = getattr(options, "workers", None)
     if workers is not None and workers < 0:
         raise ValueError(f"--workers {workers}: 0 or more is needed")
-    return replace(run, num_workers=default_workers(run.device) if workers is None else workers)
+    return Run(settings, store=Store(options.results), given_workers=workers).with_images(_selection(images))
 
 
 def _selection(images: Any) -> ImageSelection | None:

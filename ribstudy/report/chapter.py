@@ -27,7 +27,7 @@ from ribstudy.report.figures import common as figures
 from ribstudy.runtime import ranks
 from ribstudy.runtime.files import digest, write_json
 from ribstudy.settings import Count
-from ribstudy.stages import Run, default_workers, execute
+from ribstudy.stages import Run, execute
 from ribstudy.store import Result, StoredItems
 from ribstudy.workflow.jobs import CHAPTERS, Job
 
@@ -105,9 +105,8 @@ class Chapter:
         self.name = name
         self.preset = preset
         self.overrides = overrides
-        run = Run(load_settings(preset, overrides))
-        self.run = replace(run, num_workers=default_workers(run.device))
-        self.jobs: dict[Any, Job] = CHAPTERS[name](run.settings) if name in CHAPTERS else {}
+        self.run = Run(load_settings(preset, overrides))
+        self.jobs: dict[Any, Job] = CHAPTERS[name](self.settings) if name in CHAPTERS else {}
         self.notes: dict[str, Estimate] = {}
         self.processes = ranks.cores_with_memory()  # to score maps, which does not use an accelerator
 

@@ -1,7 +1,6 @@
 import numpy as np
 
-from ribstudy.masks.random_walk import walked_scores
-from ribstudy.masks.walked_maps import WalkedMaps
+from ribstudy.masks.walked_maps import WalkedMaps, walked_scores
 
 
 def test_saved_maps_load_unchanged(tmp_path):
