@@ -1,4 +1,4 @@
-"""What the command line imports before it computes: libraries that take seconds to import only when they are needed."""
+"""The command line imports libraries that take seconds to import only when it computes something."""
 
 import subprocess
 import sys
