@@ -9,6 +9,7 @@ from typing import Any
 import yaml
 
 from ribstudy.cli import data as data_command
+from ribstudy.cli import evaluate as evaluate_command
 from ribstudy.config import load_settings, preset_names
 from ribstudy.datasets.settings import ImageSelection
 
@@ -37,6 +38,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_settings(status)
     _add_images(status)
     status.set_defaults(command=_show_status)
+    _add_evaluate(commands)
     _add_submit(commands)
     _add_look(commands)
     return parser
@@ -79,6 +81,14 @@ def _add_images(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         "--images", metavar="SELECTION", help="such as split=val,limit=2,masked=true (default: split=train, all images)"
     )
+
+
+def _add_evaluate(commands: argparse._SubParsersAction) -> None:
+    evaluate = commands.add_parser("evaluate", help="score maps, masks or predictions on the images that have a true mask")
+    evaluate_command.add_arguments(evaluate)
+    _add_settings(evaluate)
+    _add_images(evaluate)
+    evaluate.set_defaults(command=_evaluate)
 
 
 def _add_submit(commands: argparse._SubParsersAction) -> None:
@@ -208,6 +218,15 @@ def _run_data(options: argparse.Namespace) -> int:
     if options.decode:
         raise ValueError("--decode is an option of data check: python -m ribstudy data check --decode")
     return _run_stage(options)
+
+
+def _evaluate(options: argparse.Namespace) -> int:
+    run, processes = _run(options), _processes(options)
+    table = evaluate_command.evaluate(options.scored, run, threshold=options.threshold, processes=processes)
+    print(evaluate_command.describe(table, classes=options.classes, best=options.threshold is None))
+    if options.out is not None:
+        table.to_csv(options.out, index=False)
+    return 0
 
 
 def _submit(options: argparse.Namespace) -> int:
