@@ -16,7 +16,7 @@ from ribstudy.stages import execute
 from ribstudy.stages.classifier import CLASSIFIER
 from ribstudy.stages.maps import CAM, RIB
 from ribstudy.store import Store
-from ribstudy.training.checkpoint import WEIGHTS
+from ribstudy.training.files import WEIGHTS
 
 
 def test_torchrun_trains_and_makes_maps_in_one_go(tmp_path, data_root, trained):
