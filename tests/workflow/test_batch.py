@@ -175,7 +175,7 @@ def project(tmp_path) -> Path:
     (tmp_path / "book" / "index.md").write_text("# Index\n")
     for name, code in {"03_cam": "preset", "costs": "raise SystemError('this one' + ' is broken')"}.items():
         parameters = nbformat.v4.new_code_cell(
-            '# Parameters\npreset = "mini"  # p\noverrides = {}  # o', metadata={"tags": ["parameters"]}
+            '# Parameters\npreset = "study"  # p\noverrides = {}  # o', metadata={"tags": ["parameters"]}
         )
         cells = [parameters, nbformat.v4.new_code_cell(code)]
         kernel = {"name": "python3", "display_name": "Python 3", "language": "python"}
