@@ -175,7 +175,7 @@ def project(tmp_path) -> Path:
     (tmp_path / "book" / "index.md").write_text("# Index\n")
     for name, code in {"03_cam": "preset", "costs": "raise SystemError('this one' + ' is broken')"}.items():
         parameters = nbformat.v4.new_code_cell(
-            '# Parameters\npreset = "mini"  # p\noverrides = {}  # o', metadata={"tags": ["parameters"]}
+            '# Parameters\npreset = "study"  # p\noverrides = {}  # o', metadata={"tags": ["parameters"]}
         )
         cells = [parameters, nbformat.v4.new_code_cell(code)]
         kernel = {"name": "python3", "display_name": "Python 3", "language": "python"}
@@ -196,7 +196,7 @@ def records(project: Path, stage: str) -> dict[str, dict]:
 def test_a_batch_that_is_killed_and_has_broken_parts_does_what_can_be_done(project):
     """One of two grid points cannot be trained, one of the notebooks is broken, and the batch is killed before it ends."""
     grids = {"classifier.batch_size": [8, 1000]}
-    path = written(project, preset=str(project / "preset.yml"), notebooks=["03_cam", "costs"], grids=grids)
+    path = written(project, preset=str(project / "preset.yml"), notebooks=["03_cam", "costs"], settings={"seeds": 1}, grids=grids)
     command = [*SNAKEMAKE, "--keep-going", "--rerun-incomplete", "batch", "--config", f"batch={path}"]
     first = subprocess.Popen(
         command,
