@@ -30,6 +30,9 @@ from ribstudy.toy.settings import ToySettings
 from ribstudy.training.settings import AffinitySettings, ClassifierSettings, SegmentationSettings
 
 
+DEFAULT_PRESET = "study"  # of the book and of the command line
+
+
 class Settings(Section):
     """All settings that affect the numbers of a run. The device and the number of worker processes do not belong here."""
 
