@@ -3,14 +3,14 @@
 Shapes: C classes, with the background as class 0; N images in G groups; H x W pixels.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from ribstudy.evaluation.groups import groups_of
 from ribstudy.evaluation.metrics import ConfusionMatrix, mean_scores
-from ribstudy.evaluation.statistics import Comparison, Estimate, bootstrap_comparison
+from ribstudy.evaluation.statistics import Comparison, Estimate, bootstrap_over_seeds
 
 
 @dataclass(frozen=True)
@@ -65,15 +65,26 @@ def score_masks(items: Mapping[str, Mapping[str, np.ndarray]]) -> MaskScores:
 
 def compare_masks(first: MaskScores, second: MaskScores) -> Comparison:
     """Two results on the same images, with paired intervals."""
-    if first.names != second.names:
-        raise ValueError("the two results are not of the same images")
-    return bootstrap_comparison(first.counts, second.counts, num_images=len(first.names))
+    return compare_masks_over_seeds([first], [second])
 
 
-def compare_steps(scores: Mapping[tuple[str, str], MaskScores], first: str, second: str) -> dict[str, Comparison]:
-    """Compares two methods after each step; scores by (method, step)."""
+def compare_masks_over_seeds(first: Sequence[MaskScores], second: Sequence[MaskScores]) -> Comparison:
+    """Two results, each from several seeds on the same images: means over the seeds, intervals over images and seeds.
+
+    Raises ValueError if the results are not of the same images, or the numbers of seeds differ.
+    """
+    if len({scores.names for scores in (*first, *second)}) != 1:
+        raise ValueError("the results are not of the same images, or there is none")
+    counts = ([scores.counts for scores in side] for side in (first, second))
+    return bootstrap_over_seeds(*counts, num_images=len(first[0].names))
+
+
+def compare_steps(
+    scores: Mapping[tuple[str, str], Sequence[MaskScores]], first: str, second: str
+) -> dict[str, Comparison]:
+    """Compares two methods after each step; scores by (method, step), a sequence with one entry for each seed."""
     steps = [step for method, step in scores if method == first]
-    return {step: compare_masks(scores[first, step], scores[second, step]) for step in steps}
+    return {step: compare_masks_over_seeds(scores[first, step], scores[second, step]) for step in steps}
 
 
 def both_estimates(comparisons: Mapping[str, Comparison], first: str, second: str) -> dict[tuple[str, str], Estimate]:

@@ -1,4 +1,4 @@
-"""The start and the end of a chapter: it checks the parameters, loads or computes results, and writes a record of its numbers.
+"""The start and the end of a chapter: it checks the parameters, loads or computes results, and writes what it reports and read.
 
 A chapter begins with a cell tagged `parameters` whose first line is `# Parameters`. After it, papermill inserts a cell with the
 same first line. `start` checks the names assigned in both cells, so a mistyped name stops the chapter at once.
@@ -6,11 +6,11 @@ same first line. `start` checks the names assigned in both cells, so a mistyped 
 
 import ast
 import difflib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any
+from typing import Any, BinaryIO
 
 import pandas as pd
 from IPython import get_ipython
@@ -24,11 +24,10 @@ from ribstudy.datasets.settings import DataSettings, ImageSelection
 from ribstudy.evaluation.statistics import Estimate
 from ribstudy.report import paper
 from ribstudy.report.figures import common as figures
-from ribstudy.runtime import ranks
 from ribstudy.runtime.files import digest, write_json
 from ribstudy.settings import Count
-from ribstudy.stages import Run, default_workers, execute
-from ribstudy.store import Result, StoredItems
+from ribstudy.stages import Run, Stage, default_workers, execute
+from ribstudy.store import StoredItems
 from ribstudy.workflow.jobs import CHAPTERS, Job
 
 __all__ = ["Chapter", "Count", "note_comparisons", "start"]
@@ -93,7 +92,7 @@ def _check_names(names: list[str], *, known: list[str], chapter: str) -> None:
 
 
 class Chapter:
-    """A running chapter: its settings, its jobs, and the numbers it reports.
+    """A running chapter: its settings, its jobs, the numbers it reports, and the results it read.
 
     Args:
         name: name of the notebook.
@@ -109,7 +108,7 @@ class Chapter:
         self.run = replace(run, num_workers=default_workers(run.device))
         self.jobs: dict[Any, Job] = CHAPTERS[name](run.settings) if name in CHAPTERS else {}
         self.notes: dict[str, Estimate] = {}
-        self.processes = ranks.cores_with_memory()  # to score maps, which does not use an accelerator
+        self._reads: dict[tuple[str, str], tuple[set[str], set[str]]] = {}  # items and files by stage and key
 
     @property
     def settings(self) -> Settings:
@@ -125,13 +124,50 @@ class Chapter:
         job = self._job(name)
         return self.variant(job.overrides, job.images)
 
-    def result(self, *name: Any) -> Result:
-        """The finished result of one of the chapter's jobs. If it is missing, it is computed first, on all cores."""
-        return execute(self._job(name).stage, self.run_of(*name), processes=None)
-
     def stored(self, *name: Any) -> StoredItems:
-        """The stored items of one of the chapter's jobs, by image name. An item is read from its file when it is accessed."""
-        return StoredItems(self.result(*name), self.run_of(*name).items(self._job(name).stage))
+        """The items of one of the chapter's jobs (scores, as a rule), by image name; see `computed`."""
+        return self.computed(self._job(name).stage, self.run_of(*name))
+
+    def items(self, *name: Any, images: Iterable[str]) -> StoredItems:
+        """The maps or masks of a few images of a job: the items of the stage that the job scores, or of its own stage.
+
+        Only these are computed if they are missing. `images` are names of images of the job.
+        """
+        return self.computed(self._job(name).scored, replace(self.run_of(*name), only=tuple(images)))
+
+    def computed(self, stage: Stage, run: Run) -> StoredItems:
+        """The items of a stage, by image name. Missing ones are computed first, on all cores; each is read when accessed."""
+        names = run.items(stage)
+        if names:
+            execute(stage, run, processes=None)
+        self.add_read(stage, run, items=names)
+        return run.stored(stage)
+
+    def open(self, *name: Any, file: str) -> BinaryIO:
+        """Opens a file of a job that is a training, such as its history. The training is run first if the file is missing.
+
+        Raises KeyError if the job does not declare the file.
+        """
+        job, run = self._job(name), self.run_of(*name)
+        if file not in (job.files or ()):
+            raise KeyError(f"chapter {self.name}: job {name} declares no file {file!r}; it has: {', '.join(job.files or ())}")
+        result = run.result(job.stage)
+        if not (result.finished and result.has_file(file)):
+            execute(job.stage, run, processes=None)
+        self.add_read(job.stage, run, files=[file])
+        return result.open(file)
+
+    def sessions(self, *name: Any) -> list[dict]:
+        """The logs of the processes that computed the maps or masks of a job (`Result.sessions`), here or as published."""
+        job, run = self._job(name), self.run_of(*name)
+        self.add_read(job.scored, run)
+        return run.result(job.scored).sessions()
+
+    def add_read(self, stage: Stage, run: Run, *, items: Iterable[str] = (), files: Iterable[str] = ()) -> None:
+        """Adds a result to those that the page needs. Without items and files, only its record is needed."""
+        of_items, of_files = self._reads.setdefault((stage.name, stage.key(run.settings)), (set(), set()))
+        of_items.update(items)
+        of_files.update(files)
 
     def _job(self, name: tuple) -> Job:
         key = name[0] if len(name) == 1 else name
@@ -163,14 +199,23 @@ class Chapter:
     def finish(self) -> Path:
         """Writes the headline numbers to results/records/<chapter>.<preset>.json and makes them available to the text.
 
-        If the settings or the data differ from the preset's, the record is <chapter>.<preset>-<digest>.json.
+        If the settings or the data differ from the preset's, the record is <chapter>.<preset>-<digest>.json. The results that
+        the chapter read are listed in results/reads/, in a file of the same name: they are what has to be published.
         """
         for name, estimate in self.notes.items():
             for suffix, number in (("", estimate.value), ("_low", estimate.low), ("_high", estimate.high)):
                 glue(name + suffix, _plain(number), display=False)
-        path = self.run.store.root / "records" / f"{self.name}.{self.settings_name()}.json"
-        write_json(path, {name: asdict(estimate) for name, estimate in self.notes.items()})
-        return path
+        root, file = self.run.store.root, f"{self.name}.{self.settings_name()}.json"
+        write_json(root / "reads" / file, self.reads())
+        write_json(root / "records" / file, {name: asdict(estimate) for name, estimate in self.notes.items()})
+        return root / "records" / file
+
+    def reads(self) -> list[dict]:
+        """The results that the chapter has read so far: stage, key, names of items and names of files, sorted."""
+        return [
+            {"stage": stage, "key": key, "items": sorted(items), "files": sorted(files)}
+            for (stage, key), (items, files) in sorted(self._reads.items())
+        ]
 
     def settings_name(self) -> str:
         """The name of the settings in file names: the preset's name, with a digest of all differences from the preset."""

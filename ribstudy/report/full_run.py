@@ -139,11 +139,11 @@ def _named(dataset: Dataset, images: Sequence[str]) -> list[str]:
 
 
 def _results(chapter: Chapter) -> dict[str, Result]:
-    """The results of the chapter on masks that the figure shows, finished or not."""
-    jobs = CHAPTERS["05_masks"](chapter.settings)
-    names = {"CAM": ("seeds", "CAM"), "RIB": ("seeds", "RIB"), "mask": ("reported", "RIB", "walk + CRF")}
+    """The results of the chapter on masks that the figure shows, with the first seed, finished or not."""
+    jobs, seed = CHAPTERS["05_masks"](chapter.settings), chapter.settings.seed
+    names = {"CAM": ("seeds", "CAM", seed), "RIB": ("seeds", "RIB", seed), "mask": ("reported", "RIB", "walk + CRF", seed)}
     shown = {panel: jobs[name] for panel, name in names.items()}
-    return {panel: chapter.variant(job.overrides, job.images).result(job.stage) for panel, job in shown.items()}
+    return {panel: chapter.variant(job.overrides, job.images).result(job.scored) for panel, job in shown.items()}
 
 
 def _panels(dataset: Dataset, name: str, stored: Mapping[str, Result]) -> list[Panel]:

@@ -2,6 +2,9 @@
 
 The declaration of a chapter is a function that takes the settings and returns the chapter's jobs by name. The notebook asks for
 a job by this name (`chapter.stored("CAM", 0, "train")`), so it cannot show a result that is not planned.
+
+Chapters read scores of maps and masks. Maps and masks themselves are read only for the few images that are drawn. Every number
+that depends on a training is a mean over several trainings (`seeds`), as far as a chapter does not say otherwise.
 """
 
 from collections.abc import Callable, Mapping
@@ -13,14 +16,18 @@ from ribstudy.datasets.settings import ImageSelection
 from ribstudy.evaluation.ablation import DEFAULT
 from ribstudy.stages.bottleneck import BOTTLENECK
 from ribstudy.stages.classifier import CLASSIFIER
+from ribstudy.stages.classifier import VALIDATION as VALIDATION_LOGITS
 from ribstudy.stages.data import DATA
+from ribstudy.stages.evaluate import MAP_EVALUATIONS
 from ribstudy.stages.maps import CAM, RIB
-from ribstudy.stages.masks import LABELS, MAPS_OF, MASKS, WALK
+from ribstudy.stages.masks import AGREEMENT, EVALUATE_MASKS
 from ribstudy.stages.other_methods import ADVCAM, BASELINE
-from ribstudy.stages.segmentation import PREDICTIONS, SEGMENTATION
-from ribstudy.stages.stage import Stage
+from ribstudy.stages.segmentation import EVALUATE_PREDICTIONS, SEGMENTATION
+from ribstudy.stages.stage import ItemStage, Stage
 from ribstudy.stages.toy import TOY
-from ribstudy.workflow.variants import variants
+from ribstudy.stages.walk import LABELS
+from ribstudy.training.checkpoint import HISTORY
+from ribstudy.workflow.variants import ITERATIONS, variants
 
 # Results are reported on the images of train that have masks.
 REPORTED = ImageSelection(split="train", masked=True)
@@ -28,6 +35,9 @@ VALIDATION = ImageSelection(split="val", masked=True)
 # Choices (learning rate, thresholds) are made on these images. No results are reported on them.
 TUNING = ImageSelection(split="val", limit=10, masked=True)
 SPLITS = {"train": REPORTED, "val": TUNING}
+# The first reported images, for what is slow for each image: the rule that runs a CRF at several thresholds.
+FIRST = ImageSelection(split="train", limit=10, masked=True)
+NUM_CHECKED = 3  # images on which two implementations of the CAM are compared, pixel by pixel
 
 PAPER = {"rib.mode": "paper"}
 SOURCES = {"CAM": "cam", "RIB": "rib"}  # methods whose maps become masks, and the value of the setting `maps` for each
@@ -47,7 +57,7 @@ STEPS = {
 
 # For each compared method the stage that computes its maps, and its settings. The classifier reads the output of `trained`.
 _EARLY, _LAST = "frozen", "trained"
-METHODS: dict[str, tuple[Stage, dict[str, Any]]] = {
+METHODS: dict[str, tuple[ItemStage, dict[str, Any]]] = {
     "CAM": (CAM, {}),
     "Grad-CAM": (BASELINE, {"baseline.method": "gradcam", "baseline.layers": [_LAST]}),
     "Grad-CAM, stride 8": (BASELINE, {"baseline.method": "gradcam", "baseline.layers": [_EARLY]}),
@@ -71,11 +81,19 @@ class Job:
         stage: the kind of computation.
         images: the images of an `ItemStage`; other stages ignore them.
         overrides: the settings that differ from the preset, by dotted name.
+        files: the files of a `WholeStage` that the chapter reads. The job is done for the chapter if these exist, because
+            published trainings can lack their weights. None: all files of the stage.
     """
 
     stage: Stage
     images: ImageSelection = field(default_factory=ImageSelection)
     overrides: Mapping[str, Any] = field(default_factory=dict)
+    files: tuple[str, ...] | None = None
+
+    @property
+    def scored(self) -> Stage:
+        """The stage whose items are drawn: the one that the job's stage scores, or the job's own."""
+        return (self.stage.scores or self.stage) if isinstance(self.stage, ItemStage) else self.stage
 
 
 Jobs = dict[Any, Job]  # by the name that the notebook uses: a string, or a tuple of strings and numbers
@@ -125,66 +143,83 @@ def _data(settings: Settings) -> Jobs:
 
 
 def _cam(settings: Settings) -> Jobs:
-    return {"classifier": Job(CLASSIFIER), "train": Job(CAM, REPORTED), "val": Job(CAM, VALIDATION)}
+    jobs: Jobs = {}
+    for seed in seeds(settings):
+        own = {"seed": seed}
+        jobs["classifier", seed] = Job(CLASSIFIER, overrides=own, files=(HISTORY, VALIDATION_LOGITS))
+        for split, images in (("train", REPORTED), ("val", VALIDATION)):
+            jobs[split, seed] = Job(MAP_EVALUATIONS["cam"], images, own)
+    return jobs
 
 
 def _rib(settings: Settings) -> Jobs:
     """RIB with each learning rate on the tuning images, and CAM and RIB on the reported and tuning images for every seed."""
-    jobs: Jobs = {("learning rate", rate): Job(RIB, TUNING, {"rib.learning_rate": rate}) for rate in learning_rates(settings)}
+    of_cam, of_rib = MAP_EVALUATIONS["cam"], MAP_EVALUATIONS["rib"]
+    rates = learning_rates(settings)
+    jobs: Jobs = {("learning rate", rate): Job(of_rib, TUNING, {"rib.learning_rate": rate}) for rate in rates}
     for seed in seeds(settings):
         for split, images in SPLITS.items():
-            jobs["CAM", seed, split] = Job(CAM, images, {"seed": seed})
+            jobs["CAM", seed, split] = Job(of_cam, images, {"seed": seed})
             for method, changes in readings(settings, seed).items():
-                jobs[method, seed, split] = Job(RIB, images, {"seed": seed, **changes})
+                jobs[method, seed, split] = Job(of_rib, images, {"seed": seed, **changes})
     return jobs
 
 
 def _masks(settings: Settings) -> Jobs:
-    """Every step from maps to masks for each method, on the reported images and on the training images of DeepLab-v2."""
-    jobs: Jobs = {"labels": Job(LABELS, REPORTED, {"maps": "rib"})}
+    """Every step from maps to masks for each method and seed; with the first seed also on DeepLab-v2's training images."""
+    jobs: Jobs = {"labels": Job(LABELS, FIRST, {"maps": "rib"})}
+    for seed in seeds(settings):
+        for method, maps in SOURCES.items():
+            own = {"seed": seed, "maps": maps}
+            for kind, walk in (("seeds", False), ("walk", True)):
+                jobs[kind, method, seed] = Job(MAP_EVALUATIONS["walk" if walk else maps], REPORTED, own)
+                jobs["agreement", kind, method, seed] = Job(AGREEMENT, FIRST, {**own, "masks.walk": walk})
+            for step, changes in STEPS.items():
+                jobs["reported", method, step, seed] = Job(EVALUATE_MASKS, REPORTED, {**own, **changes})
+    learned = settings.segmentation.images.model_copy(update={"masked": True})
     for method, maps in SOURCES.items():
-        chosen = {"maps": maps}
-        jobs["seeds", method] = Job(MAPS_OF[maps], REPORTED)
-        jobs["walk", method] = Job(WALK, REPORTED, chosen)
-        jobs["masks", method] = Job(MASKS, REPORTED, chosen)
         for step, changes in STEPS.items():
-            jobs["reported", method, step] = Job(MASKS, REPORTED, {**chosen, **changes})
-            jobs["learned", method, step] = Job(MASKS, settings.segmentation.images, {**chosen, **changes})
+            jobs["learned", method, step, settings.seed] = Job(EVALUATE_MASKS, learned, {"maps": maps, **changes})
     return jobs
 
 
 def _segmentation(settings: Settings) -> Jobs:
-    """A network for each source of training masks, and its predictions with and without the CRF."""
+    """A network for each source of training masks and each seed, and its predictions with and without the CRF."""
     images, jobs = held_out(settings), {}
-    for teacher, changes in TEACHERS.items():
-        jobs["network", teacher] = Job(SEGMENTATION, overrides=changes)
-        for crf in (False, True):
-            jobs[teacher, crf] = Job(PREDICTIONS, images, {**changes, "predictions.crf": crf})
+    for seed in seeds(settings):
+        for teacher, changes in TEACHERS.items():
+            own = {"seed": seed, **changes}
+            jobs["network", teacher, seed] = Job(SEGMENTATION, overrides=own, files=(HISTORY,))
+            for crf in (False, True):
+                jobs[teacher, crf, seed] = Job(EVALUATE_PREDICTIONS, images, {**own, "predictions.crf": crf})
     return jobs
 
 
 def _ablations(settings: Settings) -> Jobs:
-    """RIB under the preset's choices and under every variant that needs its own adaptations, for each seed."""
-    own = {variant.name: variant.overrides for variant in variants(settings) if not variant.read}
-    return {
-        (name, seed): Job(RIB, settings.ablations.images, {**changes, "seed": seed})
-        for seed in ablation_seeds(settings)
-        for name, changes in {DEFAULT: {}, **own}.items()
-    }
+    """RIB under the preset's choices and under every variant, for each seed. The curve over the steps needs two of them."""
+    changed = {DEFAULT: {}, **{variant.name: variant.overrides for variant in variants(settings)}}
+    of_rib, images, jobs = MAP_EVALUATIONS["rib"], settings.ablations.images, {}
+    for seed in ablation_seeds(settings):
+        for name, changes in changed.items():
+            steps = {} if name in (DEFAULT, ITERATIONS) else {"evaluation.every_step": False}
+            jobs[name, seed] = Job(of_rib, images, {**changes, "seed": seed, **steps})
+    return jobs
 
 
 def _other_methods(settings: Settings) -> Jobs:
-    """The maps of every method on the compared and the tuning images, and the plain CAM by torch-cam."""
-    jobs: Jobs = {"CAM by torch-cam": Job(BASELINE, settings.compared, TORCHCAM)}
-    for method, (stage, changes) in METHODS.items():
-        jobs[method, "compared"] = Job(stage, settings.compared, changes)
-        jobs[method, "val"] = Job(stage, TUNING, changes)
+    """Every method on the compared and the tuning images, for each seed, and some maps of the plain CAM by torch-cam."""
+    few = settings.compared.model_copy(update={"limit": min(settings.compared.limit or NUM_CHECKED, NUM_CHECKED)})
+    jobs: Jobs = {"CAM by torch-cam": Job(BASELINE, few, TORCHCAM)}
+    for seed in seeds(settings):
+        for method, (stage, changes) in METHODS.items():
+            for images, selected in (("compared", settings.compared), ("val", TUNING)):
+                jobs[method, images, seed] = Job(MAP_EVALUATIONS[stage.name], selected, {"seed": seed, **changes})
     return jobs
 
 
 def _bottleneck(settings: Settings) -> Jobs:
     """Gradients and logits of some images, RIB on both twins, and CAM and RIB as in the chapter on RIB."""
-    jobs: Jobs = {"bottleneck": Job(BOTTLENECK, settings.bottleneck.images), "RIB on val": Job(RIB, TUNING)}
+    jobs: Jobs = {"bottleneck": Job(BOTTLENECK, settings.bottleneck.images), "RIB on val": Job(MAP_EVALUATIONS["rib"], TUNING)}
     for twin, changes in tied_twins(settings).items():
         of_class = ImageSelection(
             split="train_aug",
@@ -192,11 +227,11 @@ def _bottleneck(settings: Settings) -> Jobs:
             masked=True,
             class_name=settings.bottleneck.tied.class_name,
         )
-        jobs["twin", twin] = Job(RIB, of_class, changes)
+        jobs["twin", twin] = Job(MAP_EVALUATIONS["rib"], of_class, changes)
     for seed in seeds(settings):
         for split, images in SPLITS.items():
             for method, maps in SOURCES.items():
-                jobs[method, seed, split] = Job(MAPS_OF[maps], images, {"seed": seed})
+                jobs[method, seed, split] = Job(MAP_EVALUATIONS[maps], images, {"seed": seed})
     return jobs
 
 

@@ -9,8 +9,6 @@ from typing import Any
 
 from ribstudy.config import Settings
 
-# Settings that only affect how stored maps are combined: their variants need no new adaptation.
-READ = ("rib.aggregation", "rib.normalization")
 MAX_GNDRP = 20  # number of classes that the reference code pools by GNDRP
 
 
@@ -47,11 +45,6 @@ class Variant:
     def label(self) -> str:
         """The changed settings and their values, in short."""
         return "\n".join(f"{name.split('.')[1].replace('_', ' ')} {in_words(value)}" for name, value in self.overrides.items())
-
-    @property
-    def read(self) -> dict[str, str]:
-        """The fields of `StoredMaps` that the variant replaces; empty if it needs its own adaptations."""
-        return {self.setting.removeprefix("rib."): self.value} if self.setting in READ else {}
 
     @property
     def deviates(self) -> bool:

@@ -1,6 +1,6 @@
 """The figures and tables of the chapter on pseudo masks: one image step by step, and scores after each step."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 
 import matplotlib.pyplot as plt
@@ -16,7 +16,6 @@ from ribstudy.evaluation.statistics import NOT_RUN, Estimate
 from ribstudy.masks.walked_maps import WalkedMaps
 from ribstudy.method.stored_maps import StoredMaps
 from ribstudy.report.figures.common import LINE, MAP_COLORS, WIDTH, Panel, colors_of, gallery
-from ribstudy.store import Result
 
 UNSURE_COLOR = (211, 211, 211)
 
@@ -56,16 +55,18 @@ def way_gallery(
     return gallery([upper, lower], title="From a map to a mask")
 
 
-def steps_table(found: Mapping[Step, MaskScores], estimates: Mapping[Step, Estimate] = MappingProxyType({})) -> pd.DataFrame:
-    """Scores of the masks after each step, means over the classes with a score; a row for each (method, step).
+def steps_table(
+    found: Mapping[Step, Sequence[MaskScores]], estimates: Mapping[Step, Estimate] = MappingProxyType({})
+) -> pd.DataFrame:
+    """Scores of the masks after each step, means over classes and seeds; a row for each (method, step).
 
     Args:
-        found: scores by (method, step).
+        found: by (method, step), the scores of each seed.
         estimates: of the mIoU, from the same scores; they give `low` and `high` of the 95 % interval, else nan.
     """
     rows = {}
     for key, of_step in found.items():
-        scores, estimate = of_step.summary(), estimates.get(key, Estimate(np.nan))
+        scores, estimate = pd.DataFrame([of_seed.summary() for of_seed in of_step]).mean(), estimates.get(key, Estimate(np.nan))
         interval = {"low": estimate.low, "high": estimate.high}
         rows[key] = {"mIoU": scores["miou"], "precision": scores["precision"], "recall": scores["recall"], **interval}
     index = pd.MultiIndex.from_tuples(rows, names=["method", "step"])
@@ -107,11 +108,15 @@ def _draw_intervals(axis: Axes, lefts: np.ndarray, rows: pd.DataFrame) -> None:
             axis.annotate(f"{value:.2f}", (left, top), **style)
 
 
-def seconds_table(results: Mapping[str, Result]) -> pd.DataFrame:
-    """The number of images and the seconds per image of each stage's result, over all processes that worked on it."""
+def seconds_table(sessions: Mapping[str, Sequence[Mapping]]) -> pd.DataFrame:
+    """The number of images and the seconds per image of each stage, over all processes that worked on it.
+
+    Args:
+        sessions: by stage, the logs of these processes (`Result.sessions`).
+    """
     rows = {}
-    for stage, result in results.items():
-        sessions = [session for session in result.sessions() if session.get("items")]
-        images, seconds = (sum(session[name] for session in sessions) for name in ("items", "seconds"))
+    for stage, of_stage in sessions.items():
+        worked = [session for session in of_stage if session.get("items")]
+        images, seconds = (sum(session[name] for session in worked) for name in ("items", "seconds"))
         rows[stage] = {"images": images, "seconds for an image": round(seconds / images, 2) if images else np.nan}
     return pd.DataFrame.from_dict(rows, orient="index").rename_axis("stage")
