@@ -63,11 +63,6 @@ def score_masks(items: Mapping[str, Mapping[str, np.ndarray]]) -> MaskScores:
     return MaskScores(tuple(items), counts, confusion)
 
 
-def compare_masks(first: MaskScores, second: MaskScores) -> Comparison:
-    """Two results on the same images, with paired intervals."""
-    return compare_masks_over_seeds([first], [second])
-
-
 def compare_masks_over_seeds(first: Sequence[MaskScores], second: Sequence[MaskScores]) -> Comparison:
     """Two results, each from several seeds on the same images: means over the seeds, intervals over images and seeds.
 
@@ -79,9 +74,7 @@ def compare_masks_over_seeds(first: Sequence[MaskScores], second: Sequence[MaskS
     return bootstrap_over_seeds(*counts, num_images=len(first[0].names))
 
 
-def compare_steps(
-    scores: Mapping[tuple[str, str], Sequence[MaskScores]], first: str, second: str
-) -> dict[str, Comparison]:
+def compare_steps(scores: Mapping[tuple[str, str], Sequence[MaskScores]], first: str, second: str) -> dict[str, Comparison]:
     """Compares two methods after each step; scores by (method, step), a sequence with one entry for each seed."""
     steps = [step for method, step in scores if method == first]
     return {step: compare_masks_over_seeds(scores[first, step], scores[second, step]) for step in steps}

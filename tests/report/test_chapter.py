@@ -1,11 +1,19 @@
 import json
+import shutil
 from dataclasses import replace
 from types import SimpleNamespace
 
+import pandas as pd
 import pytest
+from helpers.tiny_study import TINY
 
 from ribstudy.evaluation.statistics import Comparison, Estimate
 from ribstudy.report import chapter as chapters
+from ribstudy.report.chapter import Chapter
+from ribstudy.stages.classifier import CLASSIFIER
+from ribstudy.stages.evaluate import MAP_EVALUATIONS
+from ribstudy.stages.maps import CAM
+from ribstudy.training.checkpoint import HISTORY, WEIGHTS
 
 
 class Shell:
@@ -109,3 +117,90 @@ def test_a_split_without_masks_stops_a_chapter_with_a_hint(start, monkeypatch):
     assert chapter.scored_dataset("val").masked_names == ["one"]
     with pytest.raises(ValueError, match=r"04_rib: no image of split train has a mask.*own_data"):
         chapter.scored_dataset("train")
+
+
+@pytest.fixture
+def chapter_on_cam(trained, data_root, tmp_path, monkeypatch):
+    """Starts the chapter on the CAM of a tiny study whose classifier is trained."""
+    shutil.copytree(trained, tmp_path / "results")
+    monkeypatch.setattr("ribstudy.store.RESULTS", tmp_path / "results")
+    monkeypatch.setattr("ribstudy.stages.execution.default_processes", lambda stage, device: 1)
+    return lambda: Chapter("03_cam", "mini", {**TINY, "data.root": str(data_root)})
+
+
+def test_only_the_maps_that_are_drawn_are_computed_and_read(chapter_on_cam):
+    chapter = chapter_on_cam()
+    names = chapter.dataset("train").names
+    maps = chapter.items("train", 0, images=names[1:2])
+    assert list(maps) == list(names[1:2])
+    assert maps[names[1]].normalized().shape[1:] == maps[names[1]].size
+    result = chapter.run.result(CAM)
+    assert result.item_names() == list(names[1:2])
+    assert not chapter.run.result(MAP_EVALUATIONS["cam"]).finished
+    assert chapter.reads() == [{"stage": "cam", "key": _key(chapter, CAM), "items": [names[1]], "files": []}]
+    assert len(chapter.items("train", 0, images=[])) == 0
+
+
+def test_scores_are_computed_once_for_all_images_of_a_job(chapter_on_cam):
+    chapter = chapter_on_cam()
+    scores = chapter.stored("train", 0)
+    assert set(scores) == set(chapter.dataset("train").names)
+    assert scores.result.sessions() == chapter_on_cam().stored("train", 0).result.sessions()
+    (read,) = chapter.reads()
+    assert read == {
+        "stage": "evaluate-cam",
+        "key": _key(chapter, MAP_EVALUATIONS["cam"]),
+        "items": sorted(scores),
+        "files": [],
+    }
+
+
+def test_what_was_read_does_not_depend_on_the_order(chapter_on_cam):
+    first, second = chapter_on_cam(), chapter_on_cam()
+    names = first.dataset("train").names
+    asked = [
+        lambda chapter: chapter.stored("train", 0),
+        lambda chapter: chapter.items("train", 0, images=names[:1]),
+        lambda chapter: chapter.open("classifier", 0, file=HISTORY).close(),
+        lambda chapter: chapter.items("train", 0, images=names[2:0:-1]),
+        lambda chapter: chapter.sessions("train", 0),
+    ]
+    for ask in asked:
+        ask(first)
+    for ask in asked[::-1]:
+        ask(second)
+    assert first.reads() == second.reads()
+    assert [(read["stage"], len(read["items"]), read["files"]) for read in first.reads()] == [
+        ("cam", 3, []),
+        ("classifier", 0, [HISTORY]),
+        ("evaluate-cam", 4, []),
+    ]
+    record = first.finish()
+    listed = record.parent.parent / "reads" / record.name
+    assert json.loads(listed.read_text()) == first.reads()
+
+
+def test_times_are_those_of_the_maps_and_not_of_their_scores(chapter_on_cam):
+    chapter = chapter_on_cam()
+    chapter.stored("train", 0)
+    assert chapter.sessions("train", 0) == chapter.run.result(CAM).sessions() != []
+
+
+def test_the_history_of_a_training_is_read_without_its_weights(chapter_on_cam):
+    """Published trainings can lack their weights."""
+    chapter = chapter_on_cam()
+    result = chapter.run.result(CLASSIFIER)
+    result.path(WEIGHTS).unlink()
+    before = result.sessions()
+    with chapter.open("classifier", 0, file=HISTORY) as file:
+        assert len(pd.read_csv(file)) == TINY["classifier.epochs"]
+    assert result.sessions() == before
+    with pytest.raises(KeyError, match=f"declares no file '{WEIGHTS}'; it has: {HISTORY}"):
+        chapter.open("classifier", 0, file=WEIGHTS)
+    result.path("record.json").unlink()  # a training that was stopped leaves a part of its history
+    chapter.open("classifier", 0, file=HISTORY).close()
+    assert len(result.sessions()) == len(before) + 1
+
+
+def _key(chapter, stage):
+    return stage.key(chapter.settings)

@@ -5,8 +5,10 @@ import yaml
 
 from ribstudy.config import load_settings, preset_names
 from ribstudy.runtime.paths import PROJECT
+from ribstudy.stages.maps import RIB
+from ribstudy.stages.stage import ItemStage, WholeStage, result_key
 from ribstudy.workflow.jobs import CHAPTERS, DEFAULT, ablation_seeds
-from ribstudy.workflow.variants import variants
+from ribstudy.workflow.variants import ITERATIONS, variants
 
 
 @pytest.mark.parametrize("preset", preset_names())
@@ -21,12 +23,46 @@ def test_every_chapter_is_in_the_table_of_contents():
     assert set(CHAPTERS) <= {page["file"] for part in contents["parts"] for page in part["chapters"]}
 
 
-def test_the_ablations_adapt_for_the_default_and_for_every_variant_that_is_not_read():
+def test_the_ablations_score_the_default_and_every_variant():
     settings = load_settings("mini")
     jobs = CHAPTERS["07_ablations"](settings)
-    unread = [variant.name for variant in variants(settings) if not variant.read]
-    assert list(jobs) == [(name, seed) for seed in ablation_seeds(settings) for name in (DEFAULT, *unread)]
+    names = (DEFAULT, *(variant.name for variant in variants(settings)))
+    assert list(jobs) == [(name, seed) for seed in ablation_seeds(settings) for name in names]
     assert {job.images for job in jobs.values()} == {settings.ablations.images}
+    at_every_step = {name for (name, _), job in jobs.items() if load_settings("mini", job.overrides).evaluation.every_step}
+    assert at_every_step == {DEFAULT, ITERATIONS}
+
+
+def test_variants_that_combine_the_same_maps_need_no_adaptation_of_their_own():
+    settings = load_settings("mini")
+    keys = {name: _key(RIB, job) for (name, seed), job in CHAPTERS["07_ablations"](settings).items() if seed == settings.seed}
+    combined = {"last_only", "normalized", "range", "percentile"}
+    assert {name for name, key in keys.items() if key == keys[DEFAULT]} == {DEFAULT, *combined}
+    assert len(set(keys.values())) == len(keys) - len(combined)
+    own = [_key(job.stage, job) for (_, seed), job in CHAPTERS["07_ablations"](settings).items() if seed == settings.seed]
+    assert len(set(own)) == len(own)  # all are scored separately
+
+
+def _key(stage, job):
+    return result_key(stage, load_settings("mini", dict(job.overrides)))
+
+
+@pytest.mark.parametrize("chapter", CHAPTERS)
+def test_chapters_read_named_files_of_trainings_and_declare_what_is_drawn(chapter):
+    for job in CHAPTERS[chapter](load_settings("mini")).values():
+        if isinstance(job.stage, WholeStage):
+            assert set(job.files or ()) <= set(job.stage.files)
+            assert job.scored is job.stage
+        else:
+            assert job.files is None
+            assert isinstance(job.scored, ItemStage)
+            assert job.scored is job.stage or job.stage.name.startswith("evaluate-")
+
+
+@pytest.mark.parametrize("chapter", ["03_cam", "04_rib", "05_masks", "06_segmentation", "08_other_methods"])
+def test_every_estimate_is_repeated_with_other_seeds(chapter):
+    jobs = CHAPTERS[chapter](load_settings("mini", {"seeds": 3, "seed": 5}))
+    assert {job.overrides["seed"] for job in jobs.values() if "seed" in job.overrides} == {5, 6, 7}
 
 
 def test_two_chapters_name_the_same_result_by_the_same_settings():
