@@ -29,7 +29,6 @@ from ribstudy.settings import Count, Section, Seed, validate
 from ribstudy.toy.settings import ToySettings
 from ribstudy.training.settings import AffinitySettings, ClassifierSettings, SegmentationSettings
 
-
 DEFAULT_PRESET = "study"  # of the book and of the command line
 
 

@@ -1,4 +1,4 @@
-"""The command line: `python -m ribstudy <stage> --preset mini --set rib.tau=0.5`."""
+"""The command line: `python -m ribstudy <stage> --preset study --set rib.tau=0.5`."""
 
 import argparse
 import logging
@@ -10,7 +10,8 @@ from typing import Any
 import yaml
 
 from ribstudy.cli import data as data_command
-from ribstudy.config import load_settings, preset_names
+from ribstudy.cli import study as study_command
+from ribstudy.config import DEFAULT_PRESET, load_settings, preset_names
 from ribstudy.datasets.settings import ImageSelection
 
 
@@ -38,6 +39,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_settings(status)
     _add_images(status)
     status.set_defaults(command=_show_status)
+    _add_study(commands)
     _add_submit(commands)
     _add_look(commands)
     return parser
@@ -70,7 +72,8 @@ def _add_stage(commands: argparse._SubParsersAction, stage) -> None:
 
 
 def _add_settings(command: argparse.ArgumentParser) -> None:
-    command.add_argument("--preset", default="mini", help=f"one of {', '.join(preset_names())} (default: mini)")
+    known = ", ".join(preset_names())
+    command.add_argument("--preset", default=DEFAULT_PRESET, help=f"one of {known} (default: {DEFAULT_PRESET})")
     command.add_argument("--data-root", "--root", type=Path, help="folder of the data (for VOC, the one with JPEGImages in it)")
     command.add_argument("--set", action="append", default=[], metavar="NAME=VALUE", help="set a setting, such as rib.tau=0.5")
     command.add_argument("--results", type=Path, help="folder of the results (default: results/ of the project)")
@@ -80,6 +83,20 @@ def _add_images(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         "--images", metavar="SELECTION", help="such as split=val,limit=2,masked=true (default: split=train, all images)"
     )
+
+
+def _add_study(commands: argparse._SubParsersAction) -> None:
+    """The commands of a whole study. They have no --set, because a study has the settings of its preset."""
+    left = commands.add_parser("left", help="show what is left to compute of all chapters, and how long it will take")
+    left.add_argument("--data-root", type=Path, help="folder of the data")
+    left.set_defaults(command=study_command.left)
+    compare = commands.add_parser("compare", help="show the headline numbers of a folder of results next to the published ones")
+    compare.add_argument("--results", type=Path, help="folder of the results (default: results/ of the project)")
+    compare.set_defaults(command=study_command.compare)
+    for command in (left, compare):
+        command.add_argument(
+            "--preset", default=DEFAULT_PRESET, help=f"name or path of a .yml file (default: {DEFAULT_PRESET})"
+        )
 
 
 def _add_submit(commands: argparse._SubParsersAction) -> None:

@@ -1,7 +1,7 @@
-"""What is left to compute of a plan, and how long that will take.
+"""The missing results of a plan, and how long it will take to compute them.
 
-A job is done if its results are finished, in the folder of results or published. Then neither the job nor what only it needs has
-to be computed.
+A job is done if its results are finished, in the folder of results or published. Then neither the job has to be computed, nor
+the results that only this job needs.
 """
 
 from collections.abc import Iterable, Sequence
@@ -11,7 +11,7 @@ from ribstudy.config import Settings
 from ribstudy.evaluation.statistics import NOT_KNOWN
 from ribstudy.published import PublishedError
 from ribstudy.stages.stage import ItemStage, Run, Stage, WholeStage, only_checks
-from ribstudy.store import Result
+from ribstudy.store import Result, Store
 from ribstudy.workflow.jobs import Job
 from ribstudy.workflow.plan import Plan
 
@@ -38,12 +38,17 @@ class Left:
         return None if self.items is None or self.seconds is None else self.items * self.seconds
 
 
-def is_done(job: Job, settings: Settings) -> bool:
+def is_done(job: Job, settings: Settings, *, store: Store | None = None) -> bool:
     """Whether everything that a chapter reads of a job is finished, here or published. False if the data are missing.
+
+    Args:
+        job: the job.
+        settings: its settings.
+        store: the results; None: the project's.
 
     Raises PublishedError if a published file is not the one that was published.
     """
-    run = _run(job, settings)
+    run = _run(job, settings, store)
     try:
         if not job.files:
             return run.is_finished(job.stage)
@@ -55,32 +60,30 @@ def is_done(job: Job, settings: Settings) -> bool:
         return False
 
 
-def origin(job: Job, settings: Settings) -> list[str]:
-    """Identifies what a chapter reads of a job: the key of the result, and the digest of the file that it is published in.
+def origin(job: Job, settings: Settings, *, store: Store | None = None) -> list[str]:
+    """Identifies the result of a job that a chapter reads: its key, and the digest of the file in which it is published.
 
     The digest is empty for a result that is, or has to be, computed here.
     """
-    run = _run(job, settings)
-    try:
-        result = run.result(job.stage)
-    except (ValueError, OSError):  # without data there is no key
+    result = _result(job, _run(job, settings, store))
+    if result is None:
         return [job.stage.name, "", ""]
-    published = result.bundle if not result.computed_here and is_done(job, settings) else None
+    published = result.bundle if not result.computed_here and is_done(job, settings, store=store) else None
     return [result.folder.name, str(job.images), published.record["sha256"] if published else ""]
 
 
-def left(plan: Plan) -> list[Left]:
+def left(plan: Plan, *, store: Store | None = None) -> list[Left]:
     """The work that is left of a plan, stage by stage, in the order of the work."""
     pending: dict[str, list[tuple[Job, Run]]] = {}
     planned: dict[str, dict[str, Result]] = {}
     for name, group in plan.groups.items():
         for job in group.jobs:
-            result = _result(job, _run(job, plan.settings_of(job)))
+            result = _result(job, _run(job, plan.settings_of(job), store))
             if result is not None:
                 planned.setdefault(group.stage.name, {})[result.folder.name] = result
         for job in plan.pending.get(name, ()):
             if not only_checks(job.stage):
-                pending.setdefault(job.stage.name, []).append((job, _run(job, plan.settings_of(job))))
+                pending.setdefault(job.stage.name, []).append((job, _run(job, plan.settings_of(job), store)))
     return [_left(jobs, planned.get(stage, {}).values()) for stage, jobs in pending.items()]
 
 
@@ -137,8 +140,8 @@ def _text(value: float | None, digits: int) -> str:
     return NOT_KNOWN if value is None else f"{value:.{digits}f}"
 
 
-def _run(job: Job, settings: Settings) -> Run:
-    return Run(settings, device="cpu").with_images(job.images)
+def _run(job: Job, settings: Settings, store: Store | None) -> Run:
+    return Run(settings, images=job.images, store=store or Store(), device="cpu")
 
 
 def _result(job: Job, run: Run) -> Result | None:
