@@ -1,7 +1,8 @@
 """Checks how the modules of ribstudy import each other: `python -m tools.lint_imports`.
 
 There are three rules. No module imports itself through other modules. A package imports only packages before it in `LAYERS`. No
-function imports a module of ribstudy, because that hides a cycle. Imports under `if TYPE_CHECKING:` never run and are allowed.
+function imports a module of ribstudy, except in the layers of `LATE`. Imports under `if TYPE_CHECKING:` never run and are
+allowed.
 """
 
 import ast
@@ -39,6 +40,11 @@ LAYERS = (
     "cli",
     "__main__",
 )
+
+# Layers that import some modules only when they work, because torch, pandas and scipy take seconds to import: the package
+# exports the method, the command line loads what its command needs, and every command and plan reads the declarations of all
+# stages, but few compute one. The other two rules hold for these imports too.
+LATE = (PACKAGE, "cli", "stages")
 
 When = Literal["module", "function", "typing"]
 
@@ -102,15 +108,11 @@ def _imported(node: ast.Import | ast.ImportFrom, module: str, sources: Mapping[s
 
 
 def _late_imports(imports: Sequence[Import]) -> list[str]:
-    """Imports inside functions, except in the places that need them to start fast, whose cycles `_cycles` finds all the same.
-
-    `ribstudy/__init__.py` exports the method without loading torch, and the command line, which nothing imports, loads only
-    what its command needs.
-    """
+    """Imports inside functions, except in the layers of `LATE`. An import in another place would hide what a module needs."""
     return [
         f"{_place(found)}: imports {found.imported} inside a function: import it at the top of the module"
         for found in imports
-        if found.when == "function" and layer_of(found.importer) not in (PACKAGE, "cli")
+        if found.when == "function" and layer_of(found.importer) not in LATE
     ]
 
 

@@ -3,14 +3,14 @@
 import argparse
 import logging
 import sys
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import yaml
 
 from ribstudy.cli import data as data_command
-from ribstudy.cli import study as study_command
+from ribstudy.cli import evaluate as evaluate_command
+from ribstudy.cli import study as study_commands
 from ribstudy.config import DEFAULT_PRESET, load_settings, preset_names
 from ribstudy.datasets.settings import ImageSelection
 
@@ -39,7 +39,8 @@ def _parser() -> argparse.ArgumentParser:
     _add_settings(status)
     _add_images(status)
     status.set_defaults(command=_show_status)
-    _add_study(commands)
+    _add_evaluate(commands)
+    study_commands.add_commands(commands)
     _add_submit(commands)
     _add_look(commands)
     return parser
@@ -85,18 +86,12 @@ def _add_images(command: argparse.ArgumentParser) -> None:
     )
 
 
-def _add_study(commands: argparse._SubParsersAction) -> None:
-    """The commands of a whole study. They have no --set, because a study has the settings of its preset."""
-    left = commands.add_parser("left", help="show what is left to compute of all chapters, and how long it will take")
-    left.add_argument("--data-root", type=Path, help="folder of the data")
-    left.set_defaults(command=study_command.left)
-    compare = commands.add_parser("compare", help="show the headline numbers of a folder of results next to the published ones")
-    compare.add_argument("--results", type=Path, help="folder of the results (default: results/ of the project)")
-    compare.set_defaults(command=study_command.compare)
-    for command in (left, compare):
-        command.add_argument(
-            "--preset", default=DEFAULT_PRESET, help=f"name or path of a .yml file (default: {DEFAULT_PRESET})"
-        )
+def _add_evaluate(commands: argparse._SubParsersAction) -> None:
+    evaluate = commands.add_parser("evaluate", help="score maps, masks or predictions on the images that have a true mask")
+    evaluate_command.add_arguments(evaluate)
+    _add_settings(evaluate)
+    _add_images(evaluate)
+    evaluate.set_defaults(command=_evaluate)
 
 
 def _add_submit(commands: argparse._SubParsersAction) -> None:
@@ -118,7 +113,7 @@ def _add_look(commands: argparse._SubParsersAction) -> None:
 
 
 def _run(options: argparse.Namespace, overrides: dict[str, Any] | None = None):
-    from ribstudy.stages import Run, default_workers
+    from ribstudy.stages import Run
     from ribstudy.store import Store
 
     overrides = dict(overrides or {})
@@ -126,11 +121,10 @@ def _run(options: argparse.Namespace, overrides: dict[str, Any] | None = None):
         raise ValueError(f"--each: the stage {options.stage.name} has no images to select; leave images out")
     images = overrides.pop("images", getattr(options, "images", None))
     settings = load_settings(options.preset, {**_overrides(options), **overrides})
-    run = Run(settings, store=Store(options.results)).with_images(_selection(images))
     workers = getattr(options, "workers", None)
     if workers is not None and workers < 0:
         raise ValueError(f"--workers {workers}: 0 or more is needed")
-    return replace(run, num_workers=default_workers(run.device) if workers is None else workers)
+    return Run(settings, store=Store(options.results), given_workers=workers).with_images(_selection(images))
 
 
 def _selection(images: Any) -> ImageSelection | None:
@@ -227,6 +221,15 @@ def _run_data(options: argparse.Namespace) -> int:
     if options.decode:
         raise ValueError("--decode is an option of data check: python -m ribstudy data check --decode")
     return _run_stage(options)
+
+
+def _evaluate(options: argparse.Namespace) -> int:
+    run, processes = _run(options), _processes(options)
+    table = evaluate_command.evaluate(options.scored, run, threshold=options.threshold, processes=processes)
+    print(evaluate_command.describe(table, classes=options.classes, best=options.threshold is None))
+    if options.out is not None:
+        table.to_csv(options.out, index=False)
+    return 0
 
 
 def _submit(options: argparse.Namespace) -> int:

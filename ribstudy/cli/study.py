@@ -3,6 +3,20 @@
 import argparse
 from pathlib import Path
 
+from ribstudy.config import DEFAULT_PRESET
+
+
+def add_commands(commands: argparse._SubParsersAction) -> None:
+    """Adds both commands. They have no --set, because a study has the settings of its preset."""
+    missing = commands.add_parser("left", help="show which results of all chapters are missing, and how long they will take")
+    missing.add_argument("--data-root", type=Path, help="folder of the data")
+    missing.set_defaults(command=left)
+    both = commands.add_parser("compare", help="show the headline numbers of a folder of results next to the published ones")
+    both.add_argument("--results", type=Path, help="folder of the results (default: results/ of the project)")
+    both.set_defaults(command=compare)
+    for command in (missing, both):
+        command.add_argument("--preset", default=DEFAULT_PRESET, help=f"name or path of a preset (default: {DEFAULT_PRESET})")
+
 
 def left(options: argparse.Namespace) -> None:
     """Prints the missing results of all chapters of a preset, and how long they will take."""

@@ -12,7 +12,6 @@ from pathlib import Path
 
 import numpy as np
 from PIL import Image
-from scipy import ndimage
 
 from ribstudy.datasets.base import DataError, new_folder
 from ribstudy.datasets.devkit import FOLDERS, write_annotation, write_names
@@ -95,6 +94,8 @@ class Scene:
 
 def void_border(owners: np.ndarray) -> np.ndarray:
     """The band along every outline, one pixel inside the object and two outside: bool, with the shape of `owners`."""
+    from scipy import ndimage  # takes half a second, and only drawing needs it
+
     inner = ndimage.maximum_filter(owners, 3) != ndimage.minimum_filter(owners, 3)
     return (inner & (owners > 0)) | ((owners == 0) & (ndimage.maximum_filter(owners, 5) > 0))
 

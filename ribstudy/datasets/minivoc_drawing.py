@@ -5,7 +5,6 @@ from importlib import resources
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont, ImageOps
-from skimage import data as skimage_data
 
 from ribstudy.datasets.base import DataError
 
@@ -32,6 +31,8 @@ def draw_glyph(emoji: str) -> Image.Image:
 @cache
 def _textures() -> tuple[Image.Image, ...]:
     """The surfaces that come with scikit-image (CC0), grey, 512 x 512, stretched to the same contrast."""
+    from skimage import data as skimage_data  # takes half a second, and only drawing needs it
+
     pictures = (skimage_data.brick(), skimage_data.grass(), skimage_data.gravel())
     return tuple(ImageOps.autocontrast(Image.fromarray(picture), cutoff=1) for picture in pictures)
 

@@ -3,15 +3,20 @@
 Scores are given by variant, as a list with one mapping (image name -> scores) for each seed; the default is `DEFAULT`.
 """
 
+from __future__ import annotations
+
 from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
-import pandas as pd
 
 from ribstudy.evaluation.map_scores import MapScores
 from ribstudy.evaluation.statistics import Comparison, Estimate, bootstrap_over_seeds
 from ribstudy.evaluation.steps import endings
 from ribstudy.evaluation.sweeps import compare_over_seeds, sweep_scores
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 DEFAULT = "default"
 BySeed = Sequence[Mapping[str, MapScores]]
@@ -32,6 +37,8 @@ def curve(scores: BySeed) -> pd.DataFrame:
 
     Columns: `steps`, `value`, `low`, `high`; means over the seeds, each sum at its best threshold.
     """
+    import pandas as pd  # takes half a second, and planning and computing need no tables
+
     held = [dict(of_seed) for of_seed in scores]  # in memory, because every step needs all of them
     most = max(of_image.num_steps for of_seed in held for of_image in of_seed.values())
     cam = [sweep_scores(of_seed, steps=1) for of_seed in held]
@@ -44,6 +51,8 @@ def curve(scores: BySeed) -> pd.DataFrame:
 
 def stopped(scores: BySeed, ending: str) -> Estimate:
     """Share of the adaptations, over all seeds, that `ending` ("spread" or "margin") stopped; without an interval."""
+    import pandas as pd
+
     by = pd.concat([endings(of_seed)["stopped_by"] for of_seed in scores])
     return Estimate(float((by == ending).mean()), n=len(by))
 

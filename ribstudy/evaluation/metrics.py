@@ -4,12 +4,17 @@ Shapes: C classes, with the background as class 0; T thresholds; N images; H x W
 counted.
 """
 
+from __future__ import annotations
+
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
-import pandas as pd
 
 from ribstudy.datasets.pictures import VOID
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 DEFAULT_THRESHOLDS = np.arange(0, 100) / 100
 
@@ -152,7 +157,8 @@ def level_counts(levels: np.ndarray, keys: np.ndarray, true: np.ndarray) -> np.n
 
 def average_precision(labels: np.ndarray, logits: np.ndarray, class_names: Sequence[str]) -> pd.Series:
     """Average precision of each class from labels and logits [N, C]; nan for a class that no image has."""
-    from sklearn.metrics import average_precision_score  # takes a second to import, and only one chapter needs it
+    import pandas as pd  # takes a second to import, as does sklearn, and only one chapter needs them
+    from sklearn.metrics import average_precision_score
 
     values = [average_precision_score(y, s) if y.any() else np.nan for y, s in zip(labels.T, logits.T, strict=True)]
     return pd.Series(values, index=list(class_names), name="average precision")

@@ -3,14 +3,19 @@
 Shapes: C classes, with the background as class 0; T thresholds; K steps.
 """
 
+from __future__ import annotations
+
 from collections.abc import Mapping
 from functools import reduce
+from typing import TYPE_CHECKING
 
 import numpy as np
-import pandas as pd
 
 from ribstudy.evaluation.map_scores import MapScores
 from ribstudy.evaluation.metrics import DEFAULT_THRESHOLDS, mean_scores, miou
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 def steps_table(scores: Mapping[str, MapScores], *, threshold: int | None = None) -> pd.DataFrame:
@@ -21,6 +26,8 @@ def steps_table(scores: Mapping[str, MapScores], *, threshold: int | None = None
     Args:
         threshold: one threshold index for all sums; None: the best threshold of each.
     """
+    import pandas as pd  # takes half a second, and planning and computing need no tables
+
     rows = []
     for steps, counts in enumerate(reduce(_add_steps, map(_counts_of_steps, scores.values())), start=1):
         index = int(miou(counts).argmax()) if threshold is None else threshold
@@ -45,6 +52,8 @@ def endings(scores: Mapping[str, MapScores]) -> pd.DataFrame:
 
     Columns: `stopped_by`, and `first_score` and `last_score`, the labelled logits of the first and last step.
     """
+    import pandas as pd
+
     with_class = ((name, of_image) for name, of_image in scores.items() if len(of_image.classes))
     rows = {name: (of_image.stopped_by, of_image.logits[0], of_image.logits[-1]) for name, of_image in with_class}
     return pd.DataFrame.from_dict(rows, orient="index", columns=["stopped_by", "first_score", "last_score"])

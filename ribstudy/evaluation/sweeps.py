@@ -3,17 +3,22 @@
 Shapes: C classes, with the background as class 0; T thresholds; N images in G groups.
 """
 
+from __future__ import annotations
+
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import compress
+from typing import TYPE_CHECKING
 
 import numpy as np
-import pandas as pd
 
 from ribstudy.evaluation.groups import groups_of
 from ribstudy.evaluation.map_scores import MapScores
 from ribstudy.evaluation.metrics import DEFAULT_THRESHOLDS, class_scores, mean_scores, miou
 from ribstudy.evaluation.statistics import Comparison, bootstrap_over_seeds
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 @dataclass(frozen=True)
@@ -48,7 +53,7 @@ class Sweep:
         """Index of the threshold with the best mIoU on these images."""
         return int(self.miou().argmax())
 
-    def labelled(self) -> "Sweep":
+    def labelled(self) -> Sweep:
         """The sweep of only the images that have a class; groups that become empty are removed."""
         if self.has_class.all():
             return self
@@ -142,6 +147,8 @@ def score_table(sweep: Sweep, threshold: int) -> pd.DataFrame:
 
     If some images have no class, two more rows show the scores of only the other images.
     """
+    import pandas as pd  # takes half a second, and planning and computing need no tables
+
     sweeps = {"": sweep}
     if not sweep.has_class.all():
         sweeps[", images with a class"] = sweep.labelled()

@@ -8,12 +8,9 @@ multiplied by the few non-zero diagonals.
 Shapes: C classes, h x w positions at stride 4, H x W pixels.
 """
 
-from collections.abc import Sequence
-
-import numpy as np
 import torch
 from torch import Tensor
-from torch.nn.functional import interpolate, threshold_
+from torch.nn.functional import threshold_
 
 from ribstudy.masks.affinity import pair_paths, path_affinity
 
@@ -92,31 +89,3 @@ def walk_maps(maps: Tensor, boundary: Tensor, power: float = 1.3, **walk: float)
         **walk: keyword arguments of `random_walk`.
     """
     return random_walk(maps**power, boundary, **walk)
-
-
-def walked_scores(walked: np.ndarray | Tensor, size: Sequence[int]) -> np.ndarray:
-    """The walked maps at full resolution, divided by their maximum; a threshold turns them into a mask.
-
-    The maps are enlarged four times (bilinear), cropped to `size`, and divided by the maximum over classes and pixels (IRN,
-    `step/make_sem_seg_labels.py`). If the maximum is 0, the result is 0 everywhere.
-
-    Args:
-        walked: [n, h, w] at stride 4, not negative; n = 0 gives an empty result.
-        size: (H, W) in pixels.
-
-    Returns:
-        float32 [n, H, W] in 0..1.
-
-    Raises:
-        ValueError: the shape of the maps does not match the size.
-    """
-    walked = torch.as_tensor(walked).float().cpu()
-    height, width = (int(length) for length in size)
-    expected = ((height - 1) // 4 + 1, (width - 1) // 4 + 1)
-    if walked.ndim != 3 or walked.shape[1:] != expected:
-        raise ValueError(f"maps {tuple(walked.shape)} of {height} x {width} pixels: expected [n, {expected[0]}, {expected[1]}]")
-    if not len(walked):
-        return np.zeros((0, height, width), dtype=np.float32)
-    scores = interpolate(walked[None], scale_factor=4, mode="bilinear", align_corners=False)[0, :, :height, :width]
-    maximum = scores.max()
-    return (scores / maximum if maximum > 0 else torch.zeros_like(scores)).numpy()

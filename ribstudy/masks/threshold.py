@@ -9,7 +9,6 @@ Shapes: n classes in the image, H x W pixels, T thresholds.
 from collections.abc import Callable, Sequence
 
 import numpy as np
-from skimage.filters import threshold_otsu, threshold_yen
 
 from ribstudy.masks.crf import refine_labels
 from ribstudy.masks.labelling import mask_of
@@ -49,6 +48,8 @@ def otsu(histogram: np.ndarray) -> float:
     Raises:
         ValueError: there are no counts, or all of them are in one bin.
     """
+    from skimage.filters import threshold_otsu  # takes half a second
+
     return _split(histogram, threshold_otsu)
 
 
@@ -60,6 +61,8 @@ def yen(histogram: np.ndarray) -> float:
     of an empty background, the entropy of that side is small at every threshold, and the other side alone decides. Arguments,
     result and errors: see `otsu`.
     """
+    from skimage.filters import threshold_yen
+
     return _split(histogram, threshold_yen)
 
 

@@ -1,14 +1,19 @@
 """From the raw class maps of several views, scales and steps to one map in 0..1 for each class.
 
 Shapes: C classes, n of them in the image, h_s x w_s positions at scale s, H x W pixels.
+
+Functions import torch themselves, because this takes seconds, and stored maps can be found and listed without it.
 """
 
+from __future__ import annotations
+
 from collections.abc import Callable, Iterable, Mapping
+from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
-from torch import Tensor
-from torch.nn.functional import interpolate
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 EPSILON = 1e-5  # in the normalisation by the maximum (reference code)
 PERCENTILE = 99
@@ -31,6 +36,8 @@ def resize_sum(maps: Iterable[Tensor], size: tuple[int, int], *, stride: int) ->
     Returns:
         Stride 4: [n, (H-1)//4+1, (W-1)//4+1]. Stride 1: [n, H, W], resized to the next multiple of 16 and cropped.
     """
+    from torch.nn.functional import interpolate
+
     step = 16 if stride == 1 else stride
     height, width = ((length - 1) // step + 1 for length in size)
     target = (height * 16, width * 16) if stride == 1 else (height, width)
@@ -50,6 +57,8 @@ def normalize_by_range(maps: Tensor) -> Tensor:
 
 def normalize_by_percentile(maps: Tensor) -> Tensor:
     """Non-negative [n, h, w] -> 0..1: each map divided by (its 99th percentile + 1e-5), clipped at 1; ignores a single peak."""
+    import torch
+
     peak = torch.as_tensor(np.percentile(maps.numpy(force=True), PERCENTILE, axis=(1, 2), keepdims=True)).to(maps)
     return (maps / (peak + EPSILON)).clamp(max=1)
 
@@ -58,6 +67,8 @@ NORMALIZATIONS = {"maximum": normalize_by_maximum, "range": normalize_by_range, 
 
 
 def _sum_of_normalized(steps: Tensor) -> Tensor:
+    import torch
+
     return torch.stack([normalize_by_maximum(maps) for maps in steps]).sum(dim=0)
 
 
@@ -88,6 +99,8 @@ def seed_maps(
 
     Raises ValueError for an unknown normalisation.
     """
+    import torch
+
     normalize = _chosen("normalization", normalization, NORMALIZATIONS)
     return normalize(resize_sum([torch.as_tensor(m) for m in maps], size, stride=stride))
 

@@ -3,14 +3,18 @@
 Shapes: n classes in the image, K steps, h_s x w_s positions at scale s, H x W pixels.
 """
 
+from __future__ import annotations
+
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
-from torch import Tensor
 
 from ribstudy.method.maps import aggregate, seed_maps
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,6 +49,8 @@ class StoredMaps:
 
     def maps(self, steps: int | None = None) -> list[np.ndarray]:
         """Per scale the maps [n, h_s, w_s], aggregated over the first `steps` (None: all)."""
+        import torch  # takes seconds, and only the maps themselves need it
+
         return [aggregate(torch.as_tensor(maps[:steps]), self.aggregation).numpy() for maps in self.steps]
 
     def normalized(self, *, steps: int | None = None, stride: int = 1) -> np.ndarray:
@@ -65,7 +71,7 @@ class StoredMaps:
         return arrays | {"scores": self.logits, "stopped_by": np.array(self.stopped_by)}
 
     @classmethod
-    def of_arrays(cls, arrays: Mapping[str, np.ndarray]) -> "StoredMaps":
+    def of_arrays(cls, arrays: Mapping[str, np.ndarray]) -> StoredMaps:
         """The maps whose `to_arrays` this is, to be aggregated and normalised in the default way."""
         return cls(
             classes=arrays["keys"],

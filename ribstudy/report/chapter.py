@@ -26,7 +26,7 @@ from ribstudy.report import paper
 from ribstudy.report.figures import common as figures
 from ribstudy.runtime.files import digest, write_json
 from ribstudy.settings import Count
-from ribstudy.stages import Run, Stage, default_workers, execute
+from ribstudy.stages import Run, Stage, execute
 from ribstudy.store import StoredItems
 from ribstudy.workflow.jobs import CHAPTERS, Job
 
@@ -104,9 +104,8 @@ class Chapter:
         self.name = name
         self.preset = preset
         self.overrides = overrides
-        run = Run(load_settings(preset, overrides))
-        self.run = replace(run, num_workers=default_workers(run.device))
-        self.jobs: dict[Any, Job] = CHAPTERS[name](run.settings) if name in CHAPTERS else {}
+        self.run = Run(load_settings(preset, overrides))
+        self.jobs: dict[Any, Job] = CHAPTERS[name](self.settings) if name in CHAPTERS else {}
         self.notes: dict[str, Estimate] = {}
         self._reads: dict[tuple[str, str], tuple[set[str], set[str]]] = {}  # items and files by stage and key
 

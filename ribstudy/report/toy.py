@@ -1,7 +1,7 @@
 """Results of the simulated experiment over all seeds: means, 95 % intervals and the tables of the chapter.
 
 The seeds are the independent observations: an interval is Student's t over the seeds, not over images. `runs` has the arrays of
-each seed (`run_seed`). Shapes: S seeds, L layers.
+each seed (`read_seed`). Shapes: S seeds, L layers.
 """
 
 import numpy as np

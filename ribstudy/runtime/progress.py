@@ -5,8 +5,6 @@ import time
 from collections.abc import Iterable, Iterator, Sized
 from typing import TypeVar
 
-from tqdm import tqdm
-
 Item = TypeVar("Item")
 SECONDS_BETWEEN_LINES = 20.0
 
@@ -16,6 +14,8 @@ def track(items: Iterable[Item], description: str, total: int | None = None) -> 
     if total is None and isinstance(items, Sized):
         total = len(items)
     if sys.stderr.isatty():
+        from tqdm import tqdm
+
         yield from tqdm(items, desc=description, total=total, leave=False)
         return
     start = last = time.monotonic()

@@ -4,22 +4,26 @@
 
 In a stage that computes one image after another, each rank computes one shard of the images. A training runs on all ranks
 together, and each rank gets a part of every batch. Without a launcher there is one process, and no rank.
+
+Functions import torch and accelerate themselves, because this takes seconds and a command without computations needs neither.
 """
+
+from __future__ import annotations
 
 import atexit
 import contextlib
 import os
 from collections.abc import Iterator
 from datetime import timedelta
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
-import torch
-from accelerate import Accelerator
-from accelerate.state import AcceleratorState
+if TYPE_CHECKING:
+    from accelerate import Accelerator
 
 Value = TypeVar("Value")
 
 MEMORY_OF_A_PROCESS = 2 * 2**30  # bytes, for an adaptation of ResNet-50 at the image sizes of VOC
+MAX_WORKERS = 12  # they decode about 1,600 crops per second
 PATIENCE = timedelta(days=30)  # how long the first rank to finish waits for the last one
 
 
@@ -36,6 +40,8 @@ def is_first() -> bool:
 
 def device() -> str:
     """The device of this rank, such as "cuda:0", or "cpu" if there is no GPU."""
+    import torch
+
     if not torch.cuda.is_available():
         return "cpu"
     return f"cuda:{int(os.environ.get('LOCAL_RANK', 0)) % torch.cuda.device_count()}"
@@ -57,9 +63,19 @@ def cores_with_memory() -> int:
     return max(1, min(cores(), memory // MEMORY_OF_A_PROCESS))
 
 
+def default_workers(device: str) -> int:
+    """The number of processes that decode images: 0 on a CPU, which the network keeps busy, else one less than the cores.
+
+    It is at least 1 and at most `MAX_WORKERS` with an accelerator.
+    """
+    return 0 if device == "cpu" else min(MAX_WORKERS, max(1, cores() - 1))
+
+
 @contextlib.contextmanager
 def threads(number: int) -> Iterator[None]:
     """A scope in which torch computes on `number` CPU threads."""
+    import torch
+
     before = torch.get_num_threads()
     torch.set_num_threads(number)
     try:
@@ -72,12 +88,16 @@ def one_thread(device: str) -> contextlib.AbstractContextManager[None]:
     """A scope in which torch computes on one CPU thread. If `device` is a GPU, only makes it the current one."""
     if device == "cpu":
         return threads(1)
+    import torch
+
     torch.cuda.set_device(device)
     return contextlib.nullcontext()
 
 
 def _join() -> None:
     """Creates the process group of all ranks, once per process: torchrun's store keeps the addresses of a destroyed group."""
+    import torch
+
     if rank() and not torch.distributed.is_initialized():
         backend = "cpu:gloo,cuda:nccl" if torch.cuda.is_available() else "gloo"
         torch.distributed.init_process_group(backend, timeout=PATIENCE)
@@ -88,6 +108,8 @@ def agreed(value: Value) -> Value:
     """The first rank's value, returned in every rank after all ranks have made this call; `value` itself without ranks."""
     if not rank():
         return value
+    import torch
+
     _join()
     values = [value]
     torch.distributed.broadcast_object_list(values, device=torch.device("cpu"))
@@ -109,6 +131,9 @@ def accelerated(device: str, **options: Any) -> Iterator[Accelerator]:
 
     `options` are passed to Accelerator.
     """
+    from accelerate import Accelerator
+    from accelerate.state import AcceleratorState
+
     _join()
     try:
         yield Accelerator(cpu=device == "cpu", **options)

@@ -13,7 +13,6 @@ from ribstudy.stages.execution import (
     ItemsFailed,
     Shard,
     default_processes,
-    default_workers,
     execute,
     status,
 )
@@ -29,7 +28,6 @@ __all__ = [
     "Stage",
     "WholeStage",
     "default_processes",
-    "default_workers",
     "execute",
     "of_images",
     "result_key",

@@ -4,8 +4,6 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from ribstudy.datasets.transforms import views
-from ribstudy.evaluation.bottleneck import measure_image
 from ribstudy.stages.classifier import CLASSIFIER, classifier_weights, trained_net
 from ribstudy.stages.images import image_names, open_images
 from ribstudy.stages.maps import COMBINATION, rib_inputs
@@ -13,6 +11,9 @@ from ribstudy.stages.stage import ItemStage, ItemWorker, Run, after
 
 
 def _worker(run: Run, names: Sequence[str]) -> ItemWorker:
+    from ribstudy.datasets.transforms import views
+    from ribstudy.evaluation.bottleneck import measure_image
+
     net, dataset, settings = trained_net(run), open_images(run), run.settings.rib
     next_inputs = rib_inputs(run, names, net, dataset)
 

@@ -1,22 +1,28 @@
 """The stage `classifier`: train the image classifier, and store its logits on val."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 import numpy as np
-import torch
 
 from ribstudy import datasets
-from ribstudy.models.cam_net import CamNet, build_cam_net
 from ribstudy.runtime import ranks
 from ribstudy.runtime.files import atomic
 from ribstudy.stages.data import DATA, data_lists
 from ribstudy.stages.stage import Run, WholeStage, after
 from ribstudy.store import Result
-from ribstudy.training.checkpoint import CHECKPOINT, HISTORY, WEIGHTS, load_weights
-from ribstudy.training.classifier import image_logits, train_classifier
+from ribstudy.training.files import CHECKPOINT, HISTORY, WEIGHTS
+
+if TYPE_CHECKING:
+    from ribstudy.models.cam_net import CamNet
 
 VALIDATION = "validation.npz"  # names, labels and logits of val
 
 
 def _train(run: Run, result: Result) -> None:
+    from ribstudy.training.classifier import image_logits, train_classifier
+
     settings = run.settings
     net = train_classifier(
         datasets.training_set(settings.data),
@@ -51,6 +57,11 @@ CLASSIFIER = WholeStage(
 
 def trained_net(run: Run) -> CamNet:
     """The classifier of a run whose stage `classifier` is finished."""
+    import torch
+
+    from ribstudy.models.cam_net import build_cam_net
+    from ribstudy.training.checkpoint import load_weights
+
     settings = run.settings
     num_classes = len(datasets.class_names(settings.data))
     net = build_cam_net(settings.classifier.backbone, num_classes, weights=None)

@@ -10,8 +10,6 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-import torch
-
 from ribstudy.evaluation.statistics import NOT_RUN
 from ribstudy.runtime import ranks
 from ribstudy.runtime.files import locked
@@ -23,10 +21,6 @@ from ribstudy.stages.stage import ItemStage, Run, Stage, WholeStage, only_checks
 from ribstudy.store import Result
 
 log = logging.getLogger(__name__)
-
-MAX_WORKERS = 12  # they decode about 1,600 crops per second
-# Errors of a single image (its file, its numbers, its size); the other images are still computed.
-ITEM_ERRORS = (ValueError, ArithmeticError, torch.OutOfMemoryError)
 
 
 class ItemsFailed(ValueError):
@@ -196,13 +190,20 @@ def _compute(stage: ItemStage, run: Run, result: Result, names: list[str], shard
             try:
                 result.write_item(name, work(name))
                 notes["items"] += 1
-            except ITEM_ERRORS as error:
+            except _item_errors() as error:
                 failures[name] = str(error)
                 log.error("%s: item %s failed: %s", stage.name, name, error)
             except Exception as error:
                 error.add_note(f"stage {stage.name}, item {name}; the items before it are kept in {result.folder}")
                 raise
     return failures
+
+
+def _item_errors() -> tuple[type[Exception], ...]:
+    """The errors of a single image (its file, its numbers, its size), after which the other images are still computed."""
+    import torch
+
+    return ValueError, ArithmeticError, torch.OutOfMemoryError
 
 
 def _run_side_by_side(stage: ItemStage, run: Run, processes: int) -> None:
@@ -241,14 +242,6 @@ def _finish(stage: Stage, run: Run, result: Result) -> None:
 def default_processes(stage: Stage, device: str) -> int:
     """The number of processes for a stage: on a CPU one per core, if memory allows; on an accelerator one."""
     return ranks.cores_with_memory() if device == "cpu" or not stage.on_gpu else 1
-
-
-def default_workers(device: str) -> int:
-    """The number of worker processes: 0 on a CPU, which the network keeps busy, else one less than there are cores.
-
-    It is at least 1 and at most `MAX_WORKERS` with an accelerator.
-    """
-    return 0 if device == "cpu" else min(MAX_WORKERS, max(1, ranks.cores() - 1))
 
 
 def status(stage: Stage, run: Run) -> dict:

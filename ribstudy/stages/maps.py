@@ -1,34 +1,38 @@
 """The stages `cam` and `rib`: class activation maps, and the maps of a classifier adapted to each image."""
 
+from __future__ import annotations
+
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
-from torch import Tensor
 
 from ribstudy import datasets
 from ribstudy.config import Settings
 from ribstudy.datasets import Dataset
 from ribstudy.items import MAPS
-from ribstudy.method.auxiliary import AuxiliaryDraws, FeatureBank
-from ribstudy.method.cam import compute_cam
-from ribstudy.method.inputs import Feed, OwnViews, ViewsAndAuxiliaryImages
-from ribstudy.method.rib import adapt_features, num_updates, stored_adaptation
 from ribstudy.method.stored_maps import StoredMaps
-from ribstudy.models.cam_net import CamNet
 from ribstudy.stages.classifier import CLASSIFIER, classifier_weights, trained_net
 from ribstudy.stages.images import image_names, open_images
 from ribstudy.stages.stage import ItemStage, ItemWorker, Run, after
 
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from ribstudy.models.cam_net import CamNet
+
+    # Maps of one image from the network, the views of the image, its label and its size.
+    Compute = Callable[[CamNet, list[Tensor], np.ndarray, tuple[int, int]], StoredMaps]
+
 # The settings that only affect how the stored steps of RIB become one map.
 COMBINATION = ("rib.aggregation", "rib.normalization")
-# Maps of one image from the network, the views of the image, its label and its size.
-Compute = Callable[[CamNet, list[Tensor], np.ndarray, tuple[int, int]], StoredMaps]
 
 
 def map_worker(run: Run, names: Sequence[str], net: CamNet, compute: Compute) -> ItemWorker:
     """A function that calls `compute` with the views of one image at the scales of `cam`."""
+    from ribstudy.method.inputs import Feed, OwnViews
+
     dataset = open_images(run)
     inputs = OwnViews(dataset, names, run.settings.cam.scales, net.normalization)
     feed = Feed(inputs, num_workers=run.num_workers, device=run.device)
@@ -41,10 +45,16 @@ def map_worker(run: Run, names: Sequence[str], net: CamNet, compute: Compute) ->
 
 
 def _cam_worker(run: Run, names: Sequence[str]) -> ItemWorker:
+    from ribstudy.method.cam import compute_cam
+
     return map_worker(run, names, trained_net(run), compute_cam)
 
 
 def _rib_worker(run: Run, names: Sequence[str]) -> ItemWorker:
+    import torch
+
+    from ribstudy.method.rib import adapt_features, stored_adaptation
+
     net, dataset, settings = trained_net(run), open_images(run), run.settings.rib
     next_inputs = rib_inputs(run, names, net, dataset)
 
@@ -66,6 +76,10 @@ def rib_inputs(run: Run, names: Sequence[str], net: CamNet, dataset: Dataset) ->
     The inputs are the image's size, the features of its views, and one auxiliary batch per step: features and labels of
     auxiliary images, loaded when they are needed or, if `auxiliary.bank` is set, taken from a bank of features.
     """
+    from ribstudy.method.auxiliary import AuxiliaryDraws, FeatureBank
+    from ribstudy.method.inputs import Feed, OwnViews, ViewsAndAuxiliaryImages
+    from ribstudy.method.rib import num_updates
+
     settings, auxiliary = run.settings, run.settings.auxiliary
     training_set = datasets.training_set(settings.data)
     bank = FeatureBank(net, training_set, auxiliary, seed=settings.seed) if auxiliary.bank else None

@@ -7,7 +7,6 @@ import numpy as np
 from ribstudy.config import Settings
 from ribstudy.evaluation.metrics import DEFAULT_THRESHOLDS
 from ribstudy.evaluation.predictions import predicted_mask
-from ribstudy.evaluation.sweeps import sweep_scores
 from ribstudy.items import ARRAYS
 from ribstudy.items import MASKS as MASK_FORMAT
 from ribstudy.masks.labelling import refined_mask
@@ -31,6 +30,8 @@ def _maps_and_scores_of_tuning_maps(settings: Settings) -> list[Need]:
 
 def mask_threshold(run: Run) -> float:
     """The threshold in the settings, or the best threshold on the images of `masks.tuning`."""
+    from ribstudy.evaluation.sweeps import sweep_scores
+
     settings = run.settings.masks
     if settings.threshold is not None:
         return settings.threshold

@@ -5,8 +5,6 @@ from dataclasses import replace
 from functools import partial
 
 from ribstudy.items import MAPS
-from ribstudy.method.other.advcam import compute_advcam
-from ribstudy.method.other.gradcam import compute_gradcam
 from ribstudy.stages.classifier import CLASSIFIER, classifier_weights, trained_net
 from ribstudy.stages.images import image_names
 from ribstudy.stages.maps import map_worker
@@ -20,12 +18,16 @@ def _without_compiling(run: Run) -> Run:
 
 
 def _baseline_worker(run: Run, names: Sequence[str]) -> ItemWorker:
+    from ribstudy.method.other.gradcam import compute_gradcam
+
     return map_worker(
         run, names, trained_net(_without_compiling(run)), partial(compute_gradcam, settings=run.settings.baseline)
     )
 
 
 def _advcam_worker(run: Run, names: Sequence[str]) -> ItemWorker:
+    from ribstudy.method.other.advcam import compute_advcam
+
     return map_worker(run, names, trained_net(run), partial(compute_advcam, settings=run.settings.advcam))
 
 

@@ -1,17 +1,15 @@
 """The stages `segmentation`, `scores` and `predictions`: train DeepLab-v2 on pseudo masks, and predict with it."""
 
+from __future__ import annotations
+
 from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
 
 from ribstudy import datasets
 from ribstudy.config import Settings
 from ribstudy.items import MASKS as MASK_FORMAT
-from ribstudy.masks.crf import refine_probabilities
-from ribstudy.masks.deeplab import predict_logits, predicted, probabilities_at
-from ribstudy.models.deeplab import DeepLab, build_deeplab
-from ribstudy.models.kernels import use_fast_convolutions
 from ribstudy.runtime import ranks
 from ribstudy.stages.data import DATA
 from ribstudy.stages.evaluate import evaluation_of_masks
@@ -19,8 +17,10 @@ from ribstudy.stages.images import image_names, open_images
 from ribstudy.stages.masks import MASKS
 from ribstudy.stages.stage import ItemStage, ItemWorker, Need, Run, WholeStage, after
 from ribstudy.store import Result
-from ribstudy.training.checkpoint import CHECKPOINT, HISTORY, WEIGHTS, load_weights
-from ribstudy.training.deeplab import train_deeplab
+from ribstudy.training.files import CHECKPOINT, HISTORY, WEIGHTS
+
+if TYPE_CHECKING:
+    from ribstudy.models.deeplab import DeepLab
 
 
 def _teacher(settings: Settings) -> list[Need]:
@@ -30,6 +30,8 @@ def _teacher(settings: Settings) -> list[Need]:
 
 
 def _train(run: Run, result: Result) -> None:
+    from ribstudy.training.deeplab import train_deeplab
+
     settings = run.settings
     dataset = datasets.open_dataset(settings.data, settings.segmentation.images.split)
     names, mask_of = _examples(run)
@@ -83,6 +85,12 @@ SEGMENTATION = WholeStage(
 
 def trained_deeplab(run: Run) -> DeepLab:
     """The segmentation network of a run whose stage `segmentation` is finished."""
+    import torch
+
+    from ribstudy.models.deeplab import build_deeplab
+    from ribstudy.models.kernels import use_fast_convolutions
+    from ribstudy.training.checkpoint import load_weights
+
     settings = run.settings.segmentation
     num_classes = len(datasets.class_names(run.settings.data)) + 1
     net = build_deeplab(settings.backbone, num_classes, weights=None, output_stride=settings.output_stride)
@@ -96,6 +104,8 @@ def _weights(run: Run) -> dict[str, str]:
 
 
 def _score_worker(run: Run, names: Sequence[str]) -> ItemWorker:
+    from ribstudy.masks.deeplab import predict_logits
+
     net, dataset, settings = trained_deeplab(run), open_images(run), run.settings.scores
 
     def work(name: str) -> dict[str, np.ndarray]:
@@ -118,6 +128,11 @@ SCORES = ItemStage(
 
 
 def _prediction_worker(run: Run, names: Sequence[str]) -> ItemWorker:
+    import torch
+
+    from ribstudy.masks.crf import refine_probabilities
+    from ribstudy.masks.deeplab import predicted, probabilities_at
+
     scores, settings, dataset = run.stored(SCORES), run.settings.predictions, open_images(run)
 
     def work(name: str) -> np.ndarray:

@@ -10,7 +10,7 @@ of its key, but of the keys of the stages that read its items.
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import partial
+from functools import cached_property, partial
 from operator import attrgetter
 from pathlib import Path
 from typing import Any
@@ -139,17 +139,28 @@ class Run:
         images: the images for stages that compute one image after another. They decide which items are computed but not
             their values, so the key of a result does not include them.
         store: the folder of all results.
-        device: "cpu", or the accelerator of this rank.
-        num_workers: number of worker processes that prepare the inputs of stages with `decodes_ahead`.
+        given_device: the device to compute on. None: `ranks.device`.
+        given_workers: the number of worker processes that prepare the inputs of stages with `decodes_ahead`. None:
+            `ranks.default_workers`.
         only: names of items; other items of `images` are left out. None: all.
     """
 
     settings: Settings
     images: ImageSelection = field(default_factory=ImageSelection)
     store: Store = field(default_factory=Store)
-    device: str = field(default_factory=ranks.device)
-    num_workers: int = 0
+    given_device: str | None = None
+    given_workers: int | None = None
     only: tuple[str, ...] | None = None
+
+    @cached_property
+    def device(self) -> str:
+        """The device to compute on: "cpu", or the accelerator of this rank. Only computations ask for it, as it needs torch."""
+        return self.given_device or ranks.device()
+
+    @property
+    def num_workers(self) -> int:
+        """The number of worker processes that prepare the inputs of stages with `decodes_ahead`."""
+        return ranks.default_workers(self.device) if self.given_workers is None else self.given_workers
 
     def with_images(self, images: ImageSelection | None) -> "Run":
         """This run on other images; None keeps its own images."""

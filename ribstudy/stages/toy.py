@@ -2,10 +2,11 @@
 
 from collections.abc import Sequence
 
+from ribstudy.config import Settings
+from ribstudy.items import Item
 from ribstudy.runtime.files import file_digest
 from ribstudy.runtime.paths import MNIST
 from ribstudy.stages.stage import ItemStage, ItemWorker, Run
-from ribstudy.toy.experiment import run_seed
 
 
 def _seeds(run: Run) -> list[str]:
@@ -13,18 +14,28 @@ def _seeds(run: Run) -> list[str]:
 
 
 def _worker(run: Run, names: Sequence[str]) -> ItemWorker:
+    from ribstudy.toy.experiment import run_seed
+
     return lambda name: run_seed(run.settings.toy, int(name.removeprefix("seed-")))
+
+
+def _read(item: Item, settings: Settings) -> Item:
+    from ribstudy.toy.experiment import read_seed
+
+    return read_seed(item, settings.toy)
 
 
 TOY = ItemStage(
     name="toy",
     help="the simulated experiment of the paper's Section 3, seed by seed",
     reads=("toy",),
-    reading=("toy.seeds",),  # the result of a seed does not depend on the number of seeds
+    reading=("toy.hgr_threshold", "toy.seeds"),
+    read=_read,
     items=_seeds,
     worker=_worker,
     of_images=False,
     asked="toy.seeds",
     on_gpu=False,
     inputs=lambda run: {MNIST.name: file_digest(MNIST)},
+    version=2,
 )

@@ -1,26 +1,25 @@
 """The stages `labels`, `affinity` and `walk`, which spread class activation maps up to the boundaries of objects."""
 
+from __future__ import annotations
+
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
 
 from ribstudy import datasets
 from ribstudy.config import Settings
-from ribstudy.datasets.transforms import normalize
 from ribstudy.items import MASKS, WALKED_MAPS
-from ribstudy.masks.affinity import affinity_labels
-from ribstudy.masks.random_walk import walk_maps
 from ribstudy.masks.walked_maps import WalkedMaps
-from ribstudy.models.affinity_net import AffinityNet, boundary, build_affinity_net
-from ribstudy.models.kernels import use_fast_convolutions
 from ribstudy.runtime import ranks
 from ribstudy.stages.images import image_names, open_images
 from ribstudy.stages.maps import CAM, RIB
 from ribstudy.stages.stage import ItemStage, ItemWorker, Need, Run, WholeStage
 from ribstudy.store import Result
-from ribstudy.training.affinity import train_affinity_net
-from ribstudy.training.checkpoint import CHECKPOINT, HISTORY, WEIGHTS, load_weights
+from ribstudy.training.files import CHECKPOINT, HISTORY, WEIGHTS
+
+if TYPE_CHECKING:
+    from ribstudy.models.affinity_net import AffinityNet
 
 MAPS_OF = {"cam": CAM, "rib": RIB}  # by the value of the setting `maps`
 
@@ -30,6 +29,8 @@ def _maps(settings: Settings) -> list[Need]:
 
 
 def _label_worker(run: Run, names: Sequence[str]) -> ItemWorker:
+    from ribstudy.masks.affinity import affinity_labels
+
     dataset, settings, crf = open_images(run), run.settings.labels, run.settings.crf.model_dump()
     stored = run.stored(MAPS_OF[run.settings.maps])
 
@@ -53,6 +54,8 @@ LABELS = ItemStage(
 
 
 def _train_affinity(run: Run, result: Result) -> None:
+    from ribstudy.training.affinity import train_affinity_net
+
     settings = run.settings.affinity
     train_affinity_net(
         datasets.open_dataset(run.settings.data, settings.images.split),
@@ -82,6 +85,12 @@ AFFINITY = WholeStage(
 
 def trained_affinity_net(run: Run) -> AffinityNet:
     """The affinity network of a run whose stage `affinity` is finished."""
+    import torch
+
+    from ribstudy.models.affinity_net import build_affinity_net
+    from ribstudy.models.kernels import use_fast_convolutions
+    from ribstudy.training.checkpoint import load_weights
+
     net = build_affinity_net(run.settings.affinity.backbone, weights=None)
     load_weights(run.result(AFFINITY).open(WEIGHTS), net)
     use_fast_convolutions(net, run.device)
@@ -93,6 +102,12 @@ def _affinity_weights(run: Run) -> dict[str, str]:
 
 
 def _walk_worker(run: Run, names: Sequence[str]) -> ItemWorker:
+    import torch
+
+    from ribstudy.datasets.transforms import normalize
+    from ribstudy.masks.random_walk import walk_maps
+    from ribstudy.models.affinity_net import boundary
+
     net, dataset, settings = trained_affinity_net(run), open_images(run), run.settings.walk
     stored = run.stored(MAPS_OF[run.settings.maps])
 

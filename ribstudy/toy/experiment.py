@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from ribstudy.toy.data import Digits, Scenes, choose_marked, compose, load_digits
-from ribstudy.toy.gradients import gradient_maps, mean_ratios
+from ribstudy.toy.gradients import gradient_maps, mean_ratios, threshold_index
 from ribstudy.toy.information import Split, information_bits, pooled
 from ribstudy.toy.network import ACTIVATIONS, LastActivation, ToyNet, accuracy, build_net, rib_loss, train
 from ribstudy.toy.settings import ToySettings
@@ -23,7 +23,7 @@ from ribstudy.toy.settings import ToySettings
 NETWORKS = (*ACTIVATIONS, "untrained", "rib", "bce")
 MARKERS = ("none", "own", "other")  # the marker in the test images on which accuracy is measured
 LABELS = ("marker", "digit")  # labels of the probes: whether there is a marker; whether the digit is an 8
-THRESHOLDS = (0.1, 0.2, 0.3, 0.4, 0.5)  # of the High Gradient Ratio, to see how the result depends on the paper's 0.3
+THRESHOLDS = (0.1, 0.2, 0.3, 0.4, 0.5)  # of the High Gradient Ratio, to see how the effect depends on the paper's 0.3
 NUM_EXAMPLES = 2  # images of each class that are stored with their maps
 
 # Numbers of a seed's random streams, so that no stream is used twice.
@@ -96,15 +96,16 @@ def activation_of(network: str) -> LastActivation:
 
 
 def run_seed(settings: ToySettings, seed: int) -> dict[str, np.ndarray]:
-    """All numbers of one seed, a function of the settings and the seed only.
+    """All numbers of one seed, a function of the settings (except `hgr_threshold`, see `read_seed`) and the seed only.
 
     Returns:
         Arrays by name. V are the `NETWORKS`, L the layers of `layer_names`, R the readings of `reading_names`.
         accuracy [V]: on test images with the usual share of markers; accuracy_by_marker [3]: of the network with a sigmoid.
-        hgr [V, 2, L, 3]: mean High Gradient Ratios by normalisation, layer and region; blind [V]: share of images whose last
-        map is zero everywhere. hgr_by_threshold [thresholds, 2, L, 3], example_images [E, H, W], example_maps [E, L, H, W],
-        largest [L] (the largest gradient of each layer over all images), slopes [N] (the factor between an image's last two
-        maps): of the network with a sigmoid. moved [2]: by fine-tuning with the RIB objective and with the cross-entropy.
+        ratios [V, 2, L, 3, T]: mean High Gradient Ratios by normalisation, layer, region and each of T thresholds
+        (`gradients.THRESHOLDS`); blind [V]: share of images whose last map is zero everywhere. example_images [E, H, W],
+        example_maps [E, L, H, W], largest [L] (the largest gradient of each layer over all images), slopes [N] (the factor
+        between an image's last two maps): of the network with a sigmoid. moved [2]: by fine-tuning with the RIB objective and
+        with the cross-entropy.
         bits [R, 2, 2]: by reading, label and probe.
     """
     data = draw_data(settings, seed=seed)
@@ -117,27 +118,40 @@ def run_seed(settings: ToySettings, seed: int) -> dict[str, np.ndarray]:
             for scenes in (data.unmarked, data.maps, data.other)
         ],
         "moved": list(moved.values()),
-        **_measure_gradients(nets, data.maps, settings),
+        **_measure_gradients(nets, data.maps),
         "bits": _measure_information(nets, settings, seed=seed),
     }
     return {name: np.asarray(values, dtype=np.float32) for name, values in results.items()}
 
 
-def _measure_gradients(nets: dict[str, ToyNet], scenes: Scenes, settings: ToySettings) -> dict[str, np.ndarray]:
+def _measure_gradients(nets: dict[str, ToyNet], scenes: Scenes) -> dict[str, np.ndarray]:
     images, _ = as_tensors(scenes)
-    results = {"hgr": [], "blind": []}
+    results = {"ratios": [], "blind": []}
     for name in NETWORKS:
         maps = gradient_maps(nets[name], images, activation=activation_of(name))
-        results["hgr"].append(mean_ratios(maps, scenes.regions, threshold=settings.hgr_threshold))
+        results["ratios"].append(mean_ratios(maps, scenes.regions))
         results["blind"].append((maps[-1].max(axis=(-2, -1)) == 0).mean())
         if name == "sigmoid":
-            results["hgr_by_threshold"] = [mean_ratios(maps, scenes.regions, threshold=value) for value in THRESHOLDS]
             shown = np.concatenate([np.flatnonzero(scenes.labels == label)[:NUM_EXAMPLES] for label in (0, 1)])
             results["example_images"] = scenes.images[shown]
             results["example_maps"] = np.moveaxis(maps[:, shown], 0, 1)
             results["largest"] = maps.max(axis=(1, 2, 3))
             results["slopes"] = maps[-1].max(axis=(1, 2)) / maps[-2].max(axis=(1, 2))
     return results
+
+
+def read_seed(arrays: dict[str, np.ndarray], settings: ToySettings) -> dict[str, np.ndarray]:
+    """The arrays of `run_seed`, with the High Gradient Ratios at the threshold of the settings.
+
+    In place of `ratios` there are hgr [V, 2, L, 3] and, of the network with a sigmoid and for each of `THRESHOLDS`,
+    hgr_by_threshold [thresholds, 2, L, 3].
+    """
+    read = dict(arrays)
+    ratios = read.pop("ratios")
+    read["hgr"] = ratios[..., threshold_index(settings.hgr_threshold)]
+    of_sigmoid = ratios[NETWORKS.index("sigmoid")]
+    read["hgr_by_threshold"] = np.stack([of_sigmoid[..., threshold_index(value)] for value in THRESHOLDS])
+    return read
 
 
 def reading_names(depth: int) -> list[str]:

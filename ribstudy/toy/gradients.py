@@ -1,9 +1,10 @@
 """Gradient maps G_k and the High Gradient Ratio (paper, Section 3).
 
-Shapes: N images of H x W pixels; L layers: one for each convolution, then the output before and after the last activation.
+Shapes: N images of H x W pixels; L layers: one for each convolution, then the output before and after the last activation; T
+thresholds (`THRESHOLDS`).
 """
 
-from functools import partial
+from collections.abc import Mapping
 
 import numpy as np
 import torch
@@ -12,6 +13,7 @@ from torch import Tensor
 from ribstudy.toy.network import LastActivation, ToyNet
 
 NORMALIZATIONS = ("per_map", "common")
+THRESHOLDS = np.arange(1, 100) / 100  # of the High Gradient Ratio: every one that `toy.hgr_threshold` can have
 
 
 def layer_names(depth: int) -> list[str]:
@@ -48,25 +50,32 @@ def normalize(maps: np.ndarray, *, normalization: str) -> np.ndarray:
     return np.divide(maps, largest, out=np.zeros_like(maps), where=largest > 0)
 
 
-def high_gradient_ratio(maps: np.ndarray, mask: np.ndarray, *, threshold: float, normalization: str) -> np.ndarray:
-    """HGR, the share of a region's pixels whose normalised gradient exceeds the threshold: [N].
+def high_gradient_ratios(maps: np.ndarray, regions: Mapping[str, np.ndarray], *, normalization: str) -> np.ndarray:
+    """HGR, the share of a region's pixels whose normalised gradient exceeds a threshold: [regions, N, T].
 
     Args:
         maps: [N, H, W], one layer's gradients.
-        mask: bool [N, H, W], the region; an image without a pixel of it gives nan.
-        threshold: in 0..1.
+        regions: bool [N, H, W] by name; an image without a pixel of a region gives nan.
         normalization: one of `NORMALIZATIONS`.
     """
-    high = normalize(maps, normalization=normalization) > threshold
+    num_levels = len(THRESHOLDS) + 1  # the level of a pixel is the number of thresholds below it
+    levels = np.searchsorted(THRESHOLDS.astype(maps.dtype), normalize(maps, normalization=normalization))
+    of_image = num_levels * np.arange(len(maps))[:, None, None]
+    counts = [np.bincount((of_image + levels)[mask], minlength=num_levels * len(maps)) for mask in regions.values()]
+    above = np.stack(counts).reshape(len(regions), len(maps), num_levels)[..., ::-1].cumsum(axis=-1)[..., ::-1]
     with np.errstate(invalid="ignore"):
-        return (high & mask).sum(axis=(-2, -1)) / mask.sum(axis=(-2, -1))
+        return above[..., 1:] / above[..., :1]
 
 
-def mean_ratios(maps: np.ndarray, regions: dict[str, np.ndarray], *, threshold: float) -> np.ndarray:
-    """The High Gradient Ratio of each layer's maps [L, N, H, W], averaged over the images: [normalisations, L, regions]."""
+def mean_ratios(maps: np.ndarray, regions: Mapping[str, np.ndarray]) -> np.ndarray:
+    """The High Gradient Ratios of each layer's maps [L, N, H, W], averaged over images: [normalisations, L, regions, T]."""
+    by_layer = [[high_gradient_ratios(layer, regions, normalization=name) for layer in maps] for name in NORMALIZATIONS]
+    return np.mean(by_layer, axis=-2)
 
-    def of_layer(layer: np.ndarray, normalization: str) -> list[float]:
-        ratio = partial(high_gradient_ratio, layer, threshold=threshold, normalization=normalization)
-        return [ratio(mask).mean() for mask in regions.values()]
 
-    return np.array([[of_layer(layer, normalization) for layer in maps] for normalization in NORMALIZATIONS])
+def threshold_index(threshold: float) -> int:
+    """The index of one of `THRESHOLDS`. Raises ValueError for any other number."""
+    index = round(100 * threshold) - 1
+    if not (0 <= index < len(THRESHOLDS) and np.isclose(THRESHOLDS[index], threshold, rtol=1e-6)):
+        raise ValueError(f"threshold {threshold}: the High Gradient Ratio is known at 0.01, 0.02, ..., 0.99")
+    return index

@@ -27,7 +27,9 @@ class ToySettings(Section):
     marker_rate: Share = Field(description="share of the images that have a marker")
     marker_size: Annotated[int, Field(ge=3, le=7)] = Field(description="side of the marker in pixels; a digit has up to 20")
     digit_threshold: Annotated[float, Field(ge=0, lt=1)] = Field(description="pixels brighter than this belong to the digit")
-    hgr_threshold: Annotated[float, Field(gt=0, lt=1)] = Field(description="normalised gradients above this are high")
+    hgr_threshold: Annotated[float, Field(gt=0, lt=1, multiple_of=0.01)] = Field(
+        description="normalised gradients above this are high; the gradients are counted in steps of 0.01"
+    )
     depth: Annotated[int, Field(ge=2, le=8)] = Field(description="convolutions before the fully connected layer")
     width: Count = Field(description="filters of the first convolution; the second and third double them")
     training_steps: Count = Field(description="steps of the training")

@@ -14,10 +14,6 @@ from ribstudy.runtime.files import atomic
 
 log = logging.getLogger(__name__)
 
-CHECKPOINT = "checkpoint.pt"  # of an unfinished training
-HISTORY = "history.csv"
-WEIGHTS = "weights.safetensors"
-
 
 def save_checkpoint(
     path: Path, net: nn.Module, optimizer: torch.optim.Optimizer, schedule: LRScheduler, history: list[dict], settings: dict

@@ -17,16 +17,8 @@ from ribstudy.models.kernels import use_exact_kernels, use_fast_convolutions
 from ribstudy.runtime import ranks
 from ribstudy.runtime.progress import track
 from ribstudy.training.batches import Batch, Load, check_batch, training_batches
-from ribstudy.training.checkpoint import (
-    CHECKPOINT,
-    HISTORY,
-    WEIGHTS,
-    resume,
-    round_weights,
-    save_checkpoint,
-    save_history,
-    save_weights,
-)
+from ribstudy.training.checkpoint import resume, round_weights, save_checkpoint, save_history, save_weights
+from ribstudy.training.files import CHECKPOINT, HISTORY, WEIGHTS
 from ribstudy.training.settings import TrainingSettings
 
 Net = TypeVar("Net", bound=nn.Module)

@@ -8,7 +8,7 @@ import safetensors.torch
 import torch
 from torch import nn
 
-from ribstudy.training.checkpoint import WEIGHTS
+from ribstudy.training.files import WEIGHTS
 
 
 def assert_resumes(train: Callable[..., nn.Module], folder: Path, *, header: str) -> None:

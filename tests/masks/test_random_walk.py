@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 import torch
 
-from ribstudy.masks.random_walk import random_walk, walk_maps, walked_scores
+from ribstudy.masks.random_walk import random_walk, walk_maps
+from ribstudy.masks.walked_maps import walked_scores
 
 
 def slow_walk(scores, boundary, radius, beta, log2_steps):

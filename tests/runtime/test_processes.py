@@ -45,7 +45,7 @@ def test_a_script_without_a_guard_ends_with_an_error_instead_of_waiting_for_itse
         "from ribstudy.store import Store\n"
         "small = {'num_train': 1, 'num_train_aug': 40, 'num_val': 40, 'image_size': 64, 'seed': 0}\n"
         f"settings = load_settings('mini', {{'data.minivoc': small, 'data.root': {str(tmp_path / 'data')!r}}})\n"
-        f"execute(TOY, Run(settings, store=Store({str(tmp_path / 'results')!r}), device='cpu'), processes=2)\n"
+        f"execute(TOY, Run(settings, store=Store({str(tmp_path / 'results')!r}), given_device='cpu'), processes=2)\n"
     )
     run = subprocess.run([sys.executable, script], capture_output=True, text=True, timeout=100)
     assert run.returncode != 0

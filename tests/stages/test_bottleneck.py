@@ -25,7 +25,7 @@ STAGE = {
 
 def test_the_stage_adapts_as_the_stage_rib_does(tmp_path):
     settings = load_settings("mini", {**STAGE, "data.root": str(tmp_path / "data")})
-    run = Run(settings, ImageSelection(masked=True), Store(tmp_path / "results"), device="cpu")
+    run = Run(settings, ImageSelection(masked=True), Store(tmp_path / "results"), given_device="cpu")
     found, plain = execute(BOTTLENECK, run), execute(RIB, run)
     for name in run.items(RIB):
         arrays, adapted = found.read_item(name), plain.read_item(name)

@@ -1,11 +1,10 @@
 """Running a stage: at most once, in shards, in several processes, and with unreadable images."""
 
-import shutil
 from dataclasses import replace
 
 import pytest
 import torch
-from helpers.tiny_study import files, run_in, settings_of
+from helpers.tiny_study import copy_as_described, files, run_in, settings_of
 
 from ribstudy import datasets
 from ribstudy.datasets.settings import ImageSelection
@@ -18,8 +17,8 @@ def test_finished_work_is_not_done_again(tmp_path, data_root, trained, monkeypat
     run = run_in(tmp_path, data_root, trained)
     result = execute(CAM, run)
     before = result.record()
-    monkeypatch.setattr("ribstudy.stages.maps.compute_cam", None)
-    monkeypatch.setattr("ribstudy.stages.classifier.train_classifier", None)
+    monkeypatch.setattr("ribstudy.method.cam.compute_cam", None)
+    monkeypatch.setattr("ribstudy.training.classifier.train_classifier", None)
     assert execute(CAM, run).record() == before
 
 
@@ -48,8 +47,8 @@ def test_two_shards_and_two_processes_equal_one_run(tmp_path, data_root, trained
 @pytest.mark.parametrize(("processes", "num_workers"), [(1, 0), (2, 0), (1, 2)])
 def test_an_unreadable_image_is_named_and_all_others_are_kept(tmp_path, data_root, trained, processes, num_workers):
     broken = tmp_path / "data"
-    shutil.copytree(data_root, broken)
-    run = replace(run_in(tmp_path / "results", broken, trained), num_workers=num_workers)
+    copy_as_described(data_root, broken)
+    run = replace(run_in(tmp_path / "results", broken, trained), given_workers=num_workers)
     names = run.items(RIB)
     picture = broken / "JPEGImages" / f"{names[1]}.jpg"
     whole = picture.read_bytes()
@@ -68,7 +67,7 @@ def test_an_unreadable_image_is_named_and_all_others_are_kept(tmp_path, data_roo
 
 def test_inputs_prepared_by_workers_give_the_same_bytes(tmp_path, data_root, trained):
     plain = execute(RIB, run_in(tmp_path / "plain", data_root, trained))
-    ahead = execute(RIB, replace(run_in(tmp_path / "ahead", data_root, trained), num_workers=2))
+    ahead = execute(RIB, replace(run_in(tmp_path / "ahead", data_root, trained), given_workers=2))
     assert files(plain) == files(ahead)
 
 
@@ -83,7 +82,7 @@ def test_a_bank_of_features_gives_results_of_its_own_key_whatever_the_shards(tmp
 
 def test_an_unreadable_auxiliary_image_fails_those_that_draw_it_and_says_so(tmp_path, data_root, trained):
     broken = tmp_path / "data"
-    shutil.copytree(data_root, broken)
+    copy_as_described(data_root, broken)
     run = run_in(tmp_path / "results", broken, trained)
     pool = datasets.training_set(run.settings.data)
     name = next(name for name in pool.names if name not in run.items(RIB))

@@ -25,7 +25,7 @@ from ribstudy.stages.segmentation import EVALUATE_PREDICTIONS, PREDICTIONS, SEGM
 from ribstudy.stages.walk import AFFINITY, WALK
 from ribstudy.store import Store
 from ribstudy.training import fit
-from ribstudy.training.checkpoint import WEIGHTS
+from ribstudy.training.files import WEIGHTS
 
 SMALL = {
     **TINY,

@@ -10,13 +10,13 @@ from pathlib import Path
 import pandas as pd
 import safetensors.torch
 import torch
-from helpers.tiny_study import files, launch, options_of, run_in, settings_of
+from helpers.tiny_study import copy_as_described, files, launch, options_of, run_in, settings_of
 
 from ribstudy.stages import execute
 from ribstudy.stages.classifier import CLASSIFIER
 from ribstudy.stages.maps import CAM, RIB
 from ribstudy.store import Store
-from ribstudy.training.checkpoint import WEIGHTS
+from ribstudy.training.files import WEIGHTS
 
 
 def test_torchrun_trains_and_makes_maps_in_one_go(tmp_path, data_root, trained):
@@ -59,7 +59,7 @@ def test_ranks_share_a_training_and_get_the_losses_of_one(tmp_path, data_root, t
 
 def test_a_rank_that_fails_waits_for_the_others(tmp_path, data_root, trained):
     broken = tmp_path / "data"
-    shutil.copytree(data_root, broken)
+    copy_as_described(data_root, broken)
     run = run_in(tmp_path / "results", broken, trained)
     name = run.items(RIB)[0]
     picture = broken / "JPEGImages" / f"{name}.jpg"

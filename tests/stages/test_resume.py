@@ -13,17 +13,18 @@ import safetensors.torch
 import torch
 from helpers.tiny_study import files, run_in
 
-from ribstudy.stages import Shard, execute, maps
+from ribstudy.method import rib
+from ribstudy.stages import Shard, execute
 from ribstudy.stages.classifier import CLASSIFIER
 from ribstudy.stages.maps import RIB
 from ribstudy.store import Store
 from ribstudy.training import fit
-from ribstudy.training.checkpoint import WEIGHTS
+from ribstudy.training.files import WEIGHTS
 
 
 def _run_until_killed(run, images):
     """Runs in a separate process, which gets SIGKILL between two images."""
-    original = maps.stored_adaptation
+    original = rib.stored_adaptation
     done = []
 
     def stored_adaptation(*arguments, **options):
@@ -32,7 +33,7 @@ def _run_until_killed(run, images):
         done.append(None)
         return original(*arguments, **options)
 
-    maps.stored_adaptation = stored_adaptation
+    rib.stored_adaptation = stored_adaptation
     execute(RIB, run)
 
 
@@ -95,7 +96,7 @@ def test_two_runs_that_want_the_same_training_do_it_once(tmp_path, data_root):
 
 def test_finished_training_survives_what_fails_after_it(tmp_path, data_root, monkeypatch):
     run = run_in(tmp_path, data_root)
-    monkeypatch.setattr("ribstudy.stages.classifier.image_logits", lambda *_, **__: 1 / 0)
+    monkeypatch.setattr("ribstudy.training.classifier.image_logits", lambda *_, **__: 1 / 0)
     with pytest.raises(ZeroDivisionError):
         execute(CLASSIFIER, run)
     monkeypatch.undo()
@@ -137,7 +138,7 @@ def _run_until_killed_in_a_write(run, num_workers):
         original(path, **arrays)
 
     np.savez_compressed = half_written
-    execute(RIB, replace(run, num_workers=num_workers))
+    execute(RIB, replace(run, given_workers=num_workers))
 
 
 @pytest.mark.parametrize("num_workers", [0, 2])

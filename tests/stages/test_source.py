@@ -41,7 +41,7 @@ def test_a_change_of_how_stored_maps_are_read_changes_the_stages_that_read_them(
 
 
 def test_a_change_of_the_plumbing_or_of_another_module_changes_nothing(changed):
-    assert not changed("stages/execution", "MAX_WORKERS = 12", "MAX_WORKERS = 13")
+    assert not changed("runtime/ranks", "MAX_WORKERS = 12", "MAX_WORKERS = 13")
     assert not changed("report/chapter", "def start(", "def begin(")
 
 

@@ -21,6 +21,7 @@ from ribstudy.stages.evaluate import MAP_EVALUATIONS
 from ribstudy.stages.maps import CAM, RIB
 from ribstudy.stages.masks import MASKS
 from ribstudy.stages.segmentation import SEGMENTATION
+from ribstudy.stages.toy import TOY
 from ribstudy.stages.walk import LABELS
 from ribstudy.store import Store
 
@@ -44,6 +45,12 @@ def test_a_setting_that_only_affects_reading_changes_the_keys_of_the_readers_alo
     assert LABELS.key(plain) != LABELS.key(other)
     of_cam, others_of_cam = (settings_of(data_root, maps="cam", **given) for given in ({}, changes))
     assert LABELS.key(of_cam) == LABELS.key(others_of_cam)
+
+
+def test_the_toy_is_not_trained_again_for_another_threshold_or_more_seeds(data_root):
+    keys = {TOY.key(settings_of(data_root, **changed)) for changed in ({}, {"toy.hgr_threshold": 0.5}, {"toy.seeds": 9})}
+    assert len(keys) == 1
+    assert TOY.key(settings_of(data_root, **{"toy.depth": 4})) not in keys
 
 
 def test_stored_maps_are_combined_as_the_settings_say(tmp_path, data_root, trained):
@@ -77,7 +84,7 @@ def test_masks_belong_to_the_identity_of_the_stages_that_read_them(tmp_path, dat
     assert BOTTLENECK.key(before) != BOTTLENECK.key(after)
     assert MAP_EVALUATIONS["cam"].key(before) != MAP_EVALUATIONS["cam"].key(after)
     assert MASKS.key(before) != MASKS.key(after)  # their threshold is chosen with masks of val
-    given = [settings_of(root, **{"masks.threshold": 0.3}) for root in (data_root, corrected)]
+    given = [settings_of(root, **{"masks.threshold": 0.3, "masks.tuning": None}) for root in (data_root, corrected)]
     assert MASKS.key(given[0]) == MASKS.key(given[1])
     assert SEGMENTATION.key(given[0]) == SEGMENTATION.key(given[1])
     assert SEGMENTATION.key(settings_of(data_root, **taught)) != SEGMENTATION.key(settings_of(corrected, **taught))

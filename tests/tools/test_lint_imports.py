@@ -68,8 +68,16 @@ def test_import_inside_a_function_is_refused(source):
     assert "imports ribstudy.store inside a function" in problem
 
 
-def test_the_command_line_may_import_late():
-    assert problems_of({"ribstudy.cli.main": "def f():\n    import ribstudy.store\n", "ribstudy.store": ""}) == []
+@pytest.mark.parametrize("module", ["ribstudy", "ribstudy.cli.main", "ribstudy.stages.maps"])
+def test_some_layers_may_import_late(module):
+    assert problems_of({module: "def f():\n    import ribstudy.store\n", "ribstudy.store": ""}) == []
+
+
+def test_a_late_import_keeps_to_the_layers_and_makes_cycles():
+    late = "def f():\n    import ribstudy.cli.main\n"
+    problems = problems_of({"ribstudy.stages.maps": late, "ribstudy.cli.main": "import ribstudy.stages.maps\n"})
+    assert any("stages imports ribstudy.cli.main" in problem for problem in problems)
+    assert any("a cycle of imports" in problem for problem in problems)
 
 
 def test_other_packages_may_be_imported_late():

@@ -1,6 +1,9 @@
+import itertools
+
 import numpy as np
 import pytest
 
+from ribstudy.config import load_settings
 from ribstudy.toy import experiment, gradients, network
 from ribstudy.toy.data import REGIONS
 
@@ -29,21 +32,48 @@ def test_last_activation_leaves_the_map_normalised_by_its_maximum(settings, scen
     assert not np.allclose(*common, atol=1e-3)
 
 
+def at(ratios, threshold):
+    return ratios[..., gradients.threshold_index(threshold)].tolist()
+
+
 def test_high_gradient_ratio_by_hand():
     maps = np.array([[[1.0, 0.4], [0.2, 0.0]], [[4.0, 2.0], [1.0, 0.0]]])
     left = np.array([[[True, False], [True, False]]] * 2)
-
-    def ratio(normalization):
-        return gradients.high_gradient_ratio(maps, left, threshold=0.3, normalization=normalization)
-
+    per_map, common = (
+        gradients.high_gradient_ratios(maps, {"left": left, "right": ~left}, normalization=name)
+        for name in gradients.NORMALIZATIONS
+    )
     # per map: 1.0, 0.2 and 1.0, 0.25 in the left column; common (by 4): 0.25, 0.05 and 1.0, 0.25
-    assert ratio("per_map").tolist() == [0.5, 0.5]
-    assert ratio("common").tolist() == [0.0, 0.5]
-    assert gradients.high_gradient_ratio(maps, ~left, threshold=0.3, normalization="per_map").tolist() == [0.5, 0.5]
-    zero = gradients.high_gradient_ratio(np.zeros_like(maps), left, threshold=0.3, normalization="per_map")
-    assert zero.tolist() == [0.0, 0.0]
+    assert at(per_map, 0.3) == [[0.5, 0.5], [0.5, 0.5]]
+    assert at(common, 0.3) == [[0.0, 0.5], [0.0, 0.5]]
+    assert at(per_map, 0.25) == [[0.5, 0.5], [0.5, 0.5]]  # a gradient of exactly the threshold is not above it
+    assert at(per_map, 0.24) == [[0.5, 1.0], [0.5, 0.5]]
+    assert at(per_map, 0.99) == [[0.5, 0.5], [0.0, 0.0]]
     with pytest.raises(ValueError, match="per_map, common"):
-        ratio("none")
+        gradients.high_gradient_ratios(maps, {"left": left}, normalization="none")
+
+
+def test_a_map_of_zeros_has_no_high_gradient_and_a_region_without_pixels_no_ratio():
+    maps, everywhere = np.zeros((1, 2, 2)), np.ones((1, 2, 2), dtype=bool)
+    ratios = gradients.high_gradient_ratios(maps, {"all": everywhere, "none": ~everywhere}, normalization="per_map")
+    assert (ratios[0] == 0).all()
+    assert np.isnan(ratios[1]).all()
+
+
+def test_mean_ratios_equal_a_comparison_with_each_threshold():
+    rng = np.random.default_rng(0)
+    maps = rng.choice(np.linspace(0, 2, 201, dtype=np.float32), (2, 5, 6, 6))  # many equal one of the thresholds
+    regions = {name: rng.random(maps.shape[1:]) < 0.5 for name in REGIONS}
+
+    def slow(layer, normalization, mask, threshold):
+        high = gradients.normalize(layer, normalization=normalization) > threshold
+        return ((high & mask).sum(axis=(1, 2)) / mask.sum(axis=(1, 2))).mean()
+
+    parts = itertools.product(gradients.NORMALIZATIONS, maps, regions.values(), gradients.THRESHOLDS.tolist())
+    expected = [slow(layer, normalization, mask, threshold) for normalization, layer, mask, threshold in parts]
+    ratios = gradients.mean_ratios(maps, regions)
+    assert ratios.shape == (len(gradients.NORMALIZATIONS), 2, len(REGIONS), len(gradients.THRESHOLDS))
+    np.testing.assert_array_equal(ratios.astype(np.float32).ravel(), np.float32(expected))
 
 
 def test_mean_ratios_are_ordered_by_normalisation_layer_and_region():
@@ -53,5 +83,15 @@ def test_mean_ratios_are_ordered_by_normalisation_layer_and_region():
     digit = np.array([[[True, False], [False, False]]])
     marker = np.array([[[False, True], [False, False]]])
     regions = dict(zip(REGIONS, (digit, marker, ~(digit | marker)), strict=True))
-    ratios = gradients.mean_ratios(maps, regions, threshold=0.3)
-    assert ratios.tolist() == [[[1, 0, 0], [1, 1, 1]]] * 2
+    assert at(gradients.mean_ratios(maps, regions), 0.3) == [[[1, 0, 0], [1, 1, 1]]] * 2
+
+
+def test_every_possible_setting_of_the_threshold_is_known_and_nothing_else():
+    for index, threshold in enumerate(gradients.THRESHOLDS):
+        assert load_settings("mini", {"toy.hgr_threshold": float(threshold)}).toy.hgr_threshold == threshold
+        assert gradients.threshold_index(threshold) == index
+    for threshold in (0.0, 0.305, 1.0):
+        with pytest.raises(ValueError, match=r"toy.hgr_threshold = .*: Input should be"):
+            load_settings("mini", {"toy.hgr_threshold": threshold})
+        with pytest.raises(ValueError, match=r"known at 0.01, 0.02, \.\.\., 0.99"):
+            gradients.threshold_index(threshold)

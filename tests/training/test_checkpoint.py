@@ -5,7 +5,8 @@ import torch
 from torch import nn
 from torch.optim.lr_scheduler import LambdaLR
 
-from ribstudy.training.checkpoint import WEIGHTS, load_weights, resume, round_weights, save_checkpoint, save_weights
+from ribstudy.training.checkpoint import load_weights, resume, round_weights, save_checkpoint, save_weights
+from ribstudy.training.files import WEIGHTS
 
 
 def some_training(seed):

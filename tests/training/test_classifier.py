@@ -5,8 +5,9 @@ from helpers.arrays import ArrayDataset
 from helpers.trainings import assert_resumes
 
 from ribstudy.models.cam_net import build_cam_net
-from ribstudy.training.checkpoint import WEIGHTS, load_weights
+from ribstudy.training.checkpoint import load_weights
 from ribstudy.training.classifier import image_logits, train_classifier
+from ribstudy.training.files import WEIGHTS
 from ribstudy.training.settings import ClassifierSettings
 
 SETTINGS = ClassifierSettings(

@@ -4,9 +4,9 @@ import pytest
 from helpers.arrays import ArrayDataset
 from helpers.trainings import assert_resumes
 
-from ribstudy.training.checkpoint import WEIGHTS
 from ribstudy.training.collapse import Collapsed
 from ribstudy.training.deeplab import train_deeplab
+from ribstudy.training.files import WEIGHTS
 from ribstudy.training.settings import SegmentationSettings
 
 SETTINGS = SegmentationSettings(

@@ -6,7 +6,7 @@ import torch
 from helpers.numbers import NUM_EXAMPLES, load
 from torch import nn
 
-from ribstudy.training.checkpoint import CHECKPOINT
+from ribstudy.training.files import CHECKPOINT
 from ribstudy.training.fit import Training, fit, new_net
 from ribstudy.training.settings import ClassifierSettings
 

@@ -1,4 +1,4 @@
-"""The figures of the chapter on the simulated experiment. `runs` has the arrays of each seed (`toy.experiment.run_seed`)."""
+"""The figures of the chapter on the simulated experiment. `runs` has the arrays of each seed (`toy.experiment.read_seed`)."""
 
 import matplotlib.pyplot as plt
 import numpy as np
