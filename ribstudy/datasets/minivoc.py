@@ -94,10 +94,20 @@ class Scene:
 
 def void_border(owners: np.ndarray) -> np.ndarray:
     """The band along every outline, one pixel inside the object and two outside: bool, with the shape of `owners`."""
-    from scipy import ndimage  # takes half a second, and only drawing needs it
+    largest = _over_neighbours(np.maximum, owners)
+    inner = largest != _over_neighbours(np.minimum, owners)
+    return (inner & (owners > 0)) | ((owners == 0) & (_over_neighbours(np.maximum, largest) > 0))
 
-    inner = ndimage.maximum_filter(owners, 3) != ndimage.minimum_filter(owners, 3)
-    return (inner & (owners > 0)) | ((owners == 0) & (ndimage.maximum_filter(owners, 5) > 0))
+
+def _over_neighbours(extreme: np.ufunc, values: np.ndarray) -> np.ndarray:
+    """The maximum or minimum of each 3 x 3 neighbourhood, as far as it is inside; several times as fast as scipy's filters."""
+    rows = values.copy()
+    extreme(rows[1:], values[:-1], out=rows[1:])
+    extreme(rows[:-1], values[1:], out=rows[:-1])
+    both = rows.copy()
+    extreme(both[:, 1:], rows[:, :-1], out=both[:, 1:])
+    extreme(both[:, :-1], rows[:, 1:], out=both[:, :-1])
+    return both
 
 
 def draw_scene(settings: MiniVocSettings, set_name: str, index: int) -> Scene:
