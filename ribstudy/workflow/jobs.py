@@ -26,7 +26,7 @@ from ribstudy.stages.segmentation import EVALUATE_PREDICTIONS, SEGMENTATION
 from ribstudy.stages.stage import ItemStage, Stage
 from ribstudy.stages.toy import TOY
 from ribstudy.stages.walk import LABELS
-from ribstudy.training.checkpoint import HISTORY
+from ribstudy.training.files import HISTORY
 from ribstudy.workflow.variants import ITERATIONS, variants
 
 # Results are reported on the images of train that have masks.

@@ -129,7 +129,8 @@ def left_rows(found: Sequence[Left], *, cores: int, device: str) -> list[tuple[s
     known = [value for value in minutes if value is not None]
     more = "at least " if len(known) < len(minutes) else ""
     items = sum(part.items or 0 for part in found)
-    return [*rows, ("all", str(sum(part.results for part in found)), str(items), "", f"{more}{sum(known):.0f}")]
+    total = f"{more}{sum(known):.0f}" if known else NOT_KNOWN
+    return [*rows, ("all", str(sum(part.results for part in found)), str(items), "", total)]
 
 
 def _minutes(part: Left, cores: int) -> float | None:
@@ -141,7 +142,7 @@ def _text(value: float | None, digits: int) -> str:
 
 
 def _run(job: Job, settings: Settings, store: Store | None) -> Run:
-    return Run(settings, images=job.images, store=store or Store(), device="cpu")
+    return Run(settings, images=job.images, store=store or Store())
 
 
 def _result(job: Job, run: Run) -> Result | None:

@@ -42,7 +42,7 @@ def store(tmp_path):
 
 
 def toy_result(store):
-    return Run(SETTINGS, store=store, device="cpu").result(TOY)
+    return Run(SETTINGS, store=store).result(TOY)
 
 
 def publish(folder, name, seeds):
@@ -100,7 +100,7 @@ def test_trainings_count_as_one_item_and_take_the_mean_time_of_finished_ones(sto
     overrides = {"data.root": str(tmp_path / "data")}
     for seed, seconds in enumerate(([10.0, 20.0], [50.0])):  # the first training was stopped once
         settings = load_settings("study", {**overrides, "seed": seed})
-        result = Run(settings, store=store, device="cpu").result(CLASSIFIER)
+        result = Run(settings, store=store).result(CLASSIFIER)
         result.folder.mkdir(parents=True)
         for file in CLASSIFIER.files:
             result.path(file).touch()
@@ -127,7 +127,7 @@ def test_a_file_that_a_chapter_reads_is_enough_for_it(trained, data_root):
 
 
 def test_the_table_sums_what_is_known():
-    rows = left_rows([Left(TOY, 1, 4, 30.0), Left(CAM, 2, 60, 2.0), Left(CLASSIFIER, 1, 1, None)], cores=2, device="cpu")
+    rows = left_rows([Left(TOY, 1, 4, 30.0), Left(CAM, 2, 60, 2.0), Left(CLASSIFIER, 1, 1, None)], cores=2)
     assert rows[1:] == [
         ("toy", "1", "4", "30.0", "1"),
         ("cam", "2", "60", "2.0", "1"),
