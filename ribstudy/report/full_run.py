@@ -19,8 +19,7 @@ from ribstudy.report.figures.common import Panel, blank, gallery
 from ribstudy.report.published import Records, chapters
 from ribstudy.report.records import read_records
 from ribstudy.report.status import job_rows
-from ribstudy.stages import STAGES
-from ribstudy.stages.stage import Stage
+from ribstudy.stages import STAGES, Run, Stage
 from ribstudy.store import Result
 from ribstudy.workflow.jobs import CHAPTERS, FULL_RUNS
 
@@ -110,8 +109,12 @@ def pictures(full: FullRun, images: Sequence[str]) -> Figure:
     names = []
     if full.chapter:
         dataset = datasets.open_dataset(full.chapter.settings.data, "train")
-        stored = _results(full.chapter)
+        shown = _shown(full.chapter)
+        stored = {panel: run.result(stage) for panel, (stage, run) in shown.items()}
         names = _named(dataset, images) if images else fitting_images(dataset, FIGURE_3[full.data], stored["RIB"].has_item)
+        for panel, (stage, run) in shown.items():
+            if found := list(filter(stored[panel].has_item, names)):
+                full.chapter.add_read(stage, run, items=found)
     if not names:
         return blank(f"{NOT_RUN}: there are no data or no stored maps")
     return gallery([_panels(dataset, name, stored) for name in names], title="From image to mask")
@@ -138,12 +141,12 @@ def _named(dataset: Dataset, images: Sequence[str]) -> list[str]:
     return list(images)
 
 
-def _results(chapter: Chapter) -> dict[str, Result]:
-    """The results of the chapter on masks that the figure shows, with the first seed, finished or not."""
+def _shown(chapter: Chapter) -> dict[str, tuple[Stage, Run]]:
+    """The stages of the chapter on masks whose items the figure shows, with their runs of the first seed, by panel."""
     jobs, seed = CHAPTERS["05_masks"](chapter.settings), chapter.settings.seed
     names = {"CAM": ("seeds", "CAM", seed), "RIB": ("seeds", "RIB", seed), "mask": ("reported", "RIB", "walk + CRF", seed)}
     shown = {panel: jobs[name] for panel, name in names.items()}
-    return {panel: chapter.variant(job.overrides, job.images).result(job.scored) for panel, job in shown.items()}
+    return {panel: (job.scored, chapter.variant(job.overrides, job.images)) for panel, job in shown.items()}
 
 
 def _panels(dataset: Dataset, name: str, stored: Mapping[str, Result]) -> list[Panel]:

@@ -79,6 +79,7 @@ def test_a_run_on_a_synthetic_devkit_shows_its_own_records_and_stages(results, d
     cam.write_item(name, maps)
     titles = [axis.get_title() for axis in full_run.pictures(full, [name]).axes]
     assert titles[1:] == ["CAM", "RIB: not run", "mask: not run", "truth"]
+    assert [(read["stage"], read["items"]) for read in chapter.reads()] == [("cam", [name])]
     with pytest.raises(ValueError, match=r"nobody.*not in split train"):
         full_run.pictures(full, ["nobody"])
     assert [found for found in sorted(results.rglob("*")) if found not in before and found.is_file()] == [cam.item_path(name)]
