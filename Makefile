@@ -5,9 +5,18 @@ BIN := .venv/bin
 CUDA_PACKAGES := ^(cuda|nvidia|triton)
 APT_HINT := On Debian and Ubuntu: sudo apt install make g++ python3-dev python3-venv
 
+# The preset of `make book`, `make study`, `make publish` and `make reproduce`: a name, or the path of a .yml file.
+PRESET ?= study
+# More values for the Snakefile, such as data_root=/data/VOC2012
+CONFIG ?=
+
 help:
-	@echo "make book    run missing stages and chapters, and render the book into _build/html"
-	@echo "make batch BATCH=ablations    run the missing parts of batches/ablations.yml; use CONFIG=\"data_root=... shards=8\" for real data"
+	@echo "make book    compute what is neither published nor in results/, run the chapters, and render the book into _build/html"
+	@echo "make study   print what is left to compute of all chapters, and compute it; stop it at any time, and call it again"
+	@echo "make publish    put what the chapters show into published/, after make book"
+	@echo "make reproduce  compute everything anew, in results/reproduced/, and compare its numbers with the published ones"
+	@echo "        All four take PRESET=mini (default: study), and CONFIG=\"data_root=... shards=8\" for real data"
+	@echo "make batch BATCH=ablations    run the missing parts of batches/ablations.yml, also with CONFIG"
 	@echo "make pdf     print the rendered book into _build/html/ribstudy.pdf and link it from the front page; needs chromium"
 	@echo "make links   find broken links in the rendered book, including links to other sites; needs a network"
 	@echo "make test    run the tests"
@@ -20,14 +29,32 @@ help:
 # Stages that use the GPU take turns. Without a GPU they do not wait for each other.
 GPU := $(if $(shell nvidia-smi -L 2> /dev/null),--resources gpu=1)
 
+SNAKEMAKE = $(BIN)/snakemake --cores all --quiet host progress reason $(GPU)
+DATA_ROOT := $(patsubst data_root=%,--data-root %,$(filter data_root=%,$(CONFIG)))
+
 book: .venv/.ready
-	$(BIN)/snakemake --cores all --rerun-incomplete --rerun-triggers mtime input --quiet host progress reason --nolock $(GPU) book
+	$(SNAKEMAKE) book --config preset=$(PRESET) $(CONFIG)
 	@echo "The book: file://$(CURDIR)/_build/html/index.html"
+
+study: .venv/.ready
+	@$(BIN)/python -m ribstudy left --preset $(PRESET) $(DATA_ROOT)
+	$(SNAKEMAKE) --keep-going results --config preset=$(PRESET) $(CONFIG)
+
+publish: .venv/.ready
+	$(BIN)/python -m ribstudy publish --preset $(PRESET) $(DATA_ROOT)
+
+# Everything in a folder of its own, also the drawn data, and without any published result.
+REPRODUCED = $(CURDIR)/results/reproduced/$(basename $(notdir $(PRESET)))
+reproduce: .venv/.ready
+	@mkdir -p $(REPRODUCED)
+	RIBSTUDY_RESULTS=$(REPRODUCED) RIBSTUDY_DATA=$(REPRODUCED)/data RIBSTUDY_PUBLISHED=$(REPRODUCED)/published \
+	  $(SNAKEMAKE) --directory $(REPRODUCED) --keep-going batch --config preset=$(or $(realpath $(filter %.yml %.yaml,$(PRESET))),$(PRESET)) $(CONFIG)
+	@$(BIN)/python -m ribstudy compare --preset $(PRESET) --results $(REPRODUCED)
+	@echo "To reproduce it once more from nothing: rm -r $(REPRODUCED)"
 
 batch: .venv/.ready
 	@test -n "$(BATCH)" || { echo "Name a batch (make batch BATCH=ablations): $(basename $(notdir $(wildcard batches/*.yml)))"; exit 1; }
-	$(BIN)/snakemake --cores all --keep-going --rerun-incomplete --rerun-triggers mtime input --quiet host progress reason --nolock $(GPU) \
-	  batch --config batch=$(BATCH) $(CONFIG)
+	$(SNAKEMAKE) --keep-going batch --config batch=$(BATCH) $(CONFIG)
 
 pdf: .venv/.ready
 	$(BIN)/python -m tools.print_book
@@ -75,4 +102,4 @@ lock:
 	sed -n '/^pydensecrf/d; s/^[^#]/      - &/p' requirements.lock >> environment.yml
 	rm -rf .venv-lock
 
-.PHONY: help book batch pdf links test lint format setup bench clean lock
+.PHONY: help book study publish reproduce batch pdf links test lint format setup bench clean lock

@@ -1,15 +1,19 @@
-"""The graph of a batch: results of stages, notebooks that show them, the book. `make book` runs batches/mini.yml.
+"""The graph of a batch: results of stages, notebooks that show them, the book. `make book` runs batches/book.yml.
 
     make batch BATCH=ablations                                 run every notebook of a batch
     snakemake --cores all batch --config batch=ablations -n    list and count the jobs without running them
     snakemake --cores all book --config preset=my.yml                      use another preset, by name or by the path of a .yml file
     snakemake --cores 16 book --config preset=voc12 data_root=/data/VOC2012 threads=8     set the threads of a stage (default: cores / 4)
     snakemake --profile profiles/slurm batch --config batch=voc12 data_root=/data/VOC2012 shards=32
+
+No process is started for results that are finished, here or published. profiles/default has the options of every call.
 """
 
+import contextlib
 import json
 import re
 import shlex
+import shutil
 import sys
 import time
 from pathlib import Path
@@ -19,7 +23,9 @@ from filelock import FileLock, Timeout
 
 from ribstudy.workflow import batch as batches
 from ribstudy.settings import validate
-from ribstudy.runtime.paths import RESULTS
+from ribstudy.runtime.files import digest
+from ribstudy.runtime.paths import PUBLISHED, RESULTS
+from ribstudy.workflow.left import is_done, origin
 from ribstudy.workflow.outcome import outcome, table
 from ribstudy.workflow.plan import Plan
 from ribstudy.workflow.jobs import FULL_RUNS
@@ -41,10 +47,10 @@ try:
     PRESET = absolute(GIVEN.preset) if (GIVEN.preset or "").endswith((".yml", ".yaml")) else GIVEN.preset
     DATA_ROOT = absolute(GIVEN.data_root) if GIVEN.data_root else None
     BATCH = batches.read(BATCH_FILE, preset=PRESET, data_root=DATA_ROOT, shards=GIVEN.shards)
-    PLAN = Plan(BATCH, batches.expand(BATCH, BOOK, CHAPTERS))
+    PLAN = Plan(BATCH, batches.expand(BATCH, BOOK, CHAPTERS), is_done=is_done)
 except ValueError as error:
     sys.exit(f"error: {error}")
-NAME = BATCH_FILE.stem + (f"-{Path(PRESET).stem}" if PRESET else "")
+NAME = BATCH_FILE.stem + (f"-{Path(PRESET).stem}" if BATCH.preset != batches.read(BATCH_FILE).preset else "")
 EXECUTED = RESULTS / "notebooks" / NAME
 DONE = EXECUTED / ".done"  # own folder per batch, because Snakemake removes a file before it makes it again
 LOGS = EXECUTED / "logs"
@@ -55,9 +61,6 @@ TEXTS = [path for path in BOOK.iterdir() if path.suffix in (".md", ".yml", ".bib
 API = sorted((BOOK / "api").glob("*.md"))
 STATIC = [path for path in (BOOK / "_static").rglob("*") if path.is_file()]
 LIBRARY = [path for path in (ROOT / "ribstudy").rglob("*") if path.suffix in (".py", ".yml")]
-# A stage finds out from its result's key whether it has work to do. Snakemake runs it again only if a key may have changed.
-KEYS = [ROOT / "ribstudy" / "config.py", *sorted((ROOT / "ribstudy").rglob("settings.py"))]
-KEYS += [file for part in ("stages", "datasets") for file in sorted((ROOT / "ribstudy" / part).glob("*.py"))]
 # Many stages share few cores, so one thread for each stage wastes the least time.
 THREADS = GIVEN.threads or max(1, (workflow.cores or 1) // 4)
 SCATTERED = [name for name, group in PLAN.groups.items() if group.scattered and BATCH.shards > 1]
@@ -71,7 +74,7 @@ def any_of(names):
 
 
 def before(wildcards):
-    return [DONE / name for name in PLAN.groups[wildcards.group].after]
+    return [DONE / name for name in PLAN.waits(wildcards.group)]
 
 
 def command(wildcards):
@@ -87,9 +90,22 @@ def shown(wildcards):
     return PLAN.runs[wildcards.run].notebook
 
 
+def results(wildcards):
+    return [DONE / name for name in PLAN.missing(wildcards.run)]
+
+
+def origins(wildcards):
+    """A digest that changes if a run's notebook has other results to show."""
+    return digest([origin(job, PLAN.settings_of(job)) for job in PLAN.shown[wildcards.run]])
+
+
 def parameters(wildcards):
     """The parameters that papermill passes to a notebook, as YAML."""
     return json.dumps(PLAN.runs[wildcards.run].parameters)
+
+
+def full_run_records(preset):
+    return sorted(path for folder in (RESULTS, PUBLISHED) for path in (folder / "records").glob(f"0*.{preset}.json")) if preset else []
 
 
 def tell():
@@ -106,6 +122,14 @@ def hold():
         sys.exit(f"error: batch {NAME} is at work in another process ({LOCK.lock_file}); wait for its end")
 
 
+def forget():
+    """Removes the marks of earlier calls, unless one is at work. The plan knows from the results themselves what is done."""
+    if workflow.is_main_process and DONE.exists():
+        with contextlib.suppress(Timeout), LOCK.acquire(timeout=0):
+            shutil.rmtree(DONE)
+
+
+forget()
 onstart: hold()
 onsuccess: tell()
 onerror: tell()
@@ -120,7 +144,7 @@ rule batch:
 
 
 rule results:
-    input: [DONE / name for name in PLAN.groups]
+    input: [DONE / name for name in PLAN.pending]
 
 
 # Messages of a process are shown and logged. The process may use as many cores as the job has threads.
@@ -129,7 +153,7 @@ RUN = "OMP_NUM_THREADS={threads} RIBSTUDY_CORES={threads} python -m ribstudy {pa
 
 
 rule stage:
-    input: KEYS, before
+    input: before
     output: DONE / "{group}"
     wildcard_constraints: group=any_of(name for name in PLAN.groups if name not in SCATTERED)
     log: LOGS / "{group}.log"
@@ -142,7 +166,7 @@ rule stage:
 
 
 rule shard:
-    input: KEYS, before
+    input: before
     output: DONE / "{group}.{part}-{parts}"
     wildcard_constraints: group=any_of(SCATTERED), part=r"\d+", parts=r"\d+"
     log: LOGS / "{group}.{part}-{parts}.log"
@@ -170,14 +194,14 @@ rule chapter:
     input:
         notebook=lambda wildcards: BOOK / f"{shown(wildcards)}.ipynb",
         library=LIBRARY,
-        results=lambda wildcards: [DONE / name for name in PLAN.shown[wildcards.run]],
+        results=results,
         others=lambda wildcards: [EXECUTED / f"{run}.ipynb" for run in PLAN.before(wildcards.run)],
         benches=lambda wildcards: sorted((RESULTS / "bench").glob("*.json")) if shown(wildcards) in ("costs", *FULL_RUNS) else [],
         # Records of a full run, if there was one. The book shows them under other presets too.
-        records=lambda wildcards: sorted((RESULTS / "records").glob(f"0*.{FULL_RUNS.get(shown(wildcards), 'none')}.json")),
+        records=lambda wildcards: full_run_records(FULL_RUNS.get(shown(wildcards))),
     output: EXECUTED / "{run}.ipynb"
     wildcard_constraints: run=any_of(map(re.escape, PLAN.runs))
-    params: given=parameters, unfinished=str(EXECUTED / "unfinished" / "{run}.ipynb")
+    params: given=parameters, origins=origins, unfinished=str(EXECUTED / "unfinished" / "{run}.ipynb")
     threads: 1
     message: "notebook {wildcards.run}"
     # A notebook that fails stays in `unfinished`, with its error.
@@ -196,7 +220,7 @@ rule render:
         library=LIBRARY,
         config=[ROOT / "_config.yml", ROOT / "tools" / "book_extension.py"],
     output: "_build/html/index.html"
-    params: folders=[BOOK / "_static", BOOK / "api"]
+    params: folders=[BOOK / "_static", BOOK / "api"], names=sorted(path.name for path in [*TEXTS, *API, *STATIC])
     message: "render {output}"
     # Builds from scratch, because Sphinx repeats the warnings of a page only when it reads the page again.
     shell:

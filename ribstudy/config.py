@@ -29,6 +29,8 @@ from ribstudy.settings import Count, Section, Seed, validate
 from ribstudy.toy.settings import ToySettings
 from ribstudy.training.settings import AffinitySettings, ClassifierSettings, SegmentationSettings
 
+DEFAULT_PRESET = "study"  # of the book and of the command line
+
 
 class Settings(Section):
     """All settings that affect the numbers of a run. The device and the number of worker processes do not belong here."""

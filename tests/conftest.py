@@ -47,8 +47,8 @@ class TinyBook:
 
     def run(self, *arguments: str) -> subprocess.CompletedProcess:
         command = [Path(sys.executable).with_name("snakemake"), "--snakefile", ROOT / "Snakefile", "--config", f"preset={TINY}"]
-        command += ["--rerun-triggers", "mtime", "input", "--cores", "2", *arguments]
-        places = {"RIBSTUDY_RESULTS": str(self.results), "RIBSTUDY_DATA": str(self.folder / "data")}
+        command += ["--cores", "2", *arguments]
+        places = {f"RIBSTUDY_{name.upper()}": str(self.folder / name) for name in ("results", "data", "published")}
         return subprocess.run(command, cwd=self.folder, env={**os.environ, **places}, capture_output=True, text=True)
 
 

@@ -13,7 +13,7 @@ PRESETS = Path(presets_file).parent
 
 
 def test_presets_load_and_are_frozen():
-    assert {"mini", "voc12"} <= set(preset_names())
+    assert {"mini", "study", "voc12"} <= set(preset_names())
     for name in preset_names():
         settings = load_settings(name)
         with pytest.raises(ValueError, match="frozen"):
@@ -21,7 +21,7 @@ def test_presets_load_and_are_frozen():
 
 
 def test_overrides_are_put_in():
-    settings = load_settings("mini", {"rib.tau": 0.5, "rib.scales": [1.0, 0.5], "seed": 3})
+    settings = load_settings("study", {"rib.tau": 0.5, "rib.scales": [1.0, 0.5], "seed": 3})
     assert (settings.rib.tau, settings.rib.scales, settings.seed) == (0.5, (1.0, 0.5), 3)
 
 
@@ -51,11 +51,11 @@ def test_overrides_are_put_in():
 )
 def test_a_bad_setting_is_named(overrides, message):
     with pytest.raises(ValueError, match=message):
-        load_settings("mini", overrides)
+        load_settings("study", overrides)
 
 
 def test_an_unknown_preset_names_the_known_ones():
-    with pytest.raises(ValueError, match="'minni' is unknown; known: coco14, custom, mini, voc12"):
+    with pytest.raises(ValueError, match="'minni' is unknown; known: coco14, custom, mini, study, voc12"):
         load_settings("minni")
 
 
@@ -63,7 +63,7 @@ def test_mode_is_a_set_of_defaults_and_not_a_setting_of_its_own():
     by_mode = RibSettings(mode="paper")
     by_value = RibSettings(denominator="region", margin_mode="clamp", spread_ratio=1.0, include_last=True)
     assert by_mode == by_value
-    assert load_settings("mini", {"rib.mode": "paper"}).rib.denominator == "region"
+    assert load_settings("study", {"rib.mode": "paper"}).rib.denominator == "region"
 
 
 def test_the_mode_of_a_run_outlives_what_a_preset_says_of_the_choices(tmp_path):
@@ -76,8 +76,8 @@ def test_the_mode_of_a_run_outlives_what_a_preset_says_of_the_choices(tmp_path):
 
 
 def test_overrides_are_not_written_to():
-    minivoc = load_settings("mini").data.minivoc.model_dump()
-    load_settings("mini", {"data.minivoc": minivoc, "data.minivoc.num_val": 9})
+    minivoc = load_settings("study").data.minivoc.model_dump()
+    load_settings("study", {"data.minivoc": minivoc, "data.minivoc.num_val": 9})
     assert minivoc["num_val"] != 9
 
 

@@ -1,4 +1,4 @@
-"""The command line: `python -m ribstudy <stage> --preset mini --set rib.tau=0.5`."""
+"""The command line: `python -m ribstudy <stage> --preset study --set rib.tau=0.5`."""
 
 import argparse
 import logging
@@ -11,7 +11,8 @@ import yaml
 from ribstudy.cli import data as data_command
 from ribstudy.cli import evaluate as evaluate_command
 from ribstudy.cli import publish as publish_command
-from ribstudy.config import load_settings, preset_names
+from ribstudy.cli import study as study_commands
+from ribstudy.config import DEFAULT_PRESET, load_settings, preset_names
 from ribstudy.datasets.settings import ImageSelection
 
 
@@ -41,6 +42,7 @@ def _parser() -> argparse.ArgumentParser:
     status.set_defaults(command=_show_status)
     _add_evaluate(commands)
     _add_publish(commands)
+    study_commands.add_commands(commands)
     _add_submit(commands)
     _add_look(commands)
     return parser
@@ -73,7 +75,8 @@ def _add_stage(commands: argparse._SubParsersAction, stage) -> None:
 
 
 def _add_settings(command: argparse.ArgumentParser) -> None:
-    command.add_argument("--preset", default="mini", help=f"one of {', '.join(preset_names())} (default: mini)")
+    known = ", ".join(preset_names())
+    command.add_argument("--preset", default=DEFAULT_PRESET, help=f"one of {known} (default: {DEFAULT_PRESET})")
     command.add_argument("--data-root", "--root", type=Path, help="folder of the data (for VOC, the one with JPEGImages in it)")
     command.add_argument("--set", action="append", default=[], metavar="NAME=VALUE", help="set a setting, such as rib.tau=0.5")
     command.add_argument("--results", type=Path, help="folder of the results (default: results/ of the project)")

@@ -1,7 +1,7 @@
 """A batch: chapters to run, with settings, seeds and grids. The file batches/NAME.yml describes it. ::
 
     about: the purpose of the batch and its cost
-    preset: mini                        # a name, or the path of a .yml file
+    preset: study                       # a name, or the path of a .yml file
     data_root: /data/VOC2012            # if the preset needs one; can also be given on the command line
     settings: {rib.iterations: 10}      # replace values of the preset in all runs
     seeds: [0, 1, 2]                    # every run is repeated with each seed
@@ -26,7 +26,7 @@ from typing import Annotated, Any, Literal
 import yaml
 from pydantic import BeforeValidator, Field, Strict
 
-from ribstudy.config import Settings, load_settings
+from ribstudy.config import DEFAULT_PRESET, Settings, load_settings
 from ribstudy.runtime.files import digest
 from ribstudy.settings import Count, Section, Seed, validate
 
@@ -52,7 +52,7 @@ class Batch(Section):
 class CommandLine(Section):
     """The values that `--config` of the Snakefile accepts: the batch, and values that replace those in its file."""
 
-    batch: Annotated[str, Field(min_length=1)] = "mini"
+    batch: Annotated[str, Field(min_length=1)] = "book"
     preset: Annotated[str, Field(min_length=1)] | None = None
     data_root: Annotated[str, Field(min_length=1)] | None = None
     shards: Count | None = None
@@ -189,7 +189,7 @@ def _points(notebook: Notebook, grid: Grid, own: Grid, seeds: Iterable[int] | No
 
 
 def _run(batch: Batch, notebook: Notebook, point: dict[str, Any]) -> BatchRun:
-    own_preset = notebook.preset not in (None, "study", batch.preset)  # the page on own data draws its own example
+    own_preset = notebook.preset not in (None, DEFAULT_PRESET, batch.preset)  # the page on own data draws its own example
     overrides = {notebook.setting(name): value for name, value in {**batch.settings, **point}.items()}
     named = {parameter: overrides[name] for parameter, name in notebook.settings.items() if name in overrides}
     takes_all = "overrides" in notebook.parameters

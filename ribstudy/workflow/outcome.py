@@ -19,7 +19,7 @@ def outcome(plan: Plan, *, done: Path, logs: Path, notebooks: Path, since: float
         notebooks: folder of the executed notebooks; failed notebooks are in its subfolder `unfinished`.
         since: start of the batch, in seconds since the epoch; older logs are ignored.
     """
-    waiting = {name for name in plan.groups if not (done / name).exists()}
+    waiting = {name for name in plan.pending if not (done / name).exists()}
     rows = [row for name in plan.groups if name in waiting for row in _failures(name, done, logs, since)]
     failed = {what.partition(".")[0] for what, _, _ in rows}
     return rows + [_row_of_run(plan, run, waiting, failed, notebooks, since) for run in plan.runs]
@@ -33,7 +33,7 @@ def _failures(group: str, done: Path, logs: Path, since: float) -> list[Row]:
 
 def _row_of_run(plan: Plan, run: str, waiting: set[str], failed: set[str], notebooks: Path, since: float) -> Row:
     path, unfinished = notebooks / f"{run}.ipynb", notebooks / "unfinished" / f"{run}.ipynb"
-    missing = [name for name in plan.needed(plan.shown[run]) if name in waiting]
+    missing = [name for name in plan.missing(run) if name in waiting]
     needs = [name for name in missing if name in failed] or missing
     needs = needs or [other for other in plan.before(run) if not (notebooks / f"{other}.ipynb").exists()]
     if unfinished.exists() and unfinished.stat().st_mtime >= since:
@@ -44,7 +44,8 @@ def _row_of_run(plan: Plan, run: str, waiting: set[str], failed: set[str], noteb
     return (run, NOT_RUN, f"needs {needs[0]}" if needs else "")
 
 
-def table(rows: Sequence[Row]) -> str:
+def table(rows: Sequence[Sequence[str]]) -> str:
     """The rows as text in aligned columns."""
-    widths = [max((len(row[column]) for row in rows), default=0) for column in range(2)]
-    return "\n".join(f"  {what:<{widths[0]}}  {state:<{widths[1]}}  {where}".rstrip() for what, state, where in rows)
+    columns = list(zip(*rows, strict=True))
+    widths = [max(map(len, column)) for column in columns]
+    return "\n".join("  " + "  ".join(map(str.ljust, row, widths)).rstrip() for row in rows)

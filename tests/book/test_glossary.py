@@ -29,7 +29,7 @@ def test_every_symbol_has_a_function_or_a_setting():
 
 
 def test_functions_and_settings_exist():
-    settings = load_settings("mini")
+    settings = load_settings("study")
     for _, _, _, function in rows():
         is_setting = function.startswith("setting")
         for name in re.findall(r"`([\w.]+)`", function):

@@ -28,6 +28,7 @@ def run(script: str, folder: Path, **more: str) -> subprocess.CompletedProcess:
         "OUT": str(folder / "out"),
         "RIBSTUDY_RESULTS": str(folder / "results"),
         "RIBSTUDY_DATA": str(folder / "data"),
+        "RIBSTUDY_PUBLISHED": str(folder / "published"),
         "OMP_NUM_THREADS": "1",
         **more,
     }

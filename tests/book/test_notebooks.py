@@ -20,7 +20,7 @@ spec.loader.exec_module(lint)
 @pytest.mark.timeout(900)
 @pytest.mark.parametrize("name", [path.stem for path in NOTEBOOKS])
 def test_chapter_runs_with_tiny_parameters(tiny_book, name):
-    path = tiny_book.results / "notebooks" / "mini-tiny" / f"{name}.ipynb"
+    path = tiny_book.results / "notebooks" / "book-tiny" / f"{name}.ipynb"
     assert path.is_file(), f"{name} failed:\n{tiny_book.output[-5000:]}"
     executed = nbformat.read(path, as_version=4)
     assert executed.metadata.papermill.exception is None

@@ -33,7 +33,7 @@ def test_command_line(tmp_path, data_root, capsys):
 
 def test_command_line_errors_are_one_line(tmp_path, capsys):
     assert main(["rib", "--set", "rib.taau=1", "--results", str(tmp_path)]) == 1
-    assert capsys.readouterr().err.startswith("error: preset mini: rib.taau is unknown, did you mean tau?")
+    assert capsys.readouterr().err.startswith("error: preset study: rib.taau is unknown, did you mean tau?")
     assert main(["rib", "--preset", "voc12", "--data-root", str(tmp_path / "none"), "--results", str(tmp_path)]) == 1
     assert "none" in capsys.readouterr().err
     assert main(["rib", "--set", "rib.tau=[1", "--results", str(tmp_path)]) == 1

@@ -1,4 +1,4 @@
-"""Composed images with the settings of the preset `mini`."""
+"""Composed images with the settings of the preset `study`."""
 
 import numpy as np
 import pytest
@@ -9,7 +9,7 @@ from ribstudy.toy.data import compose, load_digits
 
 @pytest.fixture(scope="session")
 def settings():
-    return load_settings("mini").toy
+    return load_settings("study").toy
 
 
 @pytest.fixture(scope="session")

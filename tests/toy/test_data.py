@@ -65,4 +65,4 @@ def test_data_depend_only_on_the_seed(settings, digits, scenes):
 
 def test_too_small_a_canvas_is_refused():
     with pytest.raises(ValueError, match=r"toy\.canvas"):
-        load_settings("mini", {"toy.canvas": 20})
+        load_settings("study", {"toy.canvas": 20})

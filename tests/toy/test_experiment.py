@@ -31,13 +31,13 @@ TINY = {
 
 @pytest.fixture(scope="module")
 def tiny_run():
-    return experiment.run_seed(load_settings("mini", TINY).toy, 0)
+    return experiment.run_seed(load_settings("study", TINY).toy, 0)
 
 
 def test_a_seed_gives_the_same_numbers_again_and_does_not_change_the_random_state(tiny_run):
     torch.manual_seed(5)
     state = torch.get_rng_state()
-    again = experiment.run_seed(load_settings("mini", TINY).toy, 0)
+    again = experiment.run_seed(load_settings("study", TINY).toy, 0)
     assert torch.equal(state, torch.get_rng_state())
     assert again.keys() == tiny_run.keys()
     for name, values in tiny_run.items():
@@ -51,17 +51,17 @@ def test_the_arrays_of_a_seed_have_the_documented_shapes(tiny_run):
     assert tiny_run["bits"].shape == (len(experiment.reading_names(3)), len(experiment.LABELS), len(information.PROBES))
     assert tiny_run["accuracy"].shape == tiny_run["blind"].shape == (len(experiment.NETWORKS),)
     assert all(np.isfinite(values).all() for values in tiny_run.values())
-    read = experiment.read_seed(tiny_run, load_settings("mini", TINY).toy)
+    read = experiment.read_seed(tiny_run, load_settings("study", TINY).toy)
     assert read["hgr"].shape == (len(experiment.NETWORKS), *by_region)
     assert read["hgr_by_threshold"].shape == (len(experiment.THRESHOLDS), *by_region)
 
 
 def test_the_threshold_is_chosen_when_a_seed_is_read(tiny_run):
     other = {**TINY, "toy.hgr_threshold": 0.5}
-    trained = experiment.run_seed(load_settings("mini", other).toy, 0)
+    trained = experiment.run_seed(load_settings("study", other).toy, 0)
     for name, values in tiny_run.items():
         np.testing.assert_array_equal(trained[name], values, err_msg=name)
-    read, read_at_half = (experiment.read_seed(tiny_run, load_settings("mini", values).toy) for values in (TINY, other))
+    read, read_at_half = (experiment.read_seed(tiny_run, load_settings("study", values).toy) for values in (TINY, other))
     sigmoid = experiment.NETWORKS.index("sigmoid")
     np.testing.assert_array_equal(read["hgr"][sigmoid], read["hgr_by_threshold"][experiment.THRESHOLDS.index(0.3)])
     np.testing.assert_array_equal(read_at_half["hgr"][sigmoid], read["hgr_by_threshold"][experiment.THRESHOLDS.index(0.5)])

@@ -22,14 +22,14 @@ TINY = ROOT / "tests" / "tiny.yml"
 BOOK = ROOT / "book"
 PROFILE = str(ROOT / "profiles" / "slurm")
 NOTEBOOKS = sorted(path.stem for path in BOOK.glob("*.ipynb"))
-SNAKEMAKE = [str(Path(sys.executable).with_name("snakemake")), "--cores", "2", "--rerun-triggers", "mtime", "input", "--nolock"]
+SNAKEMAKE = [str(Path(sys.executable).with_name("snakemake")), "--cores", "2"]
 
 pytestmark = pytest.mark.timeout(600)
 
 
 def written(folder: Path, **values) -> Path:
     path = folder / "own.yml"
-    path.write_text(yaml.safe_dump({"about": "a test", "preset": "mini", **values}))
+    path.write_text(yaml.safe_dump({"about": "a test", "preset": "study", **values}))
     return path
 
 
@@ -41,7 +41,7 @@ def test_grid_and_seeds_make_their_product(tmp_path):
     runs = runs_of(tmp_path, notebooks=["04_rib"], seeds=[0, 1], grids={"tau": [0.2, 0.6]}, settings={"rib.iterations": 3})
     assert [run.name for run in runs] == [f"04_rib-seed={seed}-tau={tau}" for seed in (0, 1) for tau in (0.2, 0.6)]
     assert runs[1].overrides == {"rib.iterations": 3, "seed": 0, "rib.tau": 0.6}
-    assert runs[1].parameters == {"preset": "mini", "overrides": runs[1].overrides}
+    assert runs[1].parameters == {"preset": "study", "overrides": runs[1].overrides}
 
 
 def test_grids_in_a_list_are_added_and_short_names_are_the_notebooks_own(tmp_path):
@@ -66,7 +66,7 @@ def test_a_notebook_can_have_a_grid_of_its_own(tmp_path):
 def test_a_notebook_that_takes_parameters_alone_gets_them(tmp_path):
     (run,) = runs_of(tmp_path, notebooks=["01_toy"], grids={"toy.depth": [3]})
     assert run.overrides == {"toy.depth": 3}
-    assert run.parameters == {"preset": "mini", "depth": 3}
+    assert run.parameters == {"preset": "study", "depth": 3}
 
 
 def test_a_value_that_makes_no_file_name_gets_a_digest(tmp_path):
@@ -103,7 +103,7 @@ def test_a_bad_batch_is_reported(tmp_path, values, message):
 
 @pytest.mark.parametrize("name", ["none", "none.yml", "elsewhere/none.yml"])
 def test_an_unknown_file_is_refused_with_the_known_ones(name):
-    with pytest.raises(ValueError, match=r"no such file; known: .*ablations.*mini"):
+    with pytest.raises(ValueError, match=r"no such file; known: .*ablations.*book"):
         batch.read(batch.named(name, ROOT / "batches"))
 
 
@@ -139,14 +139,14 @@ def test_a_bad_batch_stops_before_the_first_job(tmp_path):
 
 
 def test_the_plan_for_slurm_counts_shared_work_once(tmp_path):
-    """Two values of tau and one seed: the classifier and CAM are planned once, every RIB twice."""
+    """Two values of tau and one seed: the classifier and CAM are planned once, every RIB twice, each with its evaluation."""
     path = written(tmp_path, preset=str(TINY), notebooks=["04_rib"], settings={"seeds": 1}, grids={"tau": [0.2, 0.6]})
     run = snakemake(tmp_path, ROOT / "Snakefile", "batch", "--dry-run", "--profile", PROFILE, "--config", f"batch={path}")
     assert run.returncode == 0, run.stderr
-    planned = re.findall(r"stage (\w+) --preset", run.stdout + run.stderr)
-    # One group of `cam` has the reported and the tuning images. For each tau, one group of `rib` has the three learning rates
-    # on the tuning images and both readings on both sets of images.
-    assert {stage: planned.count(stage) for stage in set(planned)} == {"data": 1, "classifier": 1, "cam": 1, "rib": 2}
+    planned = re.findall(r"stage ([\w-]+) --preset", run.stdout + run.stderr)
+    # For each tau, one process has the three learning rates on the tuning images and both readings on both sets of images.
+    counts = {"data": 1, "classifier": 1, "cam": 1, "evaluate-cam": 1, "evaluate-rib": 2}
+    assert {stage: planned.count(stage) for stage in set(planned)} == counts
     assert re.search(r"^chapter +2$", run.stdout + run.stderr, re.MULTILINE)
 
 
@@ -155,6 +155,7 @@ def environment(folder: Path) -> dict[str, str]:
         **os.environ,
         "RIBSTUDY_RESULTS": str(folder / "results"),
         "RIBSTUDY_DATA": str(folder / "data"),
+        "RIBSTUDY_PUBLISHED": str(folder / "published"),
         "OMP_NUM_THREADS": "1",
     }
 
@@ -170,6 +171,7 @@ def project(tmp_path) -> Path:
     (tmp_path / "book" / "_static").mkdir(parents=True)
     shutil.copy(ROOT / "Snakefile", tmp_path)
     shutil.copytree(ROOT / "batches", tmp_path / "batches")
+    shutil.copytree(ROOT / "profiles" / "default", tmp_path / "profiles" / "default")
     shutil.copytree(ROOT / "ribstudy", tmp_path / "ribstudy", ignore=shutil.ignore_patterns("__pycache__"))
     (tmp_path / "book" / "_toc.yml").write_text("root: index\nchapters: [{file: 03_cam}, {file: costs}]\n")
     (tmp_path / "book" / "index.md").write_text("# Index\n")
@@ -196,7 +198,9 @@ def records(project: Path, stage: str) -> dict[str, dict]:
 def test_a_batch_that_is_killed_and_has_broken_parts_does_what_can_be_done(project):
     """One of two grid points cannot be trained, one of the notebooks is broken, and the batch is killed before it ends."""
     grids = {"classifier.batch_size": [8, 1000]}
-    path = written(project, preset=str(project / "preset.yml"), notebooks=["03_cam", "costs"], settings={"seeds": 1}, grids=grids)
+    path = written(
+        project, preset=str(project / "preset.yml"), notebooks=["03_cam", "costs"], settings={"seeds": 1}, grids=grids
+    )
     command = [*SNAKEMAKE, "--keep-going", "--rerun-incomplete", "batch", "--config", f"batch={path}"]
     first = subprocess.Popen(
         command,

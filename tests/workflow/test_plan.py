@@ -11,14 +11,17 @@ from ribstudy.datasets.settings import ImageSelection
 from ribstudy.stages import STAGES
 from ribstudy.stages.classifier import CLASSIFIER
 from ribstudy.stages.data import DATA
+from ribstudy.stages.evaluate import MAP_EVALUATIONS
 from ribstudy.stages.maps import CAM, RIB
 from ribstudy.stages.masks import MASKS
+from ribstudy.stages.segmentation import EVALUATE_PREDICTIONS
 from ribstudy.workflow import batch, plan
 from ribstudy.workflow.batch import Batch, BatchRun
 from ribstudy.workflow.jobs import CHAPTERS, Job
 
 ROOT = Path(__file__).resolve().parents[2]
 TINY = str(ROOT / "tests" / "tiny.yml")
+EVALUATE_CAM = MAP_EVALUATIONS["cam"]
 ONE, TWO, VAL = (ImageSelection(limit=1), ImageSelection(limit=2), ImageSelection(split="val"))
 
 
@@ -26,17 +29,21 @@ ONE, TWO, VAL = (ImageSelection(limit=1), ImageSelection(limit=2), ImageSelectio
 def planned(monkeypatch):
     """Plans a chapter with the given jobs, once with each of `overrides`, and `pages`, which have no jobs."""
 
-    def make(jobs, *overrides, pages=(), **values):
+    def make(jobs, *overrides, pages=(), is_done=lambda job, settings: False, **values):
         monkeypatch.setitem(CHAPTERS, "chapter", lambda settings: dict(enumerate(jobs)))
         runs = [BatchRun(f"run{number}", "chapter", chosen, {}) for number, chosen in enumerate(overrides)]
         runs += [BatchRun(page, page, {}, {}) for page in pages]
-        return plan.Plan(Batch(about="a test", preset=TINY, **values), runs)
+        return plan.Plan(Batch(about="a test", preset=TINY, **values), runs, is_done=is_done)
 
     return make
 
 
 def stages(found):
     return [group.stage.name for group in found.groups.values()]
+
+
+def groups_of(found, stage):
+    return [group for group in found.groups.values() if group.stage is stage]
 
 
 def test_the_stages_that_a_job_needs_are_planned_before_it(planned):
@@ -49,8 +56,9 @@ def test_the_stages_that_a_job_needs_are_planned_before_it(planned):
 def test_runs_share_everything_that_does_not_depend_on_their_difference(planned):
     found = planned([Job(RIB), Job(CAM)], {"rib.tau": 0.2}, {"rib.tau": 0.6})
     assert stages(found) == ["data", "classifier", "rib", "cam", "rib"]
-    first, second = (set(found.shown[run]) for run in ("run0", "run1"))
-    assert len(first & second) == 1  # the CAM
+    cam = next(name for name, group in found.groups.items() if group.stage is CAM)
+    assert cam in found.missing("run0")
+    assert cam in found.missing("run1")
 
 
 def test_a_needed_job_keeps_only_the_overrides_that_matter_to_it(planned):
@@ -65,12 +73,77 @@ def test_the_preset_in_other_words_is_the_same_job(planned):
     assert stages(planned(jobs, {}, {"rib.tau": 0.4}, {"toy.seeds": 3})) == ["data", "classifier"]
 
 
-def test_images_that_an_earlier_job_covers_are_not_planned_again(planned):
-    found = planned([Job(CAM, TWO), Job(CAM, ONE)], {})
-    (cam,) = [group for group in found.groups.values() if group.stage is CAM]
-    assert [job.images for job in cam.jobs] == [TWO, ONE]  # both in one process, so nothing is computed twice
+def test_images_that_another_job_covers_are_not_planned_again(planned):
+    for jobs in ([Job(CAM, TWO), Job(CAM, ONE)], [Job(CAM, ONE), Job(CAM, TWO)]):
+        assert [job.images for group in groups_of(planned(jobs, {}), CAM) for job in group.jobs] == [TWO]
     later = planned([Job(CAM, TWO)], {}, {"rib.tau": 0.6})
     assert stages(later).count("cam") == 1
+
+
+def test_images_that_a_job_of_another_stage_needs_are_in_the_same_process(planned):
+    found = planned([Job(RIB, ONE), Job(EVALUATE_CAM, VAL), Job(MASKS, ONE, {"maps": "cam", "masks.walk": False})], {})
+    assert [[str(job.images) for job in group.jobs] for group in groups_of(found, CAM)] == [
+        [str(VAL), str(ONE), "split=val,limit=2,masked=true"]
+    ]
+
+
+def test_results_that_only_one_other_needs_are_computed_by_its_process(planned):
+    """Scores, predictions and their evaluation are one process. A training, and what a notebook shows, has its own process."""
+    found = planned([Job(EVALUATE_PREDICTIONS, VAL), Job(CAM, ONE), Job(EVALUATE_CAM, ONE)], {"segmentation.truth": "dataset"})
+    assert stages(found) == ["data", "segmentation", "evaluate-predictions", "classifier", "cam", "evaluate-cam"]
+    group = groups_of(found, EVALUATE_PREDICTIONS)[0]
+    assert [job.stage.name for job in group.jobs] == ["scores", "predictions", "evaluate-predictions"]
+    assert group.gpus == 1  # because of the scores
+    assert shlex.split(group.command(TINY))[0] == "evaluate-predictions"
+    assert group.command(TINY).count("--each") == 0
+
+
+def test_shards_do_not_share_a_process_with_what_they_need(planned):
+    found = planned([Job(EVALUATE_PREDICTIONS, VAL)], {"segmentation.truth": "dataset"}, shards=2)
+    assert stages(found) == ["data", "segmentation", "scores", "predictions", "evaluate-predictions"]
+
+
+def done(*stages):
+    return lambda job, settings: job.stage in stages
+
+
+def test_what_is_done_and_what_only_it_needs_is_not_pending(planned):
+    jobs = [Job(EVALUATE_CAM, ONE), Job(RIB, ONE)]
+    assert list(planned(jobs, {}).pending) == list(planned(jobs, {}).groups)
+    found = planned(jobs, {}, is_done=done(EVALUATE_CAM))
+    assert [found.groups[name].stage.name for name in found.pending] == ["data", "classifier", "rib"]
+    found = planned(jobs, {}, is_done=done(EVALUATE_CAM, CLASSIFIER))
+    assert [found.groups[name].stage.name for name in found.pending] == ["rib"]
+    assert found.waits(next(iter(found.pending))) == []
+    assert planned(jobs, {}, is_done=done(EVALUATE_CAM, RIB)).pending == {}
+
+
+def test_the_names_of_groups_do_not_depend_on_what_is_done(planned):
+    jobs = [Job(EVALUATE_CAM, ONE), Job(RIB, ONE)]
+    assert list(planned(jobs, {}, is_done=done(CLASSIFIER, RIB)).groups) == list(planned(jobs, {}).groups)
+
+
+def test_a_group_is_pending_with_those_of_its_jobs_that_are_not_done(planned):
+    jobs = [Job(RIB, ONE, {"rib.tau": tau}) for tau in (0.1, 0.2)]
+    found = planned(jobs, {}, is_done=lambda job, settings: settings.rib.tau == 0.1 or job.stage is not RIB)
+    ((name, pending),) = found.pending.items()
+    assert [job.overrides["rib.tau"] for job in pending] == [0.2]
+    assert len(found.groups[name].jobs) == 2
+
+
+def test_a_training_of_which_a_chapter_reads_a_file_is_pending_if_another_stage_needs_it_whole(planned):
+    """For the chapter, the history of losses is enough. The CAM needs the weights."""
+    history = Job(CLASSIFIER, files=("history.json",))
+    only_history = lambda job, settings: job.files == ("history.json",)  # noqa: E731
+    assert planned([history], {}, is_done=only_history).pending == {}
+    found = planned([history, Job(CAM, ONE)], {}, is_done=only_history)
+    assert [found.groups[name].stage.name for name in found.pending] == ["data", "classifier", "cam"]
+
+
+def test_the_book_of_a_preset_has_the_jobs_of_all_chapters():
+    found = plan.plan_of_book(TINY, {"toy.seeds": 1})
+    assert set(found.runs) == set(CHAPTERS)
+    assert {"toy", "segmentation", "evaluate-advcam", "bottleneck"} <= set(stages(found))
 
 
 def test_two_groups_never_work_on_the_same_result_at_once(planned, monkeypatch):
@@ -125,9 +198,9 @@ def test_pages_without_jobs_come_after_the_chapters(planned):
 
 
 def test_gpus_and_shards(planned):
-    found = planned([Job(STAGES[name]) for name in ("toy", "predictions")], {})
+    found = planned([Job(STAGES[name]) for name in ("toy", "predictions")], {}, shards=2)
     groups = {group.stage.name: group for group in found.groups.values()}
-    on_gpu = {"classifier", "rib", "affinity", "walk", "segmentation", "scores"}
+    on_gpu = {"classifier", "cam", "rib", "affinity", "walk", "segmentation", "scores"}
     assert {name for name, group in groups.items() if group.gpus} == on_gpu
     whole = {"toy", "data", "classifier", "affinity", "segmentation"}
     assert {name for name, group in groups.items() if not group.scattered} == whole
@@ -136,7 +209,7 @@ def test_gpus_and_shards(planned):
 @pytest.mark.parametrize("path", sorted((ROOT / "batches").glob("*.yml")), ids=lambda path: path.stem)
 def test_every_batch_of_the_project_can_be_planned(path, tmp_path):
     notebooks = sorted(notebook.stem for notebook in (ROOT / "book").glob("*.ipynb"))
-    read = batch.read(path, data_root=None if path.stem in ("mini", "ablations", "seeds") else tmp_path)
+    read = batch.read(path, data_root=None if path.stem in ("book", "ablations", "seeds") else tmp_path)
     runs = batch.expand(read, ROOT / "book", notebooks)
     found = plan.Plan(read, runs)
     assert len(found.groups) > len(set(stages(found))) > 3

@@ -60,10 +60,10 @@ def test_variants_of_a_preset_are_valid_and_each_differs_from_it(preset):
 
 
 def test_what_cannot_differ_is_left_out():
-    names = {variant.name for variant in variants(load_settings("mini"))}
+    names = {variant.name for variant in variants(load_settings("study"))}
     assert not names & {"spread_all", "first_20"}  # one scale, twenty classes
     assert "first_20" in {variant.name for variant in variants(load_settings("coco14"))}
-    assert "tau_high" not in {variant.name for variant in variants(load_settings("mini", {"rib.tau": 0.6}))}
+    assert "tau_high" not in {variant.name for variant in variants(load_settings("study", {"rib.tau": 0.6}))}
 
 
 def test_the_codes_values_are_the_defaults_and_the_papers_are_its_mode():
@@ -82,7 +82,7 @@ def test_every_choice_of_the_papers_mode_is_a_variant():
 
 
 def test_the_table_of_deviations_has_what_the_paper_does_not_write():
-    shown = deviations_table(load_settings("mini")).data
+    shown = deviations_table(load_settings("study")).data
     assert set(shown.index) >= {"region", "clamp", "last", "no_spread", "spread_all", "momentum", "empty", "first_20"}
     assert "gap" not in shown.index
     assert shown.loc["momentum", "paper"] == "–"
@@ -105,6 +105,6 @@ def test_labels_show_the_changed_settings():
 
 def test_the_command_line_reads_the_settings_of_every_variant():
     """YAML reads JSON's 3e-05 as text."""
-    for variant in variants(load_settings("mini")):
+    for variant in variants(load_settings("study")):
         read = _read_value(json.dumps(variant.overrides))
-        assert load_settings("mini", read) == load_settings("mini", variant.overrides), variant.name
+        assert load_settings("study", read) == load_settings("mini", variant.overrides), variant.name

@@ -116,4 +116,4 @@ def test_image_without_a_class():
 
 def test_settings_out_of_range_are_named():
     with pytest.raises(ValueError, match=r"advcam\.step_size = 0"):
-        load_settings("mini", {"advcam.step_size": 0.0})
+        load_settings("study", {"advcam.step_size": 0.0})

@@ -138,4 +138,4 @@ def test_a_layer_that_is_not_there_is_named():
 )
 def test_choices_that_do_not_go_together_are_refused(settings, message):
     with pytest.raises(ValueError, match=message):
-        load_settings("mini", {f"baseline.{name}": value for name, value in settings.items()})
+        load_settings("study", {f"baseline.{name}": value for name, value in settings.items()})

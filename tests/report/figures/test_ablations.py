@@ -16,7 +16,7 @@ FOUND = {"gap": comparison(-0.02, -0.03, -0.01), "region": comparison(0.01, -0.0
 
 
 def test_the_summary_says_what_was_not_run():
-    settings = load_settings("mini")
+    settings = load_settings("study")
     table = summary_table(every_variant(settings), FOUND, settings)
     assert table.loc["gap", "difference (95 %)"] == "-0.020 (-0.030 to -0.010)"
     assert table.loc["first_20", "difference (95 %)"] == "not run"
@@ -24,7 +24,7 @@ def test_the_summary_says_what_was_not_run():
 
 
 def test_figures_show_each_variant_of_a_group_and_the_line_at_zero():
-    chosen = variants(load_settings("mini"))
+    chosen = variants(load_settings("study"))
     figure = group_figure("region", chosen, FOUND)
     (axis,) = figure.axes
     assert [label.get_text() for label in axis.get_yticklabels()] == ["denominator region", "pooling gap"]
