@@ -13,7 +13,7 @@ from ribstudy.report.chapter import Chapter
 from ribstudy.stages.classifier import CLASSIFIER
 from ribstudy.stages.evaluate import MAP_EVALUATIONS
 from ribstudy.stages.maps import CAM
-from ribstudy.training.checkpoint import HISTORY, WEIGHTS
+from ribstudy.training.files import HISTORY, WEIGHTS
 
 
 class Shell:
