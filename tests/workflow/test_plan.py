@@ -127,7 +127,7 @@ def test_pages_without_jobs_come_after_the_chapters(planned):
 def test_gpus_and_shards(planned):
     found = planned([Job(STAGES[name]) for name in ("toy", "predictions")], {})
     groups = {group.stage.name: group for group in found.groups.values()}
-    on_gpu = {"classifier", "rib", "affinity", "walk", "segmentation", "scores"}
+    on_gpu = {"classifier", "cam", "rib", "affinity", "walk", "segmentation", "scores"}
     assert {name for name, group in groups.items() if group.gpus} == on_gpu
     whole = {"toy", "data", "classifier", "affinity", "segmentation"}
     assert {name for name, group in groups.items() if not group.scattered} == whole
