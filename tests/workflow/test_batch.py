@@ -232,6 +232,8 @@ def test_a_batch_that_is_killed_and_has_broken_parts_does_what_can_be_done(proje
     rest = snakemake(project, project / "Snakefile", *command[len(SNAKEMAKE) :], "--dry-run")
     planned = re.findall(r"(?:stage|notebook) (\S+)", rest.stdout + rest.stderr)
     assert "03_cam-classifier.batch_size=8" not in planned
+    assert planned.count("classifier") == 1  # no process for the finished one, nor for the data
+    assert "data" not in planned
     assert {"classifier", "costs-classifier.batch_size=8", "03_cam-classifier.batch_size=1000"} <= set(planned)
 
 
