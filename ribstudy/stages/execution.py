@@ -247,10 +247,11 @@ def default_processes(stage: Stage, device: str) -> int:
 def status(stage: Stage, run: Run) -> dict:
     """The state of a stage, the seconds spent on it, its key and its folder. Computes nothing."""
     result = run.result(stage)
-    items = run.items(stage) if result.folder.is_dir() else []
+    started = result.finished or result.folder.is_dir()
+    items = run.items(stage) if started else []
     done = sum(map(result.has_item, items))
-    finished = result.finished and done == len(items)
-    state = "finished" if finished else NOT_RUN if not result.folder.is_dir() else "unfinished"
+    here = result.computed_here and done == len(items)
+    state = NOT_RUN if not started else "finished" if here else "published" if result.bundle is not None else "unfinished"
     return {
         "stage": stage.name,
         "state": state + (f" ({done}/{len(items)})" if items else ""),

@@ -20,6 +20,7 @@ from ribstudy.runtime.code import reach, resolve
 from ribstudy.runtime.files import digest
 from ribstudy.stages.registry import STAGES
 from ribstudy.stages.stage import Stage
+from ribstudy.store import Result
 
 PACKAGE = Path(__file__).resolve().parents[1]
 PLUMBING = ("stages.stage", "stages.execution", "runtime", "config")
@@ -61,3 +62,13 @@ def _constants() -> dict[str, str]:
     modules = [module for name, module in sys.modules.items() if name.startswith(f"{__package__}.")]
     variables = [(f"{module.__name__}.{name}", value) for module in modules for name, value in vars(module).items()]
     return {stage.name: resolve(PACKAGE, name) for stage in STAGES.values() for name, value in variables if value is stage}
+
+
+def other_code(stage: Stage, result: Result) -> bool:
+    """Whether code other than today's computed a finished result, or a part of it.
+
+    It does not count if a recheck before the publication found that today's code computes the same (`rechecked`).
+    """
+    now = source_digest(stage)
+    rechecked = result.bundle.record.get("rechecked", {}) if result.bundle is not None else {}
+    return result.codes() != [now] and rechecked.get("code") != now

@@ -1,14 +1,18 @@
 """The status page."""
 
 import pytest
+from helpers.shown_study import IMAGES
 
 from ribstudy.report.chapter import Chapter
-from ribstudy.report.status import job_rows
+from ribstudy.report.status import OTHER_CODE, check_rows, job_rows
+from ribstudy.runtime.machine import machine_name
+from ribstudy.workflow.spot_check import Check, Difference
 
 
 @pytest.fixture
 def rows(monkeypatch, tmp_path):
     monkeypatch.setattr("ribstudy.store.RESULTS", tmp_path / "results")
+    monkeypatch.setattr("ribstudy.store.PUBLISHED", tmp_path / "published")
     found = job_rows(Chapter("status", "mini", {}))
     assert not (tmp_path / "results").exists()  # it computes and writes nothing
     return found
@@ -24,3 +28,39 @@ def test_each_job_says_what_differs_from_the_preset(rows):
     assert "seed = 1" in changed
     assert not any("seed = 0" in text for text in changed)  # the preset's own
     assert {row["images"] for row in rows if row["stage"] == "classifier"} == {""}
+
+
+def rows_of(chapter):
+    return {(row["stage"], row["images"]): row for row in job_rows(chapter)}
+
+
+def test_published_results_say_when_they_were_published(study):
+    key = ("evaluate-rib", str(IMAGES))
+    here = rows_of(study.chapter())[key]
+    study.forget_results()
+    row = rows_of(study.chapter())[key]
+    assert (here["state"], row["state"]) == ("finished (2/2)", "published (2/2)")
+    assert row["published"] == study.store.published.manifest[f"evaluate-rib-{row['key']}"]["published"]["date"][:16].replace(
+        "T", " "
+    )
+    assert row["machine"] == here["machine"] == machine_name()
+    assert row["code"] == here["code"] == ""
+
+
+def test_results_of_other_code_are_marked(study):
+    key = ("evaluate-rib", str(IMAGES))
+    name = f"evaluate-rib-{rows_of(study.chapter())[key]['key']}"
+    (study.store.root / "runs" / name / "codes.txt").write_text("0123456789ab\n")
+    rows = rows_of(study.chapter())
+    assert {stage for (stage, _), row in rows.items() if row["code"] == OTHER_CODE} == {"evaluate-rib"}
+
+
+def test_the_spot_check_has_a_row_for_each_published_stage(study):
+    equal, different = Difference(0), Difference(0.01, "true", "1", "2")
+    checks = [Check("rib", "abc", str(n), of, 0.02, 1.0) for n, of in enumerate((equal, different))]
+    rows = {row["stage"]: row for row in check_rows(checks, study.store, study.preset)}
+    assert set(rows) == {"classifier", "rib", "evaluate-cam", "evaluate-rib", "evaluate-masks"}
+    found = {name: rows["rib"][name] for name in ("results", "commit", "rechecked", "largest deviation", "tolerance")}
+    assert found == {"results": 1, "commit": "c0ffee", "rechecked": 2, "largest deviation": 0.01, "tolerance": 0.02}
+    assert rows["classifier"]["rechecked"] == 0
+    assert check_rows(checks, study.store, "other preset") == []

@@ -1,0 +1,61 @@
+"""The commands `publish` and `verify`: write the published results of a preset, and compute some of them again."""
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+
+def add_publish_arguments(command: argparse.ArgumentParser) -> None:
+    _add_published(command)
+    command.add_argument(
+        "--recheck",
+        type=int,
+        default=0,
+        metavar="N",
+        help="accept a result of other code if today's code computes N of its items equally to the bit (default: refuse it)",
+    )
+    command.add_argument("--seed", type=int, help="seed of the draws for --recheck (default: the date)")
+
+
+def add_verify_arguments(command: argparse.ArgumentParser) -> None:
+    _add_published(command)
+    command.add_argument("--seed", type=int, help="seed of the draws (default: the date, such as 20250131)")
+    command.add_argument("--per-stage", type=int, default=2, metavar="N", help="number of items of each stage (default: 2)")
+
+
+def _add_published(command: argparse.ArgumentParser) -> None:
+    command.add_argument("--published", type=Path, help="folder of the published results (default: published/ of the project)")
+
+
+def publish(options: argparse.Namespace) -> None:
+    """Publishes a preset and prints what changed."""
+    from ribstudy.store import Store
+    from ribstudy.workflow.publication import Publication
+
+    if options.set:
+        raise ValueError("publish: only the settings of a preset are published; change the preset instead of using --set")
+    _require_positive("recheck", options.recheck, least=0)
+    publication = Publication.of(options.preset, Store(options.results, options.published), options.data_root)
+    done = publication.write(recheck=options.recheck, seed=options.seed)
+    for what, names in (("written", done.changed), ("removed", done.removed)):
+        print("\n".join(f"{what} {name}" for name in names), end="\n" * bool(names))
+    print(f"{done.results} results of {options.preset} are published; all results together have {done.num_bytes / 1e6:.1f} MB")
+
+
+def verify(options: argparse.Namespace, overrides: dict[str, Any]) -> None:
+    """Makes the spot check and prints it. Raises SpotCheckError if an item deviates."""
+    from ribstudy.store import Store
+    from ribstudy.workflow.spot_check import require_ok, spot_check, write_checks
+
+    _require_positive("per-stage", options.per_stage, least=1)
+    store = Store(options.results, options.published)
+    checks = spot_check(options.preset, overrides, store, seed=options.seed, per_stage=options.per_stage)
+    path = store.root / "checks" / f"{Path(options.preset).stem}.json"
+    write_checks(path, checks)
+    print("\n".join([*map(str, checks), f"{len(checks)} published items were computed again; {path}"]))
+    require_ok(checks)
+
+
+def _require_positive(name: str, value: int, *, least: int) -> None:
+    if value < least:
+        raise ValueError(f"--{name} {value}: {least} or more is needed")

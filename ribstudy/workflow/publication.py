@@ -1,0 +1,273 @@
+"""Publishing: the items and files that the chapters of a preset read, and the weights for the spot check, go to `published/`.
+
+A result is published only if today's code computed it, or if a recheck finds that today's code computes the same.
+"""
+
+import json
+import random
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+from ribstudy.config import load_settings
+from ribstudy.published import MANIFEST, Bundle, Published, write_bundle
+from ribstudy.runtime.files import file_digest, locked, write_json
+from ribstudy.stages import STAGES, ItemStage, Run
+from ribstudy.stages.source import other_code, source_digest
+from ribstudy.stages.stage import only_checks
+from ribstudy.store import Result, Store, git_state
+from ribstudy.workflow.jobs import CHAPTERS
+from ribstudy.workflow.planned import PlannedResult, is_training, planned_results, result_name
+from ribstudy.workflow.spot_check import recompute, today
+
+MAX_BYTES = 60_000_000  # of the whole folder
+
+
+class PublicationError(ValueError):
+    """Results cannot be published. The message has one line for each reason."""
+
+
+@dataclass(frozen=True)
+class Content:
+    """The part of a result that is published: names of items and of files."""
+
+    items: set[str] = field(default_factory=set)
+    files: set[str] = field(default_factory=set)
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """The outcome of a publication.
+
+    Args:
+        results: the number of results of the preset.
+        num_bytes: the size of the folder.
+        changed, removed: the names of results.
+    """
+
+    results: int
+    num_bytes: int
+    changed: list[str]
+    removed: list[str]
+
+
+@dataclass(frozen=True)
+class Publication:
+    """A preset that is to be published.
+
+    Args:
+        preset: its name or path.
+        store: the results, and the folder of the published results.
+        planned: all results of its chapters, by name (`planned_results`).
+        contents: the published part of each result, by name.
+    """
+
+    preset: str
+    store: Store
+    planned: Mapping[str, PlannedResult]
+    contents: Mapping[str, Content]
+
+    @classmethod
+    def of(cls, preset: str, store: Store, data_root: Path | None = None) -> "Publication":
+        """Raises PublicationError for a chapter that was not run, or was run with other settings."""
+        overrides = {} if data_root is None else {"data.root": str(data_root)}
+        run = Run(load_settings(preset, overrides), store=store)
+        planned = planned_results(preset, overrides, run)
+        contents = _read_by_chapters(preset, run, planned)
+        weights = _add_weights(contents, planned, run)
+        _add_choices(contents, planned, weights)
+        return cls(preset, store, planned, contents)
+
+    def write(self, *, recheck: int = 0, seed: int | None = None, max_bytes: int = MAX_BYTES) -> Outcome:
+        """Writes the folder of published results. If nothing has changed, no byte changes.
+
+        Published results of other presets stay. Those that only this preset used, and that it no longer reads, are removed.
+
+        Args:
+            recheck: the number of random items to compute again of each result of other code, which is published if they
+                are equal to the bit. 0: such a result is refused.
+            seed: of these draws; None: the day's date as a number.
+            max_bytes: the largest size of the folder.
+
+        Raises PublicationError before anything is written.
+        """
+        commit = _clean_commit()
+        _collect(self._require_finished, self.contents)
+        rng = random.Random(today() if seed is None else seed)
+        rechecked = _collect(lambda name: self._require_code(name, recheck, rng), self.contents)
+        folder = self.store.published_folder
+        folder.mkdir(parents=True, exist_ok=True)
+        with locked(folder / ".lock", "the published results"), TemporaryDirectory(dir=folder, prefix=".new-") as temporary:
+            old = Published.of(folder)
+            new = {name: self._write_new(name, Path(temporary), old, rechecked[name], commit) for name in self.contents}
+            manifest = _merged(old.manifest, new, Path(self.preset).stem)
+            _require_size(manifest, max_bytes)
+            return _replace(old, manifest, Path(temporary), len(new))
+
+    def _result(self, name: str) -> Result:
+        planned = self.planned[name]
+        return planned.runs[0].result(planned.stage)
+
+    def _require_finished(self, name: str) -> None:
+        result, content = self._result(name), self.contents[name]
+        lacking = [item for item in sorted(content.items) if not result.has_item(item)]
+        lacking += [file for file in sorted(content.files) if not result.has_file(file)]
+        if lacking or not result.finished:
+            what = f"lacks {len(lacking)} items or files, such as {lacking[0]}" if lacking else "is not finished"
+            raise PublicationError(f"{name}: {what}; run its chapters again")
+
+    def _require_code(self, name: str, recheck: int, rng: random.Random) -> dict:
+        """The entry that says how a result of other code was rechecked; {} for a result of today's code."""
+        planned, result = self.planned[name], self._result(name)
+        if not other_code(planned.stage, result):
+            return {}
+        now, items = source_digest(planned.stage), sorted(self.contents[name].items)
+        what = f"{name}: other code computed it ({', '.join(result.codes())}; today's is {now}); recompute it (remove "
+        what += f"{result.folder}, and run its chapters with RIBSTUDY_PUBLISHED=none)"
+        if not (recheck and items):
+            hint = ", or accept it if today's code computes the same for some of its items (--recheck 3)" if items else ""
+            raise PublicationError(what + hint)
+        for training in sorted(planned.trainings):
+            trained = self.planned[training]
+            if not trained.runs[0].is_finished(trained.stage):
+                raise PublicationError(f"{what}; it cannot be rechecked, because the weights of {training} are not here")
+        with TemporaryDirectory(prefix="ribstudy-recheck-") as scratch:
+            drawn = rng.sample(items, min(recheck, len(items)))
+            checks = [recompute(planned.stage, planned.run_of[item], item, Path(scratch)) for item in drawn]
+        if unequal := [check for check in checks if check.difference.size > 0]:
+            raise PublicationError(f"{what}; today's code computes something else: {unequal[0]}")
+        return {"rechecked": {"code": now, "items": len(drawn), "date": _now()}}
+
+    def _write_new(self, name: str, folder: Path, old: Published, rechecked: dict, commit: str) -> dict:
+        """Writes the file of a result into a folder and returns its entry; only the old entry if the result has not changed."""
+        stage, result, before = self.planned[name].stage, self._result(name), old.bundle(name)
+        content = self._with_content_of_others(name, before)
+        arrays = stage.format.to_arrays if isinstance(stage, ItemStage) else dict
+        path = folder / f"{name}.zip"
+        items = {item: arrays(result.read_item(item)) for item in sorted(content.items)}
+        write_bundle(path, items, {file: _read(result, file) for file in sorted(content.files)})
+        codes, digest = result.codes(), file_digest(path)
+        if before is not None and before.record["code"] == codes and before.parts == Bundle(path, {"sha256": digest}).parts:
+            path.unlink()
+            return {**before.record, **rechecked}
+        about = {"code": codes, "sessions": _condensed(result.sessions()), "published": {"date": _now(), "commit": commit}}
+        size = {"sha256": digest, "bytes": path.stat().st_size}
+        return {**result.record(), **about, **size, **rechecked}
+
+    def _with_content_of_others(self, name: str, before: Bundle | None) -> Content:
+        """The content of a result, with the part of it that is published for other presets."""
+        content = self.contents[name]
+        if before is None or not set(before.record["presets"]) - {Path(self.preset).stem}:
+            return content
+        return Content(content.items | set(before.items), content.files | before.files)
+
+
+def _collect(work: Callable[[str], Any], names: Iterable[str]) -> dict[str, Any]:
+    """work(name) by name. Raises one PublicationError with the messages of all that fail."""
+    done, problems = {}, []
+    for name in names:
+        try:
+            done[name] = work(name)
+        except PublicationError as error:
+            problems.append(str(error))
+    if problems:
+        raise PublicationError("\n".join(problems))
+    return done
+
+
+def _clean_commit() -> str:
+    git = git_state()
+    if git["commit"] is None:
+        raise PublicationError("this is not a git checkout, so the commit that published cannot be named")
+    if git["dirty"]:
+        raise PublicationError("there are uncommitted changes (git status): commit them, so that the results have a commit")
+    return git["commit"]
+
+
+def _read_by_chapters(preset: str, run: Run, planned: Mapping[str, PlannedResult]) -> dict[str, Content]:
+    """The items and files that the chapters read when they were last run, by name of the result."""
+    files = {chapter: run.store.root / "reads" / f"{chapter}.{Path(preset).stem}.json" for chapter in CHAPTERS}
+    lacking = [chapter for chapter, file in files.items() if CHAPTERS[chapter](run.settings) and not file.is_file()]
+    if lacking:
+        raise PublicationError(f"chapters that were not run with the preset {preset}: {', '.join(lacking)}")
+    contents: dict[str, Content] = {}
+    for chapter, file in files.items():
+        for read in json.loads(file.read_text()) if file.is_file() else []:
+            name = f"{read['stage']}-{read['key']}"
+            if read["stage"] in STAGES and only_checks(STAGES[read["stage"]]):
+                continue
+            if name not in planned:
+                raise PublicationError(f"{chapter} has shown {name}, which today's settings do not need; run it again")
+            content = contents.setdefault(name, Content())
+            content.items.update(read["items"])
+            content.files.update(read["files"])
+    return contents
+
+
+def _add_weights(contents: dict[str, Content], planned: Mapping[str, PlannedResult], run: Run) -> set[str]:
+    """Adds the trainings under the preset's own settings, without variants and further seeds; returns their names."""
+    weights = {name for name, result in planned.items() if is_training(result.stage) and name == result_name(result.stage, run)}
+    for name in weights:
+        contents.setdefault(name, Content()).files.update(planned[name].stage.files)
+    return weights
+
+
+def _add_choices(contents: dict[str, Content], planned: Mapping[str, PlannedResult], weights: set[str]) -> None:
+    """Adds the items of other images that the spot check needs, such as those that choose a threshold."""
+    for result in [planned[name] for name in contents]:
+        if isinstance(result.stage, ItemStage) and result.trainings <= weights:
+            for name, items in result.choices.items():
+                contents.setdefault(name, Content()).items.update(items)
+
+
+def _read(result: Result, file: str) -> bytes:
+    with result.open(file) as opened:
+        return opened.read()
+
+
+def _condensed(sessions: Sequence[dict]) -> list[dict]:
+    """One session for all: the first start, all devices, and the sums of items and seconds."""
+    if not sessions:
+        return []
+    sums = {name: sum(session.get(name, 0) for session in sessions) for name in ("items", "seconds")}
+    devices = ", ".join(sorted({session["device"] for session in sessions}))
+    return [{"started": min(session["started"] for session in sessions), "device": devices, **sums}]
+
+
+def _merged(old: Mapping[str, dict], new: Mapping[str, dict], preset: str) -> dict[str, dict]:
+    """The manifest: the new entries, and the old ones that other presets use."""
+    users = {name: set(entry["presets"]) - {preset} for name, entry in old.items()}
+    kept = {name: {**entry, "presets": sorted(users[name])} for name, entry in old.items() if users[name]}
+    return {**kept, **{name: {**entry, "presets": sorted({preset} | users.get(name, set()))} for name, entry in new.items()}}
+
+
+def _require_size(manifest: Mapping[str, dict], max_bytes: int) -> None:
+    total = _num_bytes(manifest)
+    if total > max_bytes:
+        largest = sorted(manifest, key=lambda name: -manifest[name]["bytes"])[:5]
+        sizes = ", ".join(f"{name} {manifest[name]['bytes'] / 1e6:.1f} MB" for name in largest)
+        raise PublicationError(f"{total / 1e6:.1f} MB would be published; at most {max_bytes / 1e6:.1f} MB may be: {sizes}")
+
+
+def _num_bytes(manifest: Mapping[str, dict]) -> int:
+    return sum(entry["bytes"] for entry in manifest.values()) + len(json.dumps(manifest, indent=1))
+
+
+def _replace(old: Published, manifest: Mapping[str, dict], new: Path, results: int) -> Outcome:
+    """Moves the new files into the folder, then writes the manifest, and then removes the files that it does not name."""
+    changed = sorted(path.stem for path in new.glob("*.zip"))
+    for name in changed:
+        (new / f"{name}.zip").replace(old.folder / f"{name}.zip")
+    if manifest != old.manifest:
+        write_json(old.folder / MANIFEST, manifest)
+    removed = [path for path in sorted(old.folder.glob("*.zip")) if path.stem not in manifest]
+    for path in removed:
+        path.unlink()
+    return Outcome(results, _num_bytes(manifest), changed, [path.stem for path in removed])
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")

@@ -1,0 +1,241 @@
+"""Publishing, and pages from published results. The chapter of `helpers/shown_study.py` stands for all chapters."""
+
+import dataclasses
+import json
+import shutil
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import pytest
+from helpers.shown_study import CHAPTER, IMAGES, jobs
+
+from ribstudy.cli.main import main
+from ribstudy.published import PublishedError
+from ribstudy.report.chapter import Chapter
+from ribstudy.stages import STAGES, execute
+from ribstudy.stages.evaluate import MAP_EVALUATIONS
+from ribstudy.stages.maps import RIB
+from ribstudy.workflow.jobs import CHAPTERS, Job
+from ribstudy.workflow.publication import Publication, PublicationError
+
+
+def set_code(study, stage: str, code: str) -> None:
+    """Lets the result of a stage look as if other code had computed it."""
+    (folder,) = study.store.root.glob(f"runs/{stage}-*")
+    (folder / "codes.txt").write_text(f"{code}\n")
+
+
+def set_version(monkeypatch, name: str, version: int) -> None:
+    raised = dataclasses.replace(STAGES[name], version=version)
+    monkeypatch.setitem(MAP_EVALUATIONS, name.removeprefix("evaluate-"), raised)
+    monkeypatch.setitem(CHAPTERS, CHAPTER, lambda settings: {"cam": Job(raised, IMAGES)})
+
+
+def test_a_chapter_shows_the_same_from_published_results_and_computes_nothing(study):
+    shown = study.show()
+    study.forget_results()
+    np.testing.assert_equal(study.show(), shown)
+    assert not (study.store.root / "runs").exists()
+
+
+def test_only_what_the_chapters_read_and_the_spot_check_needs_is_published(study):
+    contents = {name.rsplit("-", 1)[0]: study.store.published.bundle(name) for name in study.store.published.manifest}
+    items = {stage: sorted(bundle.items) for stage, bundle in contents.items()}
+    both = ["train_000000", "train_000001"]
+    chosen_on = ["val_000000"]  # for the threshold of the masks
+    assert items == {
+        "classifier": [],
+        "evaluate-cam": both,
+        "evaluate-masks": both,
+        "evaluate-rib": both + chosen_on,
+        "rib": both[:1],  # the drawn map
+    }
+    assert contents["classifier"].files == {"history.csv", "validation.npz", "weights.safetensors"}
+    assert all(bundle.files == set() for stage, bundle in contents.items() if stage != "classifier")
+
+
+def test_the_manifest_tells_where_a_result_comes_from(study):
+    run = study.chapter().run
+    entry = study.store.published.manifest[f"rib-{RIB.key(run.settings)}"]
+    record = run.result(RIB).record()
+    assert {name: entry[name] for name in record if name != "sessions"} == {
+        name: value for name, value in record.items() if name != "sessions"
+    }
+    (session,) = entry["sessions"]
+    assert session["seconds"] == pytest.approx(record["seconds"])
+    assert session["items"] == sum(one["items"] for one in record["sessions"]) == 3
+    assert entry["presets"] == ["shown"]
+    assert entry["published"]["commit"] == "c0ffee"
+
+
+@pytest.mark.parametrize("with_results", [True, False])
+def test_publishing_again_changes_no_byte(study, with_results):
+    before = study.published_bytes()
+    if not with_results:
+        study.forget_results()
+    done = study.publish()
+    assert study.published_bytes() == before
+    assert (done.results, done.changed, done.removed) == (5, [], [])
+    assert abs(done.num_bytes - sum(map(len, before.values()))) < 10
+
+
+def test_a_setting_that_changes_a_result_finds_nothing_published(study):
+    study.forget_results()
+    chapter = study.chapter(**{"rib.tau": 0.7})
+    assert not chapter.run_of("rib").result(RIB).finished
+    assert chapter.run_of("cam").result(MAP_EVALUATIONS["cam"]).finished  # does not read this setting
+
+
+def test_a_stage_with_a_raised_version_finds_nothing_published(study, monkeypatch):
+    study.forget_results()
+    set_version(monkeypatch, "evaluate-cam", 99)
+    chapter = Chapter(CHAPTER, study.preset, {})
+    assert not chapter.run_of("cam").result(chapter.jobs["cam"].stage).finished
+
+
+def test_a_changed_byte_stops_a_chapter(study):
+    study.forget_results()
+    path = next(study.store.published_folder.glob("evaluate-rib-*.zip"))
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(content)
+    with pytest.raises(PublishedError, match=path.name):
+        study.show()
+
+
+def refused(study, match, **options):
+    before = study.published_bytes()
+    with pytest.raises(PublicationError, match=match):
+        study.publish(**options)
+    assert study.published_bytes() == before
+    assert {path.name for path in study.store.published_folder.glob(".*")} <= {".lock"}
+
+
+def test_results_of_other_code_are_refused(study):
+    set_code(study, "evaluate-cam", "0123456789ab")
+    refused(
+        study, r"evaluate-cam-\w+: other code computed it \(0123456789ab; today's is \w+\); recompute it \(remove .*--recheck 3"
+    )
+    (study.store.root / "runs" / "nothing").mkdir()
+    set_code(study, "classifier", "0123456789ab")
+    refused(study, r"classifier-\w+: other code computed it", recheck=1)  # a training has no items
+
+
+def test_results_of_other_code_are_published_if_a_recheck_finds_them_equal(study):
+    set_code(study, "rib", "0123456789ab")
+    set_code(study, "evaluate-rib", "0123456789ab")
+    before = {path.name: path.stat().st_mtime_ns for path in study.store.root.rglob("*")}
+    study.publish(recheck=2)
+    assert {path.name: path.stat().st_mtime_ns for path in study.store.root.rglob("*")} == before
+    entries = {entry["stage"]: entry for entry in study.store.published.manifest.values()}
+    assert entries["rib"]["code"] == ["0123456789ab"]
+    assert entries["rib"]["rechecked"]["items"] == 1  # only one is published
+    assert entries["evaluate-rib"]["rechecked"]["items"] == 2
+    assert "rechecked" not in entries["evaluate-cam"]
+    study.publish()  # needs no other recheck
+
+
+def test_results_of_other_code_are_refused_if_a_recheck_finds_a_difference(study):
+    result = study.chapter().run_of("rib").result(RIB)
+    maps = result.read_item("train_000000")
+    result.write_item("train_000000", dataclasses.replace(maps, logits=maps.logits + 1))
+    set_code(study, "rib", "0123456789ab")
+    refused(study, r"rib-\w+: other code .* computes something else: rib train_000000 .*: scores is ", recheck=1)
+
+
+def test_unfinished_results_are_refused(study):
+    result = study.chapter().run_of("cam").result(MAP_EVALUATIONS["cam"])
+    result.path("items/train_000001.npz").unlink()
+    next(study.store.published_folder.glob("*.json")).unlink()  # it is not published either
+    refused(study, r"evaluate-cam-\w+: lacks 1 items or files, such as train_000001; run its chapters again")
+
+
+def test_chapters_that_were_not_run_are_named(study, monkeypatch):
+    monkeypatch.setitem(CHAPTERS, "other", jobs)
+    monkeypatch.setitem(CHAPTERS, "without jobs", lambda settings: {})
+    refused(study, r"chapters that were not run with the preset .*shown\.yml: other$")
+
+
+def test_a_chapter_that_was_run_with_other_settings_is_named(study):
+    path = study.store.root / "reads" / f"{CHAPTER}.shown.json"
+    reads = json.loads(path.read_text())
+    path.write_text(json.dumps([{**reads[0], "key": "123456789abc"}, *reads[1:]]))
+    refused(study, r"shown has shown classifier-123456789abc, which today's settings do not need; run it again")
+
+
+@pytest.mark.parametrize(
+    ("git", "reason"),
+    [({"commit": "c0ffee", "dirty": True}, "uncommitted changes"), ({"commit": None, "dirty": None}, "not a git")],
+)
+def test_a_publication_needs_a_commit(study, monkeypatch, git, reason):
+    monkeypatch.setattr("ribstudy.workflow.publication.git_state", lambda: git)
+    refused(study, reason)
+
+
+def test_a_folder_that_becomes_too_large_is_refused_with_its_largest_results(study):
+    refused(
+        study, r"0\.0 MB would be published; at most 0\.0 MB may be: evaluate-\w+-\w+ 0\.0 MB, .*, .*, .*, .*MB$", max_bytes=9
+    )
+
+
+def test_results_that_no_chapter_reads_any_more_are_removed_unless_another_preset_uses_them(study, monkeypatch):
+    manifest = study.store.published_folder / "manifest.json"
+    entries = json.loads(manifest.read_text())
+    (rib,) = (name for name in entries if name.startswith("rib-"))
+    (scores,) = (name for name in entries if name.startswith("evaluate-rib-"))
+    entries[scores]["presets"] = ["other", "shown"]
+    manifest.write_text(json.dumps(entries))
+    monkeypatch.setitem(CHAPTERS, CHAPTER, lambda settings: {"cam": Job(MAP_EVALUATIONS["cam"], IMAGES)})
+    chapter = study.chapter()
+    assert len(chapter.stored("cam")) == 2
+    (study.store.root / "reads" / f"{CHAPTER}.shown.json").write_text(json.dumps(chapter.reads()))
+    done = study.publish()
+    assert rib in done.removed
+    left = {name.rsplit("-", 1)[0]: entry["presets"] for name, entry in study.store.published.manifest.items()}
+    assert left == {"classifier": ["shown"], "evaluate-cam": ["shown"], "evaluate-rib": ["other"]}
+    files = {path.stem for path in study.store.published_folder.glob("*.zip")}
+    assert files == set(study.store.published.manifest)
+
+
+def test_items_that_another_preset_shows_stay_published(study):
+    manifest = study.store.published_folder / "manifest.json"
+    entries = json.loads(manifest.read_text())
+    manifest.write_text(json.dumps({name: {**entry, "presets": ["other", "shown"]} for name, entry in entries.items()}))
+    path = study.store.root / "reads" / f"{CHAPTER}.shown.json"
+    reads = json.loads(path.read_text())
+    path.write_text(json.dumps([{**read, "items": read["items"][:1]} for read in reads]))
+    study.publish()
+    assert all(entry["presets"] == ["other", "shown"] for entry in study.store.published.manifest.values())
+    study.forget_results()
+    assert study.chapter().run_of("cam").is_finished(MAP_EVALUATIONS["cam"])
+
+
+def test_results_can_be_extended_by_images_that_are_not_published(study):
+    study.forget_results()
+    run = dataclasses.replace(study.chapter().run_of("cam"), images=IMAGES.model_copy(update={"limit": 3}))
+    result = execute(MAP_EVALUATIONS["cam"], run)
+    assert result.item_names() == ["train_000002"]
+    assert run.is_finished(MAP_EVALUATIONS["cam"])
+
+
+def test_two_publications_at_once_lose_nothing(study):
+    shutil.rmtree(study.store.published_folder)
+    other = study.folder / "other.yml"
+    shutil.copy(study.preset, other)
+    reads = study.store.root / "reads"
+    shutil.copy(reads / f"{CHAPTER}.shown.json", reads / f"{CHAPTER}.other.json")
+    publications = [Publication.of(str(preset), study.store) for preset in (study.preset, other)]
+    with ThreadPoolExecutor(2) as pool:
+        list(pool.map(lambda publication: publication.write(), publications))
+    assert [entry["presets"] for entry in study.store.published.manifest.values()] == [["other", "shown"]] * 5
+
+
+def test_the_commands_publish_and_verify(study, capsys):
+    folders = ["--results", str(study.store.root), "--published", str(study.store.published_folder)]
+    assert main(["publish", "--preset", study.preset, *folders]) == 0
+    assert f"5 results of {study.preset} are published" in capsys.readouterr().out
+    assert main(["publish", "--preset", study.preset, "--set", "rib.tau=0.1", *folders]) == 1
+    assert "publish: only the settings of a preset" in capsys.readouterr().err
+    assert main(["verify", "--preset", study.preset, "--per-stage", "1", *folders]) == 0
+    assert "4 published items were computed again" in capsys.readouterr().out
+    assert len(json.loads((study.store.root / "checks" / "shown.json").read_text())["checks"]) == 4
