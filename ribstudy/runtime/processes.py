@@ -1,6 +1,7 @@
 """Worker processes that end together with the process that started them."""
 
 import os
+import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
@@ -50,9 +51,10 @@ def refuse_while_importing() -> None:
 
 
 def _start_worker() -> None:
-    import torch  # takes seconds, and only the workers need it
-
-    torch.set_num_threads(1)
+    for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS"):  # for a torch that the work imports; not all work needs one
+        os.environ[name] = "1"
+    if torch := sys.modules.get("torch"):  # imported by the script that started the worker, which a new process imports too
+        torch.set_num_threads(1)
     threading.Thread(target=_end_with_parent, daemon=True).start()
 
 

@@ -1,16 +1,20 @@
 """The files of a training: the checkpoint from which it resumes, the history of its losses, and the trained weights."""
 
+from __future__ import annotations
+
 import logging
 from pathlib import Path
-from typing import BinaryIO
+from typing import TYPE_CHECKING, BinaryIO
 
-import pandas as pd
 import safetensors.torch
 import torch
 from torch import Tensor, nn
 from torch.optim.lr_scheduler import LRScheduler
 
 from ribstudy.runtime.files import atomic
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 log = logging.getLogger(__name__)
 

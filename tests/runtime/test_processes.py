@@ -1,5 +1,6 @@
 """Worker processes: the order of outcomes, exceptions, and how workers end."""
 
+import importlib
 import subprocess
 import sys
 from pathlib import Path
@@ -22,7 +23,19 @@ def test_workers_end_with_a_parent_that_is_killed():
     with subprocess.Popen([sys.executable, "-c", STARTS_A_WORKER], stdout=subprocess.PIPE) as parent:
         assert int(parent.stdout.readline()) != parent.pid
         parent.kill()
-        parent.communicate(timeout=20)  # the pipe closes when the last process that has it open ends
+        parent.communicate()  # the pipe closes when the last process that has it open ends
+
+
+def _torch_threads(module: str) -> tuple[bool, int]:
+    """Whether this process has imported torch, and the number of its threads, after the import of a module."""
+    importlib.import_module(module)
+    torch = sys.modules.get("torch")
+    return torch is not None, torch.get_num_threads() if torch else 0
+
+
+def test_a_worker_imports_torch_when_its_work_does_and_gives_it_one_thread(monkeypatch):
+    monkeypatch.setenv("OMP_NUM_THREADS", "2")
+    assert list(map_in_processes(_torch_threads, ["json", "torch"], processes=2)) == [(False, 0), (True, 1)]
 
 
 @pytest.mark.parametrize("processes", [1, 2])
@@ -47,7 +60,7 @@ def test_a_script_without_a_guard_ends_with_an_error_instead_of_waiting_for_itse
         f"settings = load_settings('mini', {{'data.minivoc': small, 'data.root': {str(tmp_path / 'data')!r}}})\n"
         f"execute(TOY, Run(settings, store=Store({str(tmp_path / 'results')!r}), given_device='cpu'), processes=2)\n"
     )
-    run = subprocess.run([sys.executable, script], capture_output=True, text=True, timeout=100)
+    run = subprocess.run([sys.executable, script], capture_output=True, text=True)
     assert run.returncode != 0
     assert 'under `if __name__ == "__main__":`' in run.stderr
 

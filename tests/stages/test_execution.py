@@ -13,6 +13,20 @@ from ribstudy.stages import ItemsFailed, Shard, execute
 from ribstudy.stages.maps import CAM, RIB
 
 
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory, data_root, trained) -> dict[str, bytes]:
+    """The files of `rib`, computed by one process."""
+    return files(execute(RIB, run_in(tmp_path_factory.mktemp("whole"), data_root, trained)))
+
+
+@pytest.fixture(scope="module")
+def side_by_side(tmp_path_factory, data_root, trained) -> dict[str, bytes]:
+    """The files of `rib`, computed by two processes."""
+    result = execute(RIB, run_in(tmp_path_factory.mktemp("two"), data_root, trained), processes=2)
+    assert result.finished
+    return files(result)
+
+
 def test_finished_work_is_not_done_again(tmp_path, data_root, trained, monkeypatch):
     run = run_in(tmp_path, data_root, trained)
     result = execute(CAM, run)
@@ -32,16 +46,13 @@ def test_more_images_add_to_what_is_there(tmp_path, data_root, trained):
     assert all(files(everything)[name] == content for name, content in kept.items())
 
 
-def test_two_shards_and_two_processes_equal_one_run(tmp_path, data_root, trained):
-    whole = execute(RIB, run_in(tmp_path / "whole", data_root, trained))
+def test_two_shards_and_two_processes_equal_one_run(tmp_path, data_root, trained, whole, side_by_side):
     run = run_in(tmp_path / "shards", data_root, trained)
     first = execute(RIB, run, shard=Shard(1, 2))
     assert not first.finished
     shards = execute(RIB, run, shard=Shard(0, 2))
-    side_by_side = execute(RIB, run_in(tmp_path / "processes", data_root, trained), processes=2)
     assert shards.finished
-    assert side_by_side.finished
-    assert files(whole) == files(shards) == files(side_by_side)
+    assert whole == files(shards) == side_by_side
 
 
 @pytest.mark.parametrize(("processes", "num_workers"), [(1, 0), (2, 0), (1, 2)])
@@ -65,10 +76,9 @@ def test_an_unreadable_image_is_named_and_all_others_are_kept(tmp_path, data_roo
     assert execute(CAM, run).finished
 
 
-def test_inputs_prepared_by_workers_give_the_same_bytes(tmp_path, data_root, trained):
-    plain = execute(RIB, run_in(tmp_path / "plain", data_root, trained))
+def test_inputs_prepared_by_workers_give_the_same_bytes(tmp_path, data_root, trained, whole):
     ahead = execute(RIB, replace(run_in(tmp_path / "ahead", data_root, trained), given_workers=2))
-    assert files(plain) == files(ahead)
+    assert files(ahead) == whole
 
 
 def test_a_bank_of_features_gives_results_of_its_own_key_whatever_the_shards(tmp_path, data_root, trained):
@@ -102,11 +112,11 @@ def _drawn_by(run, pool) -> dict[str, set[str]]:
     return {name: {pool.names[index] for index in draws.of(name, 0)} for name in dataset.names}
 
 
-def test_one_process_with_many_threads_gives_the_bytes_of_many_processes(tmp_path, data_root, trained):
+def test_one_process_with_many_threads_gives_the_bytes_of_many_processes(tmp_path, data_root, trained, side_by_side):
     torch.set_num_threads(2)
     try:
         one = execute(RIB, run_in(tmp_path / "one", data_root, trained))
         assert torch.get_num_threads() == 2
     finally:
         torch.set_num_threads(1)
-    assert files(one) == files(execute(RIB, run_in(tmp_path / "two", data_root, trained), processes=2))
+    assert files(one) == side_by_side
