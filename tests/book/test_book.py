@@ -18,8 +18,6 @@ LOADED = re.compile(
     r"""<(?:img|script)\b[^>]*?\bsrc="(https?:[^"]+)|<link\b[^>]*?\brel="stylesheet"[^>]*?\bhref="(https?:[^"]+)"""
 )
 
-pytestmark = pytest.mark.timeout(900)
-
 
 @pytest.fixture(scope="module")
 def pages(tiny_book) -> dict[str, str]:

@@ -17,7 +17,6 @@ lint = importlib.util.module_from_spec(spec)
 spec.loader.exec_module(lint)
 
 
-@pytest.mark.timeout(900)
 @pytest.mark.parametrize("name", [path.stem for path in NOTEBOOKS])
 def test_chapter_runs_with_tiny_parameters(tiny_book, name):
     path = tiny_book.results / "notebooks" / "book-tiny" / f"{name}.ipynb"

@@ -28,7 +28,6 @@ TOO_WIDE = """() => [...document.querySelectorAll('main *')].filter(element => {
 }).slice(0, 3).map(element => element.outerHTML.slice(0, 120))"""
 BROKEN = "() => [...document.images].filter(i => i.complete && !i.naturalWidth).map(i => i.src.slice(0, 200))"
 
-pytestmark = pytest.mark.timeout(900)
 # In continuous integration the browser is installed, and nobody would notice a skipped test.
 needs_browser = pytest.mark.skipif(
     find_browser() is None and not os.environ.get("CI"), reason="no browser is installed: sudo apt install chromium"

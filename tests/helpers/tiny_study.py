@@ -56,7 +56,7 @@ def launch(number, *arguments, **environment):
         variables |= {name: str(value) for name, value in given.items()}
         command = [sys.executable, "-m", "ribstudy", *arguments]
         ranks.append(subprocess.Popen(command, env=variables, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True))
-    outputs = [rank.communicate(timeout=200)[0] for rank in ranks]
+    outputs = [rank.communicate()[0] for rank in ranks]
     return [rank.returncode for rank in ranks], outputs
 
 

@@ -140,7 +140,6 @@ def test_stored_masks_are_shown(tmp_path):
     assert panels[1].mask.all()
 
 
-@pytest.mark.timeout(900)
 def test_every_note_of_the_tables_is_in_the_record_of_its_chapter(tiny_book):
     of_some_data = {("04_rib", "miou_difference_labelled")}  # only if there are images without a class
     notes = {note for places in published.OURS.values() for note in places.values()}

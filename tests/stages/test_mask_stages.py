@@ -153,7 +153,6 @@ def test_maps_of_the_walk_are_scored_and_compared_with_the_crf(tmp_path, data_ro
         assert agreement[name]["agreement"].shape == AGREEMENT_THRESHOLDS.shape
 
 
-@pytest.mark.timeout(250)
 def test_two_ranks_train_deeplab_with_the_losses_of_one(tmp_path, data_root, done):
     truth = {"segmentation.truth": "dataset"}
     alone = execute(SEGMENTATION, run_in(tmp_path / "one", data_root, **truth))
@@ -167,7 +166,6 @@ def test_two_ranks_train_deeplab_with_the_losses_of_one(tmp_path, data_root, don
     pd.testing.assert_frame_equal(ours, theirs, rtol=1e-3)
 
 
-@pytest.mark.timeout(250)
 def test_two_ranks_train_the_affinity_network_with_the_losses_of_one(tmp_path, data_root, done):
     """The terms of the loss are means over pairs, and the two halves of a batch have different numbers of pairs."""
     run = run_in(tmp_path, data_root, done)

@@ -24,8 +24,6 @@ PROFILE = str(ROOT / "profiles" / "slurm")
 NOTEBOOKS = sorted(path.stem for path in BOOK.glob("*.ipynb"))
 SNAKEMAKE = [str(Path(sys.executable).with_name("snakemake")), "--cores", "2"]
 
-pytestmark = pytest.mark.timeout(600)
-
 
 def written(folder: Path, **values) -> Path:
     path = folder / "own.yml"
