@@ -1,11 +1,9 @@
 """`python -m ribstudy evaluate`."""
 
-import json
-
 import numpy as np
 import pandas as pd
 import pytest
-from helpers.tiny_study import TINY, run_in
+from helpers.tiny_study import options_of, run_in
 
 from ribstudy import datasets
 from ribstudy.cli.evaluate import evaluate
@@ -20,13 +18,12 @@ from ribstudy.stages.maps import CAM
 def options(tmp_path_factory, data_root, trained):
     """Options of the command line, in a folder of results with a classifier; CAMs are computed by the first test."""
     root = run_in(tmp_path_factory.mktemp("evaluate") / "results", data_root, trained).store.root
-    settings = [word for name, value in TINY.items() for word in ("--set", f"{name}={json.dumps(value)}")]
-    return ["--results", str(root), "--data-root", str(data_root), "--processes", "1", *settings]
+    return [*options_of(data_root, root), "--processes", "1"]
 
 
 @pytest.fixture(scope="module")
 def run(options, data_root):
-    return run_in(options[1], data_root, images=ImageSelection(split="val"))
+    return run_in(options[options.index("--results") + 1], data_root, images=ImageSelection(split="val"))
 
 
 def scores_by_hand(run, threshold):

@@ -1,10 +1,9 @@
 """The command line: its options, and errors in one line."""
 
-import json
 from pathlib import Path
 
 import pytest
-from helpers.tiny_study import TINY, options_of, run_in
+from helpers.tiny_study import options_of, run_in
 
 from ribstudy.cli.main import main
 from ribstudy.stages import Shard
@@ -63,8 +62,7 @@ def test_a_bad_selection_is_refused_before_any_training(tmp_path, data_root, cap
 
 def test_a_stage_is_run_under_each_of_several_settings(tmp_path, data_root, trained, capsys):
     root = run_in(tmp_path / "results", data_root, trained).store.root
-    options = ["--results", str(root), "--processes", "1", "--data-root", str(data_root)]
-    options += [word for name, value in TINY.items() for word in ("--set", f"{name}={json.dumps(value)}")]
+    options = [*options_of(data_root, root), "--processes", "1"]
     options += ["--each", "{cam.scales: [1.0]}", "--each", "{cam.scales: [1.0, 0.5]}"]
     assert main(["cam", *options]) == 0
     assert len(set(capsys.readouterr().out.split())) == len(list((root / "runs").glob("cam-*"))) == 2

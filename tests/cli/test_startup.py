@@ -21,7 +21,7 @@ def slow_imports(code: str) -> set[str]:
     return SLOW & set(last)
 
 
-@pytest.mark.parametrize("module", ["ribstudy", "ribstudy.stages", "ribstudy.cli.main", "ribstudy.workflow.batch"])
+@pytest.mark.parametrize("module", ["ribstudy", "ribstudy.stages", "ribstudy.cli.main", "ribstudy.workflow.plan"])
 def test_a_module_imports_nothing_slow(module):
     assert slow_imports(f"import {module}") == set()
 

@@ -61,7 +61,7 @@ def launch(number, *arguments, **environment):
 
 
 def options_of(data_root, results):
-    options = ["--results", str(results), "--data-root", str(data_root)]
+    options = ["--preset", "mini", "--results", str(results), "--data-root", str(data_root)]
     for name, value in TINY.items():
         options += ["--set", f"{name}={value if value is not None else 'null'}"]
     return options

@@ -107,4 +107,4 @@ def test_the_command_line_reads_the_settings_of_every_variant():
     """YAML reads JSON's 3e-05 as text."""
     for variant in variants(load_settings("study")):
         read = _read_value(json.dumps(variant.overrides))
-        assert load_settings("study", read) == load_settings("mini", variant.overrides), variant.name
+        assert load_settings("study", read) == load_settings("study", variant.overrides), variant.name
