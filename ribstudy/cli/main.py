@@ -268,7 +268,7 @@ def _show_status(options: argparse.Namespace) -> int:
         raise ValueError(f"--results {options.results}: no such folder")
     run = _run(options)
     for row in (status(stage, run) for stage in STAGES.values()):
-        print(f"{row['stage']:<14}{row['state']:<24}{row['seconds']:>8.0f} s  {row['folder']}")
+        print(f"{row['stage']:<22}{row['state']:<24}{row['seconds']:>8.0f} s  {row['folder']}")
     return 0
 
 
