@@ -9,9 +9,8 @@ from ribstudy.config import load_settings
 from ribstudy.stages import ItemStage, Run, Stage, WholeStage
 from ribstudy.stages.stage import only_checks
 from ribstudy.training.files import WEIGHTS
-from ribstudy.workflow.batch import Batch, BatchRun
-from ribstudy.workflow.jobs import CHAPTERS, Job
-from ribstudy.workflow.plan import Plan
+from ribstudy.workflow.jobs import Job
+from ribstudy.workflow.plan import plan_of_book
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,9 +46,7 @@ class PlannedResult:
 
 def planned_jobs(preset: str, overrides: Mapping[str, Any], run: Run) -> list[tuple[Job, Run]]:
     """Every job of all chapters and every job that they need, with the run that computes it in the store of `run`."""
-    batch = Batch(about="all chapters", preset=preset)
-    plan = Plan(batch, [BatchRun(name, name, dict(overrides), {}) for name in CHAPTERS])
-    jobs = [job for group in plan.groups.values() for job in group.jobs]
+    jobs = [job for group in plan_of_book(preset, overrides).groups.values() for job in group.jobs]
     runs = (replace(run, settings=load_settings(preset, {**overrides, **job.overrides})) for job in jobs)
     return [(job, run.with_images(job.images)) for job, run in zip(jobs, runs, strict=True)]
 
