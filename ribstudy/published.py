@@ -2,6 +2,7 @@
 
     published/manifest.json          by the name of the result: its record, the commit, and size and SHA-256 of its file
     published/<stage>-<key>.zip      files (a history of losses, weights) and items, packed into one array per field
+    published/records/<chapter>.<preset>.json   the headline numbers of a chapter
 
 A result is found by the key under which it was computed. Other settings have other keys, for which nothing is published.
 """

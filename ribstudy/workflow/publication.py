@@ -5,6 +5,7 @@ A result is published only if today's code computed it, or if a recheck finds th
 
 import json
 import random
+import shutil
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -14,7 +15,7 @@ from typing import Any
 
 from ribstudy.config import load_settings
 from ribstudy.published import MANIFEST, Bundle, Published, write_bundle
-from ribstudy.runtime.files import file_digest, locked, write_json
+from ribstudy.runtime.files import atomic, file_digest, locked, write_json
 from ribstudy.stages import STAGES, ItemStage, Run
 from ribstudy.stages.source import other_code, source_digest
 from ribstudy.stages.stage import only_checks
@@ -105,7 +106,9 @@ class Publication:
             new = {name: self._write_new(name, Path(temporary), old, rechecked[name], commit) for name in self.contents}
             manifest = _merged(old.manifest, new, Path(self.preset).stem)
             _require_size(manifest, max_bytes)
-            return _replace(old, manifest, Path(temporary), len(new))
+            done = _replace(old, manifest, Path(temporary), len(new))
+            _copy_records(self.store.root / "records", folder / "records", Path(self.preset).stem)
+            return done
 
     def _result(self, name: str) -> Result:
         planned = self.planned[name]
@@ -267,6 +270,17 @@ def _replace(old: Published, manifest: Mapping[str, dict], new: Path, results: i
     for path in removed:
         path.unlink()
     return Outcome(results, _num_bytes(manifest), changed, [path.stem for path in removed])
+
+
+def _copy_records(records: Path, published: Path, preset: str) -> None:
+    """Copies the headline numbers of the chapters, with which another computation of the study can be compared."""
+    for chapter in CHAPTERS:
+        source, target = (folder / f"{chapter}.{preset}.json" for folder in (records, published))
+        if source.is_file():
+            with atomic(target) as temporary:
+                shutil.copyfile(source, temporary)
+        else:
+            target.unlink(missing_ok=True)
 
 
 def _now() -> str:

@@ -12,6 +12,7 @@ from helpers.shown_study import CHAPTER, IMAGES, jobs
 from ribstudy.cli.main import main
 from ribstudy.published import PublishedError
 from ribstudy.report.chapter import Chapter
+from ribstudy.runtime.files import write_json
 from ribstudy.stages import STAGES, execute
 from ribstudy.stages.evaluate import MAP_EVALUATIONS
 from ribstudy.stages.maps import RIB
@@ -228,6 +229,18 @@ def test_two_publications_at_once_lose_nothing(study):
     with ThreadPoolExecutor(2) as pool:
         list(pool.map(lambda publication: publication.write(), publications))
     assert [entry["presets"] for entry in study.store.published.manifest.values()] == [["other", "shown"]] * 5
+
+
+def test_headline_numbers_are_published(study):
+    records, published = (folder / "records" for folder in (study.store.root, study.store.published_folder))
+    for name in (f"{CHAPTER}.shown", f"{CHAPTER}.other", "status.shown"):
+        write_json(records / f"{name}.json", {"miou": {"value": 0.5, "low": None, "high": None, "n": 2}})
+    study.publish()
+    assert [path.name for path in published.iterdir()] == [f"{CHAPTER}.shown.json"]
+    assert next(published.iterdir()).read_bytes() == (records / f"{CHAPTER}.shown.json").read_bytes()
+    (records / f"{CHAPTER}.shown.json").unlink()
+    study.publish()
+    assert list(published.iterdir()) == []
 
 
 def test_the_commands_publish_and_verify(study, capsys):
