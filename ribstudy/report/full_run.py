@@ -48,13 +48,14 @@ def full_run(chapter: Chapter, preset: str) -> FullRun:
 
     It has the chapter's own settings if these are of that data set, else the settings of the preset.
 
-    Raises ValueError that names a record which cannot be read.
+    A record that is computed here replaces the published one. Raises ValueError that names a record which cannot be read.
     """
     data, own = load_settings(preset).data.name, chapter.settings.data
     is_own = own.name == data
     name = chapter.settings_name() if is_own else preset
-    records = read_records(chapter.run.store.root / "records", name, chapters())
-    return FullRun(data, records, chapter if is_own and own.root else None)
+    store = chapter.run.store
+    published, here = (read_records(folder / "records", name, chapters()) for folder in (store.published_folder, store.root))
+    return FullRun(data, {**published, **here}, chapter if is_own and own.root else None)
 
 
 def runtime_table(full: FullRun) -> pd.DataFrame:

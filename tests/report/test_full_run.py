@@ -34,6 +34,7 @@ def test_stages_without_a_result_are_not_run():
 @pytest.fixture
 def results(monkeypatch, tmp_path):
     monkeypatch.setattr("ribstudy.store.RESULTS", tmp_path)
+    monkeypatch.setattr("ribstudy.store.PUBLISHED", tmp_path / "published")
     return tmp_path
 
 
@@ -47,6 +48,17 @@ def test_another_data_set_shows_the_preset_of_the_published_one(results):
     chapter = SimpleNamespace(name="05_masks", notes={"a": 1}, settings=load_settings("voc12"))
     assert published.notes_of(chapter, "voc12") == {"05_masks": {"a": 1}}
     assert published.notes_of(chapter, "coco14") == {}
+
+
+def test_published_numbers_are_shown_unless_others_were_computed_here(results):
+    for chapter in ("05_masks", "06_segmentation"):
+        write_record(results / "published" / "records", chapter, "voc12", rib_seeds=(0.5, None, None, 3))
+    write_record(results / "records", "05_masks", "voc12", rib_seeds=(0.6, None, None, 3))
+    records = full_run.full_run(Chapter("10_voc12", "study", {}), "voc12").records
+    assert {chapter: numbers["rib_seeds"].value for chapter, numbers in records.items()} == {
+        "05_masks": 0.6,
+        "06_segmentation": 0.5,
+    }
 
 
 @pytest.fixture

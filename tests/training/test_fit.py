@@ -2,11 +2,12 @@
 
 import numpy as np
 import pytest
+import safetensors.torch
 import torch
 from helpers.numbers import NUM_EXAMPLES, load
 from torch import nn
 
-from ribstudy.training.files import CHECKPOINT
+from ribstudy.training.files import CHECKPOINT, WEIGHTS
 from ribstudy.training.fit import Training, fit, new_net
 from ribstudy.training.settings import ClassifierSettings
 
@@ -40,7 +41,6 @@ def run_training(folder, *, losses_of=losses_of, num_steps=6, **options):
         losses_of=losses_of,
         num_steps=num_steps,
         interval=2,
-        weights="net.pt",
         **options,
     )
     return net, fit(net, training, seed=3, folder=folder, device="cpu")
@@ -52,7 +52,7 @@ def test_a_step_is_computed_as_by_hand(tmp_path):
     before = nn.Linear(1, 1)
     assert net.bias.item() == pytest.approx(before.bias.item() - 1e-3 * 4)  # the gradient is the batch size
     assert history["step"].tolist() == [1]
-    assert torch.equal(torch.load(tmp_path / "net.pt", weights_only=True)["weight"], net.weight)
+    assert torch.equal(safetensors.torch.load_file(tmp_path / WEIGHTS)["weight"], net.weight)
 
 
 def test_accumulated_parts_give_the_same_weights(tmp_path):

@@ -127,7 +127,7 @@ def test_a_file_that_a_chapter_reads_is_enough_for_it(trained, data_root):
 
 
 def test_the_table_sums_what_is_known():
-    rows = left_rows([Left(TOY, 1, 4, 30.0), Left(CAM, 2, 60, 2.0), Left(CLASSIFIER, 1, 1, None)], cores=2)
+    rows = left_rows([Left(TOY, 1, 4, 30.0), Left(CAM, 2, 60, 2.0), Left(CLASSIFIER, 1, 1, None)], cores=2, device="cpu")
     assert rows[1:] == [
         ("toy", "1", "4", "30.0", "1"),
         ("cam", "2", "60", "2.0", "1"),
