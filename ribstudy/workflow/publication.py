@@ -107,8 +107,20 @@ class Publication:
             manifest = _merged(old.manifest, new, Path(self.preset).stem)
             _require_size(manifest, max_bytes)
             done = _replace(old, manifest, Path(temporary), len(new))
-            _copy_records(self.store.root / "records", folder / "records", Path(self.preset).stem)
+            self._copy_records(folder / "records")
             return done
+
+    def _copy_records(self, published: Path) -> None:
+        """Copies the headline numbers of chapters with results, so that the study computed again can be compared with them."""
+        settings = load_settings(self.preset)
+        for chapter in (chapter for chapter, jobs in CHAPTERS.items() if jobs(settings)):
+            name = f"{chapter}.{Path(self.preset).stem}.json"
+            source, target = self.store.root / "records" / name, published / name
+            if source.is_file():
+                with atomic(target) as temporary:
+                    shutil.copyfile(source, temporary)
+            else:
+                target.unlink(missing_ok=True)
 
     def _result(self, name: str) -> Result:
         planned = self.planned[name]
@@ -270,17 +282,6 @@ def _replace(old: Published, manifest: Mapping[str, dict], new: Path, results: i
     for path in removed:
         path.unlink()
     return Outcome(results, _num_bytes(manifest), changed, [path.stem for path in removed])
-
-
-def _copy_records(records: Path, published: Path, preset: str) -> None:
-    """Copies the headline numbers of the chapters, with which another computation of the study can be compared."""
-    for chapter in CHAPTERS:
-        source, target = (folder / f"{chapter}.{preset}.json" for folder in (records, published))
-        if source.is_file():
-            with atomic(target) as temporary:
-                shutil.copyfile(source, temporary)
-        else:
-            target.unlink(missing_ok=True)
 
 
 def _now() -> str:
