@@ -33,7 +33,7 @@ from ribstudy.workflow.variants import ITERATIONS, variants
 REPORTED = ImageSelection(split="train", masked=True)
 VALIDATION = ImageSelection(split="val", masked=True)
 # Choices (learning rate, thresholds) are made on these images. No results are reported on them.
-TUNING = ImageSelection(split="val", limit=10, masked=True)
+TUNING = ImageSelection(split="val", limit=40, masked=True)
 SPLITS = {"train": REPORTED, "val": TUNING}
 # The first reported images, for what is slow for each image: the rule that runs a CRF at several thresholds.
 FIRST = ImageSelection(split="train", limit=10, masked=True)
@@ -47,7 +47,7 @@ TEACHERS = {**{method: {"maps": maps} for method, maps in SOURCES.items()}, "tru
 
 # The steps from maps to masks. The threshold of the seeds is chosen on the tuning images, the threshold of the walk as the
 # preset says.
-_SEEDS = {"masks.walk": False, "masks.threshold": None, "masks.tuning": {"split": "val", "limit": 10, "masked": True}}
+_SEEDS = {"masks.walk": False, "masks.threshold": None, "masks.tuning": TUNING.model_dump(exclude_defaults=True)}
 STEPS = {
     "seeds": {**_SEEDS, "masks.crf": False},
     "seeds + CRF": {**_SEEDS, "masks.crf": True},
