@@ -71,13 +71,17 @@ class Result:
         return self.folder / name
 
     def has_file(self, name: str) -> bool:
-        return self.path(name).is_file() or (self.bundle is not None and name in self.bundle.files)
+        return self._is_file_here(name) or (self.bundle is not None and name in self.bundle.files)
 
     def open(self, name: str) -> BinaryIO:
         """Opens a file of the result for reading, in the folder or published. Raises FileNotFoundError if it is in neither."""
-        if self.bundle is not None and not self.path(name).is_file():
+        if self.bundle is not None and not self._is_file_here(name):
             return self.bundle.open(name)
         return self.path(name).open("rb")
+
+    def _is_file_here(self, name: str) -> bool:
+        """Whether the folder contains the file. If it is published too, a file of an unfinished training does not count."""
+        return self.path(name).is_file() and (self.bundle is None or self.computed_here)
 
     def file_digest(self, name: str) -> str:
         """The SHA-256 of a file of the result."""

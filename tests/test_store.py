@@ -156,3 +156,12 @@ def test_worker_processes_can_receive_a_store_that_has_read_published_results(pa
     partly_published.result("rib", "1").read_item("a")
     copy = pickle.loads(pickle.dumps(partly_published))
     assert copy.result("rib", "1").read_item("a") == {"n": 1}
+
+
+def test_a_file_of_an_unfinished_training_does_not_hide_the_published_one(partly_published):
+    result = partly_published.result("rib", "1")
+    result.folder.mkdir(parents=True)
+    result.path("history.csv").write_bytes(b"half")
+    assert result.open("history.csv").read() == b"published"
+    result.finish({})
+    assert result.open("history.csv").read() == b"half"

@@ -14,6 +14,7 @@ from typing import Any, BinaryIO
 
 import pandas as pd
 from IPython import get_ipython
+from IPython.display import Markdown, display
 from myst_nb import glue
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 
@@ -27,6 +28,7 @@ from ribstudy.report.figures import common as figures
 from ribstudy.runtime.files import digest, write_json
 from ribstudy.settings import Count
 from ribstudy.stages import Run, Stage, execute
+from ribstudy.stages.source import other_code
 from ribstudy.store import StoredItems
 from ribstudy.workflow.jobs import CHAPTERS, Job
 
@@ -163,8 +165,16 @@ class Chapter:
         return run.result(job.scored).sessions()
 
     def add_read(self, stage: Stage, run: Run, *, items: Iterable[str] = (), files: Iterable[str] = ()) -> None:
-        """Adds a result to those that the page needs. Without items and files, only its record is needed."""
-        of_items, of_files = self._reads.setdefault((stage.name, stage.key(run.settings)), (set(), set()))
+        """Adds a result to those that the page needs. Without items and files, only its record is needed.
+
+        A result of other code than today's is named on the page.
+        """
+        name, result = (stage.name, stage.key(run.settings)), run.result(stage)
+        if name not in self._reads and result.finished and other_code(stage, result):
+            display(
+                Markdown(f"**Computed by other code:** `{'-'.join(name)}` does not come from the present code of its stage.")
+            )
+        of_items, of_files = self._reads.setdefault(name, (set(), set()))
         of_items.update(items)
         of_files.update(files)
 

@@ -16,7 +16,7 @@ from ribstudy.runtime.files import locked
 from ribstudy.runtime.processes import map_in_processes, refuse_while_importing
 from ribstudy.runtime.progress import track
 from ribstudy.stages.registry import STAGES
-from ribstudy.stages.source import source_digest
+from ribstudy.stages.source import other_code, source_digest
 from ribstudy.stages.stage import ItemStage, Run, Stage, WholeStage, only_checks
 from ribstudy.store import Result
 
@@ -117,7 +117,9 @@ def _execute(stage: Stage, run: Run, shard: Shard | None, processes: int | None)
     """Runs a stage whose inputs are checked, after the stages it needs (see `execute`)."""
     result = run.result(stage)
     if ranks.agreed(run.is_finished(stage)):
-        log.log(logging.DEBUG if only_checks(stage) else logging.INFO, "%s: finished before, in %s", stage.name, result.folder)
+        level = logging.DEBUG if only_checks(stage) else logging.INFO
+        code = " (by other code than today's)" if other_code(stage, result) else ""
+        log.log(level, "%s: finished before%s, in %s", stage.name, code, result.folder)
         return result
     _execute_needs(stage, run, processes)
     if isinstance(stage, WholeStage):

@@ -204,3 +204,20 @@ def test_the_history_of_a_training_is_read_without_its_weights(chapter_on_cam):
 
 def _key(chapter, stage):
     return stage.key(chapter.settings)
+
+
+def test_a_result_of_other_code_is_named_once_on_the_page(chapter_on_cam, monkeypatch):
+    shown = []
+    monkeypatch.setattr(chapters, "display", lambda text: shown.append(text.data))
+    monkeypatch.setattr("ribstudy.stages.source.source_digest", lambda stage: "0123456789ab")
+    chapter = chapter_on_cam()
+    chapter.items("train", 0, images=chapter.dataset("train").names[:1])
+    chapter.items("train", 0, images=chapter.dataset("train").names[:2])
+    (text,) = shown
+    assert text.startswith("**Computed by other code:** `cam-")
+
+
+def test_results_of_the_present_code_are_not_remarked_upon(chapter_on_cam, monkeypatch):
+    monkeypatch.setattr(chapters, "display", None)
+    chapter = chapter_on_cam()
+    chapter.items("train", 0, images=chapter.dataset("train").names[:1])
