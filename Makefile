@@ -29,7 +29,7 @@ help:
 # Stages that use the GPU take turns. Without a GPU they do not wait for each other.
 GPU := $(if $(shell nvidia-smi -L 2> /dev/null),--resources gpu=1)
 
-SNAKEMAKE = $(BIN)/snakemake --cores all --quiet host progress reason $(GPU)
+SNAKEMAKE = $(BIN)/snakemake --quiet host progress reason --cores all $(GPU)
 DATA_ROOT := $(patsubst data_root=%,--data-root %,$(filter data_root=%,$(CONFIG)))
 
 book: .venv/.ready
