@@ -146,7 +146,8 @@ def _cam(settings: Settings) -> Jobs:
     jobs: Jobs = {}
     for seed in seeds(settings):
         own = {"seed": seed}
-        jobs["classifier", seed] = Job(CLASSIFIER, overrides=own, files=(HISTORY, VALIDATION_LOGITS))
+        shown = (HISTORY, VALIDATION_LOGITS) if seed == settings.seed else (VALIDATION_LOGITS,)
+        jobs["classifier", seed] = Job(CLASSIFIER, overrides=own, files=shown)
         for split, images in (("train", REPORTED), ("val", VALIDATION)):
             jobs[split, seed] = Job(MAP_EVALUATIONS["cam"], images, own)
     return jobs
@@ -184,14 +185,16 @@ def _masks(settings: Settings) -> Jobs:
 
 
 def _segmentation(settings: Settings) -> Jobs:
-    """A network for each source of training masks and each seed, and its predictions with and without the CRF."""
+    """The predictions of a network for each source of training masks and each seed, with and without the CRF.
+
+    Only the losses of the first seed's networks are shown.
+    """
     images, jobs = held_out(settings), {}
-    for seed in seeds(settings):
-        for teacher, changes in TEACHERS.items():
-            own = {"seed": seed, **changes}
-            jobs["network", teacher, seed] = Job(SEGMENTATION, overrides=own, files=(HISTORY,))
+    for teacher, changes in TEACHERS.items():
+        jobs["network", teacher] = Job(SEGMENTATION, overrides=changes, files=(HISTORY,))
+        for seed in seeds(settings):
             for crf in (False, True):
-                jobs[teacher, crf, seed] = Job(EVALUATE_PREDICTIONS, images, {**own, "predictions.crf": crf})
+                jobs[teacher, crf, seed] = Job(EVALUATE_PREDICTIONS, images, {"seed": seed, **changes, "predictions.crf": crf})
     return jobs
 
 
