@@ -69,9 +69,9 @@ def _check_row(stage: str, entries: Sequence[dict], checks: Sequence[Check]) -> 
         "stage": stage,
         "results": len(entries),
         "MB": round(sum(entry["bytes"] for entry in entries) / 1e6, 2),
-        "published": max(_minute(entry["published"]["date"]) for entry in entries),
+        "published": max(entry["published"]["date"][:10] for entry in entries),
         "commit": _unique(entry["published"]["commit"][:10] for entry in entries),
-        "machine": _unique(entry["machine"] for entry in entries),
+        "machine": _unique(entry["machine"].rpartition(", ")[0] for entry in entries),  # without the system
         "rechecked": len(own),
         "largest deviation": max((check.difference.size for check in own), default=None),
         "tolerance": "none" if tolerance is None else tolerance,
