@@ -47,6 +47,10 @@ class Settings(Section):
     compared: ImageSelection = Field(
         ImageSelection(split="train", masked=True), description="images on which CAM and RIB are compared with other methods"
     )
+    choices: ImageSelection = Field(
+        ImageSelection(split="val", masked=True),
+        description="images on which learning rates and thresholds are chosen; no result is reported on them",
+    )
     maps: Literal["cam", "rib"] = Field("rib", description="the maps that become masks")
     crf: CrfSettings = CrfSettings()
     labels: LabelSettings = LabelSettings()

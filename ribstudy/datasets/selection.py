@@ -1,5 +1,7 @@
 """Applies an ImageSelection to a data set."""
 
+import hashlib
+
 from ribstudy.datasets.base import Dataset
 from ribstudy.datasets.settings import ImageSelection
 
@@ -7,7 +9,9 @@ from ribstudy.datasets.settings import ImageSelection
 def selected_names(dataset: Dataset, images: ImageSelection) -> list[str]:
     """The names of the selected images, in the order of the data set.
 
-    Filters by `masked` and `class_name` first, and applies `skip` and `limit` to the remaining images.
+    Filters by `masked` and `class_name` first. `skip` and `limit` then take a random sample of the remaining images: they count
+    in the order of a digest of the names. The sample is the same everywhere, a larger limit adds images to it, and another
+    selection can skip what one takes. The order of a list would not be random: VOC sorts its images by year.
 
     Args:
         dataset: the split `images.split`, opened.
@@ -23,7 +27,13 @@ def selected_names(dataset: Dataset, images: ImageSelection) -> list[str]:
         names = _showing(dataset, images.class_name, names)
     if images.skip >= len(names):
         raise ValueError(f"images.skip = {images.skip} leaves no image: split {dataset.split!r} has {len(names)} such images")
-    return names[images.skip :][: images.limit]
+    chosen = set(sorted(names, key=_drawn)[images.skip :][: images.limit])
+    return [name for name in names if name in chosen]
+
+
+def _drawn(name: str) -> bytes:
+    """The place of a name in the order in which images are drawn."""
+    return hashlib.sha256(name.encode()).digest()
 
 
 def _showing(dataset: Dataset, class_name: str, names: list[str]) -> list[str]:

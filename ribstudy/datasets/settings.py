@@ -61,8 +61,8 @@ class ImageSelection(Section):
     """
 
     split: Literal["train", "val", "train_aug", "test"] = Field("train", description="name of the list of images")
-    skip: Annotated[int, Field(ge=0)] = Field(0, description="number of images to leave out at the start of the list")
-    limit: Count | None = Field(None, description="maximum number of images; None: all")
+    skip: Annotated[int, Field(ge=0)] = Field(0, description="number of images to leave out, the first of a random order")
+    limit: Count | None = Field(None, description="maximum number of images, a random sample; None: all")
     masked: bool = Field(False, description="only images with a mask, on which maps can be scored")
     class_name: str | None = Field(None, description="only images that show this class, before skip and limit; None: any")
 

@@ -2,9 +2,8 @@
 
 from typing import Annotated, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field
 
-from ribstudy.datasets.settings import ImageSelection
 from ribstudy.settings import Count, Positive, Scales, Section, Share
 
 
@@ -41,15 +40,8 @@ class MaskSettings(Section):
     """The pseudo masks."""
 
     walk: bool = Field(True, description="use the maps after the random walk, or (false) the seeds")
-    threshold: Share | None = Field(description="a pixel is background if no map is above this; None: the best on `tuning`")
-    tuning: ImageSelection | None = Field(None, description="images with true masks to choose the threshold if none is given")
+    threshold: Share | None = Field(description="a pixel is background if no map is above this; None: the best on `choices`")
     crf: bool = Field(description="refine the masks with the seed CRF, as the paper does")
-
-    @model_validator(mode="after")
-    def _threshold_is_there(self):
-        if (self.threshold is None) == (self.tuning is None):
-            raise ValueError("give either threshold or tuning, not both")
-        return self
 
 
 class ScoreSettings(Section):

@@ -86,6 +86,16 @@ def aggregate(steps: Tensor, how: str = "raw") -> Tensor:
     return _chosen("aggregation", how, AGGREGATIONS)(steps)
 
 
+def blurred(maps: np.ndarray, width: float) -> np.ndarray:
+    """Maps [n, h, w], each blurred by a Gaussian of this standard deviation, in positions; 0: unchanged.
+
+    Beyond its border, a map continues with the values at the border.
+    """
+    from scipy.ndimage import gaussian_filter
+
+    return gaussian_filter(maps, width, mode="nearest", axes=(1, 2)) if width > 0 else maps
+
+
 def seed_maps(
     maps: Iterable[Tensor | np.ndarray], size: tuple[int, int], *, stride: int = 1, normalization: str = "maximum"
 ) -> Tensor:

@@ -12,6 +12,7 @@ from ribstudy.settings import Count, NonNegative, Positive, Range, Scales, Secti
 
 class CamSettings(Section):
     scales: Scales = Field(description="image scales whose maps are summed, each with its mirrored view")
+    blur: NonNegative = Field(0.0, description="Gaussian blur of the map of each scale, in its positions; a control for RIB")
 
 
 class AuxiliarySettings(Section):
@@ -70,6 +71,7 @@ class RibSettings(Section):
     normalization: Literal["maximum", "range", "percentile"] = Field(
         "maximum", description="scaling of the sum to 0..1: by its maximum (code), its range, or its 99th percentile (clipped)"
     )
+    blur: NonNegative = Field(0.0, description="Gaussian blur of the map of each scale, in its positions; ours")
 
     @model_validator(mode="before")
     @classmethod

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ribstudy.method.maps import aggregate, seed_maps
+from ribstudy.method.maps import aggregate, blurred, seed_maps
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -29,6 +29,7 @@ class StoredMaps:
         signed: per scale the maps [n, h_s, w_s] of the plain view before the ReLU; only the stage `cam` stores them.
         aggregation: how the steps become one map (`maps.aggregate`).
         normalization: how the sum over scales becomes a map in 0..1 (`maps.NORMALIZATIONS`).
+        blur: standard deviation of a Gaussian blur of the map of each scale, in its positions; 0: none.
         logits: float [K], the labelled logits of each step, summed over the image's views; only RIB has them.
         stopped_by: what ended the adaptation: "iterations", "margin" or "spread"; "" for other methods.
     """
@@ -39,6 +40,7 @@ class StoredMaps:
     signed: tuple[np.ndarray, ...] = ()
     aggregation: str = "raw"
     normalization: str = "maximum"
+    blur: float = 0.0
     logits: np.ndarray = field(default_factory=lambda: np.zeros(0))
     stopped_by: str = ""
 
@@ -48,10 +50,11 @@ class StoredMaps:
         return len(self.steps[0]) if len(self.classes) else 1
 
     def maps(self, steps: int | None = None) -> list[np.ndarray]:
-        """Per scale the maps [n, h_s, w_s], aggregated over the first `steps` (None: all)."""
+        """Per scale the maps [n, h_s, w_s], aggregated over the first `steps` (None: all), and blurred."""
         import torch  # takes seconds, and only the maps themselves need it
 
-        return [aggregate(torch.as_tensor(maps[:steps]), self.aggregation).numpy() for maps in self.steps]
+        aggregated = (aggregate(torch.as_tensor(maps[:steps]), self.aggregation).numpy() for maps in self.steps)
+        return [blurred(maps, self.blur) for maps in aggregated]
 
     def normalized(self, *, steps: int | None = None, stride: int = 1) -> np.ndarray:
         """The maps in 0..1 that a threshold turns into a mask: float32 [n, H, W].
@@ -65,14 +68,14 @@ class StoredMaps:
         return seed_maps(self.maps(steps), self.size, stride=stride, normalization=self.normalization).numpy()
 
     def to_arrays(self) -> dict[str, np.ndarray]:
-        """The stored arrays by name, without `aggregation` and `normalization`, which only affect how the maps are read."""
+        """The stored arrays by name, without those that only affect how the maps are read."""
         arrays = {"keys": self.classes, "size": np.array(self.size)}
         arrays |= _numbered("steps", self.steps) | _numbered("signed", self.signed)
         return arrays | {"scores": self.logits, "stopped_by": np.array(self.stopped_by)}
 
     @classmethod
     def of_arrays(cls, arrays: Mapping[str, np.ndarray]) -> StoredMaps:
-        """The maps whose `to_arrays` this is, to be aggregated and normalised in the default way."""
+        """The maps whose `to_arrays` this is, to be read in the default way."""
         return cls(
             classes=arrays["keys"],
             size=(int(arrays["size"][0]), int(arrays["size"][1])),

@@ -25,8 +25,9 @@ if TYPE_CHECKING:
     # Maps of one image from the network, the views of the image, its label and its size.
     Compute = Callable[[CamNet, list[Tensor], np.ndarray, tuple[int, int]], StoredMaps]
 
+BLUR = "cam.blur"  # only affects how stored maps are read
 # The settings that only affect how the stored steps of RIB become one map.
-COMBINATION = ("rib.aggregation", "rib.normalization")
+COMBINATION = ("rib.aggregation", "rib.normalization", "rib.blur")
 
 
 def map_worker(run: Run, names: Sequence[str], net: CamNet, compute: Compute) -> ItemWorker:
@@ -106,13 +107,20 @@ def rib_inputs(run: Run, names: Sequence[str], net: CamNet, dataset: Dataset) ->
 
 def _combined(maps: StoredMaps, settings: Settings) -> StoredMaps:
     """RIB's maps, to be combined as the settings say."""
-    return replace(maps, aggregation=settings.rib.aggregation, normalization=settings.rib.normalization)
+    rib = settings.rib
+    return replace(maps, aggregation=rib.aggregation, normalization=rib.normalization, blur=rib.blur)
+
+
+def _blurred(maps: StoredMaps, settings: Settings) -> StoredMaps:
+    return replace(maps, blur=settings.cam.blur)
 
 
 CAM = ItemStage(
     name="cam",
     help="class activation maps of the images",
     reads=("cam", "compute"),
+    reading=(BLUR,),
+    read=_blurred,
     needs=after(CLASSIFIER),
     items=image_names,
     worker=_cam_worker,

@@ -22,20 +22,24 @@ def scored_stage(settings: Settings) -> Stage:
     return WALK if settings.masks.walk else MAPS_OF[settings.maps]
 
 
-def _maps_and_scores_of_tuning_maps(settings: Settings) -> list[Need]:
+def _maps_and_scores_of_choices(settings: Settings) -> list[Need]:
     stage = scored_stage(settings)
     chosen_here = settings.masks.threshold is None
-    return [Need(stage), *([Need(MAP_EVALUATIONS[stage.name], settings.masks.tuning)] if chosen_here else [])]
+    return [Need(stage), *([Need(MAP_EVALUATIONS[stage.name], settings.choices)] if chosen_here else [])]
+
+
+def _read_sections(settings: Settings) -> tuple[str, ...]:
+    return ("masks", "crf", "choices") if settings.masks.threshold is None else ("masks", "crf")
 
 
 def mask_threshold(run: Run) -> float:
-    """The threshold in the settings, or the best threshold on the images of `masks.tuning`."""
+    """The threshold in the settings, or the best threshold on the images of `choices`."""
     from ribstudy.evaluation.sweeps import sweep_scores
 
-    settings = run.settings.masks
-    if settings.threshold is not None:
-        return settings.threshold
-    scores = run.stored(MAP_EVALUATIONS[scored_stage(run.settings).name], settings.tuning)
+    given = run.settings.masks.threshold
+    if given is not None:
+        return given
+    scores = run.stored(MAP_EVALUATIONS[scored_stage(run.settings).name], run.settings.choices)
     return float(DEFAULT_THRESHOLDS[sweep_scores(scores).best()])
 
 
@@ -53,8 +57,8 @@ def _mask_worker(run: Run, names: Sequence[str]) -> ItemWorker:
 MASKS = ItemStage(
     name="masks",
     help="pseudo masks, as palette images",
-    reads=("masks", "crf"),
-    needs=_maps_and_scores_of_tuning_maps,
+    reads=_read_sections,
+    needs=_maps_and_scores_of_choices,
     items=image_names,
     worker=_mask_worker,
     format=MASK_FORMAT,

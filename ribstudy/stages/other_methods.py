@@ -7,7 +7,7 @@ from functools import partial
 from ribstudy.items import MAPS
 from ribstudy.stages.classifier import CLASSIFIER, classifier_weights, trained_net
 from ribstudy.stages.images import image_names
-from ribstudy.stages.maps import map_worker
+from ribstudy.stages.maps import BLUR, map_worker
 from ribstudy.stages.stage import ItemStage, ItemWorker, Run, after
 
 
@@ -35,6 +35,7 @@ BASELINE = ItemStage(
     name="baseline",
     help="maps by a method of torch-cam: CAM, Grad-CAM, Grad-CAM++ or LayerCAM",
     reads=("baseline", "cam", "compute"),
+    reading=(BLUR,),  # no other map than the CAM is blurred
     needs=after(CLASSIFIER),
     items=image_names,
     worker=_baseline_worker,
@@ -47,6 +48,7 @@ ADVCAM = ItemStage(
     name="advcam",
     help="move each image along its gradient and keep the maps of every step (AdvCAM)",
     reads=("advcam", "cam", "compute"),
+    reading=(BLUR,),
     needs=after(CLASSIFIER),
     items=image_names,
     worker=_advcam_worker,

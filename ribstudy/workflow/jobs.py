@@ -32,11 +32,9 @@ from ribstudy.workflow.variants import ITERATIONS, variants
 # Results are reported on the images of train that have masks.
 REPORTED = ImageSelection(split="train", masked=True)
 VALIDATION = ImageSelection(split="val", masked=True)
-# Choices (learning rate, thresholds) are made on these images. No results are reported on them.
-TUNING = ImageSelection(split="val", limit=40, masked=True)
-SPLITS = {"train": REPORTED, "val": TUNING}
 # The first reported images, for what is slow for each image: the rule that runs a CRF at several thresholds.
 FIRST = ImageSelection(split="train", limit=10, masked=True)
+NUM_FOR_RATES = 60  # images of `choices` on which learning rates are compared; each rate is a run of RIB
 NUM_CHECKED = 3  # images on which two implementations of the CAM are compared, pixel by pixel
 
 PAPER = {"rib.mode": "paper"}
@@ -45,9 +43,9 @@ SOURCES = {"CAM": "cam", "RIB": "rib"}  # methods whose maps become masks, and t
 TRUTH = {"segmentation.truth": "dataset", "segmentation.images.masked": True}
 TEACHERS = {**{method: {"maps": maps} for method, maps in SOURCES.items()}, "truth": TRUTH}
 
-# The steps from maps to masks. The threshold of the seeds is chosen on the tuning images, the threshold of the walk as the
-# preset says.
-_SEEDS = {"masks.walk": False, "masks.threshold": None, "masks.tuning": TUNING.model_dump(exclude_defaults=True)}
+# The steps from maps to masks. The threshold of the seeds is chosen on the images of `choices`, the threshold of the walk as
+# the preset says.
+_SEEDS = {"masks.walk": False, "masks.threshold": None}
 STEPS = {
     "seeds": {**_SEEDS, "masks.crf": False},
     "seeds + CRF": {**_SEEDS, "masks.crf": True},
@@ -109,6 +107,16 @@ def ablation_seeds(settings: Settings) -> range:
     return range(settings.seed, settings.seed + settings.ablations.seeds)
 
 
+def _first(images: ImageSelection, count: int) -> ImageSelection:
+    """A random sample of a selection: its first `count` images."""
+    return images.model_copy(update={"limit": min(images.limit or count, count)})
+
+
+def splits(settings: Settings) -> dict[str, ImageSelection]:
+    """The images on which results are reported, and the images on which choices are made."""
+    return {"train": REPORTED, "val": settings.choices}
+
+
 def learning_rates(settings: Settings) -> tuple[float, ...]:
     """The learning rates of RIB that are compared: the preset's rate, about a third of it, and about three times as much."""
     rate = settings.rib.learning_rate
@@ -122,8 +130,8 @@ def readings(settings: Settings, seed: int) -> dict[str, dict[str, Any]]:
 
 def held_out(settings: Settings) -> ImageSelection:
     """The images of val with masks on which no threshold was chosen; segmentation networks are reported on them."""
-    tuning = settings.masks.tuning
-    return ImageSelection(split="val", masked=True, skip=tuning.limit if tuning and tuning.split == "val" else 0)
+    chosen_here = settings.masks.threshold is None and settings.choices.split == "val"
+    return ImageSelection(split="val", masked=True, skip=(settings.choices.limit or 0) if chosen_here else 0)
 
 
 def tied_twins(settings: Settings) -> dict[str, dict[str, Any]]:
@@ -154,12 +162,13 @@ def _cam(settings: Settings) -> Jobs:
 
 
 def _rib(settings: Settings) -> Jobs:
-    """RIB with each learning rate on the tuning images, and CAM and RIB on the reported and tuning images for every seed."""
+    """RIB with each learning rate on a part of `choices`; CAM and RIB on `choices` and the reported images for every seed."""
     of_cam, of_rib = MAP_EVALUATIONS["cam"], MAP_EVALUATIONS["rib"]
+    few = _first(settings.choices, NUM_FOR_RATES)
     rates = learning_rates(settings)
-    jobs: Jobs = {("learning rate", rate): Job(of_rib, TUNING, {"rib.learning_rate": rate}) for rate in rates}
+    jobs: Jobs = {("learning rate", rate): Job(of_rib, few, {"rib.learning_rate": rate}) for rate in rates}
     for seed in seeds(settings):
-        for split, images in SPLITS.items():
+        for split, images in splits(settings).items():
             jobs["CAM", seed, split] = Job(of_cam, images, {"seed": seed})
             for method, changes in readings(settings, seed).items():
                 jobs[method, seed, split] = Job(of_rib, images, {"seed": seed, **changes})
@@ -210,19 +219,22 @@ def _ablations(settings: Settings) -> Jobs:
 
 
 def _other_methods(settings: Settings) -> Jobs:
-    """Every method on the compared and the tuning images, for each seed, and some maps of the plain CAM by torch-cam."""
-    few = settings.compared.model_copy(update={"limit": min(settings.compared.limit or NUM_CHECKED, NUM_CHECKED)})
+    """Every method on the compared images and on `choices`, for each seed, and some maps of the plain CAM by torch-cam."""
+    few = _first(settings.compared, NUM_CHECKED)
     jobs: Jobs = {"CAM by torch-cam": Job(BASELINE, few, TORCHCAM)}
     for seed in seeds(settings):
         for method, (stage, changes) in METHODS.items():
-            for images, selected in (("compared", settings.compared), ("val", TUNING)):
+            for images, selected in (("compared", settings.compared), ("val", settings.choices)):
                 jobs[method, images, seed] = Job(MAP_EVALUATIONS[stage.name], selected, {"seed": seed, **changes})
     return jobs
 
 
 def _bottleneck(settings: Settings) -> Jobs:
     """Gradients and logits of some images, RIB on both twins, and CAM and RIB as in the chapter on RIB."""
-    jobs: Jobs = {"bottleneck": Job(BOTTLENECK, settings.bottleneck.images), "RIB on val": Job(MAP_EVALUATIONS["rib"], TUNING)}
+    jobs: Jobs = {
+        "bottleneck": Job(BOTTLENECK, settings.bottleneck.images),
+        "RIB on val": Job(MAP_EVALUATIONS["rib"], settings.choices),
+    }
     for twin, changes in tied_twins(settings).items():
         of_class = ImageSelection(
             split="train_aug",
@@ -232,7 +244,7 @@ def _bottleneck(settings: Settings) -> Jobs:
         )
         jobs["twin", twin] = Job(MAP_EVALUATIONS["rib"], of_class, changes)
     for seed in seeds(settings):
-        for split, images in SPLITS.items():
+        for split, images in splits(settings).items():
             for method, maps in SOURCES.items():
                 jobs[method, seed, split] = Job(MAP_EVALUATIONS[maps], images, {"seed": seed})
     return jobs

@@ -71,7 +71,7 @@ def test_the_command_prints_the_table_and_writes_it(options, tmp_path, capsys):
 
 def test_masks_are_scored_without_a_threshold(options, run, capsys):
     command = ["evaluate", "masks", *options, "--images", "split=val,limit=1", "--set", "maps=cam", "--set", "masks.walk=false"]
-    command += ["--set", "masks.crf=false", "--set", "masks.threshold=0.3", "--set", "masks.tuning=null"]
+    command += ["--set", "masks.crf=false", "--set", "masks.threshold=0.3"]
     assert main(command) == 0
     printed = capsys.readouterr().out
     assert printed.startswith("masks: 1 images\n")

@@ -23,17 +23,26 @@ class FourImages:
     ("chosen", "names"),
     [
         ({}, ["a", "b", "c", "d"]),
-        ({"limit": 2}, ["a", "b"]),
+        ({"limit": 2}, ["c", "d"]),  # in the order of the digests of their names, d, c, b, a
         ({"skip": 1, "limit": 2}, ["b", "c"]),
-        ({"skip": 3}, ["d"]),
+        ({"skip": 3}, ["a"]),
         ({"masked": True}, ["b", "c", "d"]),
         ({"class_name": "cat"}, ["a", "c"]),
-        ({"class_name": "cat", "skip": 1}, ["c"]),
+        ({"class_name": "cat", "skip": 1}, ["a"]),
         ({"class_name": "cat", "masked": True, "limit": 2}, ["c"]),
     ],
 )
 def test_filters_come_before_skip_and_limit(chosen, names):
     assert selected_names(FourImages(), ImageSelection(**chosen)) == names
+
+
+def test_a_sample_depends_on_the_names_alone():
+    shuffled = FourImages()
+    shuffled.names = ("c", "a", "d", "b")
+    for chosen in ({"limit": 2}, {"skip": 1, "limit": 2}):
+        assert set(selected_names(shuffled, ImageSelection(**chosen))) == set(
+            selected_names(FourImages(), ImageSelection(**chosen))
+        )
 
 
 def test_impossible_selections_are_refused():

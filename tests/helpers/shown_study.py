@@ -22,7 +22,7 @@ from ribstudy.workflow.publication import Publication
 CHAPTER = "shown"
 IMAGES = ImageSelection(split="train", limit=2, masked=True)
 # The threshold is chosen on other images, and no random walk and no CRF are needed.
-MASKS = {"masks.walk": False, "masks.crf": False, "masks.threshold": None, "masks.tuning": {"split": "val", "limit": 1}}
+MASKS = {"masks.walk": False, "masks.crf": False, "masks.threshold": None, "choices": {"split": "val", "limit": 1}}
 
 
 def jobs(settings):

@@ -64,3 +64,20 @@ def test_names_of_the_arrays_stay(case):
 def test_the_combination_of_the_steps_is_not_stored():
     read = StoredMaps.of_arrays(replace(STEPS, aggregation="last", normalization="range").to_arrays())
     assert (read.aggregation, read.normalization) == ("raw", "maximum")
+
+
+def test_the_map_of_each_scale_is_blurred_in_its_own_positions():
+    peak = np.zeros((1, 1, 9, 9), dtype=np.float32)
+    peak[..., 4, 4] = 1
+    stored = StoredMaps(np.array([0]), (144, 144), steps=(peak, peak))
+    blurred = replace(stored, blur=1.0).maps()
+    assert stored.maps()[0].max() == 1
+    np.testing.assert_array_equal(blurred[0], blurred[1])
+    assert blurred[0].sum() == pytest.approx(1, rel=1e-5)
+    assert blurred[0][0, 4, 5] / blurred[0][0, 4, 4] == pytest.approx(np.exp(-0.5), rel=1e-3)  # one position is one deviation
+    assert replace(stored, blur=1.0).normalized().max() == pytest.approx(1, rel=1e-3)
+
+
+def test_a_constant_map_stays_the_same_when_it_is_blurred():
+    stored = StoredMaps(np.array([0]), (48, 64), steps=(np.full((1, 1, 3, 4), 2.0, dtype=np.float32),), blur=2.0)
+    np.testing.assert_allclose(stored.maps()[0], 2.0, rtol=1e-6)

@@ -35,7 +35,7 @@ SMALL = {
     "affinity.batch_size": 2,
     "affinity.crop_size": 96,
     "masks.threshold": None,
-    "masks.tuning": {"split": "val", "limit": 2, "masked": True},
+    "choices": {"split": "val", "limit": 2, "masked": True},
     "segmentation.images": {"split": "train_aug", "limit": 4},
     "segmentation.weights": None,
     "segmentation.iterations": 4,
@@ -121,12 +121,12 @@ def test_shards_of_the_walk_and_of_masks_equal_one_run(tmp_path, data_root, done
     assert {name: theirs[name] for name in mine} == mine
 
 
-def test_the_threshold_is_the_best_on_the_tuning_images(done):
-    tuning = done.settings.masks.tuning
+def test_the_threshold_is_the_best_on_the_images_for_choices(done):
+    tuning = done.settings.choices
     sweep = sweep_scores(done.stored(MAP_EVALUATIONS["walk"], tuning))
     assert len(sweep.names) == 2
     assert mask_threshold(done) == sweep.thresholds[sweep.miou().argmax()]
-    given = run_in(done.store.root, done.settings.data.root, **{"masks.threshold": 0.4, "masks.tuning": None})
+    given = run_in(done.store.root, done.settings.data.root, **{"masks.threshold": 0.4})
     assert mask_threshold(given) == 0.4
 
 

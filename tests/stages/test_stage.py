@@ -84,7 +84,7 @@ def test_masks_belong_to_the_identity_of_the_stages_that_read_them(tmp_path, dat
     assert BOTTLENECK.key(before) != BOTTLENECK.key(after)
     assert MAP_EVALUATIONS["cam"].key(before) != MAP_EVALUATIONS["cam"].key(after)
     assert MASKS.key(before) != MASKS.key(after)  # their threshold is chosen with masks of val
-    given = [settings_of(root, **{"masks.threshold": 0.3, "masks.tuning": None}) for root in (data_root, corrected)]
+    given = [settings_of(root, **{"masks.threshold": 0.3}) for root in (data_root, corrected)]
     assert MASKS.key(given[0]) == MASKS.key(given[1])
     assert SEGMENTATION.key(given[0]) == SEGMENTATION.key(given[1])
     assert SEGMENTATION.key(settings_of(data_root, **taught)) != SEGMENTATION.key(settings_of(corrected, **taught))

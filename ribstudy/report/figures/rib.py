@@ -80,7 +80,7 @@ def steps_curves(table: pd.DataFrame, *, cam_miou: float, title: str) -> Figure:
 
 
 def learning_rate_curves(tables: Mapping[float, pd.DataFrame]) -> Figure:
-    """mIoU on the tuning images over the number of steps, for each learning rate."""
+    """mIoU on images of `choices` over the number of steps, for each learning rate."""
     figure, axis = plt.subplots()
     for rate, table in tables.items():
         axis.plot(table["steps"], table["miou"], marker="o", label=f"{rate:g}")
