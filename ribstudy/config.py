@@ -14,7 +14,7 @@ import yaml
 from pydantic import Field
 
 from ribstudy.datasets.settings import DataSettings, ImageSelection
-from ribstudy.evaluation.settings import AblationSettings, BottleneckSettings, EvaluationSettings
+from ribstudy.evaluation.settings import AblationSettings, BottleneckSettings, ControlSettings, EvaluationSettings
 from ribstudy.masks.settings import CrfSettings, LabelSettings, MaskSettings, PredictionSettings, ScoreSettings, WalkSettings
 from ribstudy.method.settings import (
     RIB_MODES,
@@ -61,6 +61,7 @@ class Settings(Section):
     scores: ScoreSettings = ScoreSettings()
     predictions: PredictionSettings = PredictionSettings()
     evaluation: EvaluationSettings = EvaluationSettings()
+    controls: ControlSettings = ControlSettings()
     ablations: AblationSettings
     bottleneck: BottleneckSettings
     toy: ToySettings

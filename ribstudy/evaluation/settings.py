@@ -1,9 +1,9 @@
-"""Images and values with which the chapters on ablations and on the bottleneck measure."""
+"""Images and values with which the chapters on RIB, on ablations and on the bottleneck measure."""
 
 from pydantic import Field
 
 from ribstudy.datasets.settings import ImageSelection, TiedBackground
-from ribstudy.settings import Count, Positive, Section, Share
+from ribstudy.settings import Count, Positive, Scales, Section, Share
 
 
 class EvaluationSettings(Section):
@@ -12,9 +12,18 @@ class EvaluationSettings(Section):
     every_step: bool = Field(True, description="score the sum of maps after every step, or (false) only after the last")
 
 
+class ControlSettings(Section):
+    """The controls for RIB, and its other reading."""
+
+    blur: Positive = Field(2.0, description="width of the blurred CAM, the control for smoothing, in positions of its maps")
+    paper_rate: Positive | None = Field(None, description="learning rate of RIB as the paper writes it; None: that of rib")
+
+
 class AblationSettings(Section):
     """Images and seeds of the chapter on ablations, and values of variants that depend on the data (`variants.py`)."""
 
+    variants: tuple[str, ...] | None = Field(None, description="names of the variants; None: all that make a difference")
+    scales: Scales | None = Field(None, description="scales of the default and of every variant; None: those of rib")
     images: ImageSelection = Field(description="images with masks on which variants are compared with the default")
     seeds: Count = Field(description="repetitions: trainings from seed, seed + 1, ...")
     iterations: Count = Field(20, description="K of the run whose every step is shown")

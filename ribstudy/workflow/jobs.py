@@ -27,21 +27,22 @@ from ribstudy.stages.stage import ItemStage, Stage
 from ribstudy.stages.toy import TOY
 from ribstudy.stages.walk import LABELS
 from ribstudy.training.files import HISTORY
-from ribstudy.workflow.variants import ITERATIONS, variants
+from ribstudy.workflow.variants import ITERATIONS, base, variants
 
 # Results are reported on the images of train that have masks.
 REPORTED = ImageSelection(split="train", masked=True)
 VALIDATION = ImageSelection(split="val", masked=True)
 # The first reported images, for what is slow for each image: the rule that runs a CRF at several thresholds.
 FIRST = ImageSelection(split="train", limit=10, masked=True)
+ONE_SUM = {"evaluation.every_step": False}  # scores only of the sum over all steps, where no curve over the steps is shown
 NUM_FOR_RATES = 60  # images of `choices` on which learning rates are compared; each rate is a run of RIB
 NUM_CHECKED = 3  # images on which two implementations of the CAM are compared, pixel by pixel
 
-PAPER = {"rib.mode": "paper"}
-SOURCES = {"CAM": "cam", "RIB": "rib"}  # methods whose maps become masks, and the value of the setting `maps` for each
+# The methods that the chapters on RIB and on masks compare.
+CAM_NAME, BLURRED, RIB_NAME, AS_WRITTEN, BLURRED_RIB = "CAM", "CAM, blurred", "RIB", "RIB as written", "RIB, blurred"
+BLUR_WIDTHS = (0.5, 1.0, 1.5, 2.0, 3.0)  # compared on `choices`; the preset's `controls.blur` is the best of them
 # The training masks of the segmentation networks. True masks, of the images that have one, give the ceiling.
 TRUTH = {"segmentation.truth": "dataset", "segmentation.images.masked": True}
-TEACHERS = {**{method: {"maps": maps} for method, maps in SOURCES.items()}, "truth": TRUTH}
 
 # The steps from maps to masks. The threshold of the seeds is chosen on the images of `choices`, the threshold of the walk as
 # the preset says.
@@ -123,9 +124,30 @@ def learning_rates(settings: Settings) -> tuple[float, ...]:
     return (float(f"{0.3 * rate:.2g}"), rate, float(f"{3 * rate:.2g}"))
 
 
-def readings(settings: Settings, seed: int) -> dict[str, dict[str, Any]]:
-    """The readings of RIB for one seed, as settings: the reference code's, and with the first seed also the paper's."""
-    return {"RIB": {}, "RIB as written": PAPER} if seed == settings.seed else {"RIB": {}}
+def methods(settings: Settings) -> dict[str, tuple[ItemStage, dict[str, Any]]]:
+    """The methods that the chapter on RIB compares: the stage that scores the maps of each, and its settings.
+
+    RIB in the reference code's reading and in the paper's, and the control: the CAM blurred, which costs nothing.
+    """
+    of_cam, of_rib, width = MAP_EVALUATIONS["cam"], MAP_EVALUATIONS["rib"], settings.controls.blur
+    as_written = {"rib.mode": "paper", "rib.learning_rate": settings.controls.paper_rate or settings.rib.learning_rate}
+    return {
+        CAM_NAME: (of_cam, {}),
+        BLURRED: (of_cam, {"cam.blur": width}),
+        RIB_NAME: (of_rib, {}),
+        BLURRED_RIB: (of_rib, {"rib.blur": width, **ONE_SUM}),
+        AS_WRITTEN: (of_rib, as_written),
+    }
+
+
+def sources(settings: Settings) -> dict[str, dict[str, Any]]:
+    """The methods whose maps become masks, as settings."""
+    return {CAM_NAME: {"maps": "cam"}, BLURRED: {"maps": "cam", "cam.blur": settings.controls.blur}, RIB_NAME: {"maps": "rib"}}
+
+
+def teachers(settings: Settings) -> dict[str, dict[str, Any]]:
+    """The sources of the training masks of segmentation networks, as settings."""
+    return {**{method: sources(settings)[method] for method in (CAM_NAME, RIB_NAME)}, "truth": TRUTH}
 
 
 def held_out(settings: Settings) -> ImageSelection:
@@ -156,40 +178,49 @@ def _cam(settings: Settings) -> Jobs:
         own = {"seed": seed}
         shown = (HISTORY, VALIDATION_LOGITS) if seed == settings.seed else (VALIDATION_LOGITS,)
         jobs["classifier", seed] = Job(CLASSIFIER, overrides=own, files=shown)
-        for split, images in (("train", REPORTED), ("val", VALIDATION)):
+        for split, images in splits(settings).items():
             jobs[split, seed] = Job(MAP_EVALUATIONS["cam"], images, own)
     return jobs
 
 
 def _rib(settings: Settings) -> Jobs:
-    """RIB with each learning rate on a part of `choices`; CAM and RIB on `choices` and the reported images for every seed."""
+    """Every method on the reported images and on `choices`, for each seed; learning rates and blurs on `choices`."""
     of_cam, of_rib = MAP_EVALUATIONS["cam"], MAP_EVALUATIONS["rib"]
-    few = _first(settings.choices, NUM_FOR_RATES)
-    rates = learning_rates(settings)
-    jobs: Jobs = {("learning rate", rate): Job(of_rib, few, {"rib.learning_rate": rate}) for rate in rates}
+    few, jobs = _first(settings.choices, NUM_FOR_RATES), {}
+    for rate in learning_rates(settings):
+        jobs["learning rate", rate] = Job(of_rib, few, {"rib.learning_rate": rate})
+    for width in BLUR_WIDTHS:
+        jobs["blur", width] = Job(of_cam, settings.choices, {"cam.blur": width})
     for seed in seeds(settings):
-        for split, images in splits(settings).items():
-            jobs["CAM", seed, split] = Job(of_cam, images, {"seed": seed})
-            for method, changes in readings(settings, seed).items():
-                jobs[method, seed, split] = Job(of_rib, images, {"seed": seed, **changes})
+        for method, (stage, changes) in methods(settings).items():
+            for split, images in splits(settings).items():
+                jobs[method, seed, split] = Job(stage, images, {"seed": seed, **changes, **_steps(method, seed, settings)})
     return jobs
+
+
+def _steps(method: str, seed: int, settings: Settings) -> dict[str, Any]:
+    """As settings, whether every step is scored: of RIB for every seed, of its other reading only for the first."""
+    return ONE_SUM if method == AS_WRITTEN and seed != settings.seed else {}
 
 
 def _masks(settings: Settings) -> Jobs:
     """Every step from maps to masks for each method and seed; with the first seed also on DeepLab-v2's training images."""
     jobs: Jobs = {"labels": Job(LABELS, FIRST, {"maps": "rib"})}
-    for seed in seeds(settings):
-        for method, maps in SOURCES.items():
-            own = {"seed": seed, "maps": maps}
+    learned = settings.segmentation.images.model_copy(update={"masked": True})
+    for method, maps in sources(settings).items():
+        seeds_of_maps = methods(settings)[method]
+        for seed in seeds(settings):
+            own = {"seed": seed, **maps}
+            for split, images in splits(settings).items():
+                stage, changes = seeds_of_maps
+                jobs["seeds", method, seed, split] = Job(stage, images, {"seed": seed, **changes})
+                jobs["walk", method, seed, split] = Job(MAP_EVALUATIONS["walk"], images, own)
             for kind, walk in (("seeds", False), ("walk", True)):
-                jobs[kind, method, seed] = Job(MAP_EVALUATIONS["walk" if walk else maps], REPORTED, own)
                 jobs["agreement", kind, method, seed] = Job(AGREEMENT, FIRST, {**own, "masks.walk": walk})
             for step, changes in STEPS.items():
                 jobs["reported", method, step, seed] = Job(EVALUATE_MASKS, REPORTED, {**own, **changes})
-    learned = settings.segmentation.images.model_copy(update={"masked": True})
-    for method, maps in SOURCES.items():
         for step, changes in STEPS.items():
-            jobs["learned", method, step, settings.seed] = Job(EVALUATE_MASKS, learned, {"maps": maps, **changes})
+            jobs["learned", method, step, settings.seed] = Job(EVALUATE_MASKS, learned, {**maps, **changes})
     return jobs
 
 
@@ -199,7 +230,7 @@ def _segmentation(settings: Settings) -> Jobs:
     Only the losses of the first seed's networks are shown.
     """
     images, jobs = held_out(settings), {}
-    for teacher, changes in TEACHERS.items():
+    for teacher, changes in teachers(settings).items():
         jobs["network", teacher] = Job(SEGMENTATION, overrides=changes, files=(HISTORY,))
         for seed in seeds(settings):
             for crf in (False, True):
@@ -213,8 +244,8 @@ def _ablations(settings: Settings) -> Jobs:
     of_rib, images, jobs = MAP_EVALUATIONS["rib"], settings.ablations.images, {}
     for seed in ablation_seeds(settings):
         for name, changes in changed.items():
-            steps = {} if name in (DEFAULT, ITERATIONS) else {"evaluation.every_step": False}
-            jobs[name, seed] = Job(of_rib, images, {**changes, "seed": seed, **steps})
+            steps = {} if name in (DEFAULT, ITERATIONS) else ONE_SUM
+            jobs[name, seed] = Job(of_rib, images, {**base(settings), **changes, "seed": seed, **steps})
     return jobs
 
 
@@ -245,7 +276,7 @@ def _bottleneck(settings: Settings) -> Jobs:
         jobs["twin", twin] = Job(MAP_EVALUATIONS["rib"], of_class, changes)
     for seed in seeds(settings):
         for split, images in splits(settings).items():
-            for method, maps in SOURCES.items():
+            for method, maps in ((CAM_NAME, "cam"), (RIB_NAME, "rib")):
                 jobs[method, seed, split] = Job(MAP_EVALUATIONS[maps], images, {"seed": seed})
     return jobs
 

@@ -99,7 +99,7 @@ def of_preset(settings: Settings) -> tuple[Variant, ...]:
     others = 2 * settings.auxiliary.batch_size
     rows = 2 * len(rib.loss_scales)  # views of the image; the reference code compares the sum of their logits with the margin
     cap = {"rib.margin": chosen.margin / rows}
-    scales = (1.0,) if len(rib.scales) > 1 else (1.0, 0.5)
+    scales = (1.0,) if len(chosen.scales or rib.scales) > 1 else (1.0, 0.5)
     in_loss = {} if rib.loss_scales == (1.0,) else {"rib.loss_scales": (1.0,)}
     return (
         Variant(
@@ -128,9 +128,27 @@ GROUPS = {
 }
 
 
+def base(settings: Settings) -> dict[str, Any]:
+    """The settings in which the default and every variant of the ablations differ from the preset: their scales."""
+    scales, in_loss = settings.ablations.scales, settings.rib.loss_scales
+    if scales is None:
+        return {}
+    return {"rib.scales": scales, "rib.loss_scales": tuple(scale for scale in in_loss if scale in scales) or (1.0,)}
+
+
 def variants(settings: Settings) -> tuple[Variant, ...]:
-    """The variants that make a difference under these settings, in the order of `GROUPS`."""
-    return tuple(variant for variant in every_variant(settings) if _can_differ(variant, settings))
+    """The variants that are computed, in the order of `GROUPS`: those that make a difference, or of them the preset's choice.
+
+    Raises ValueError if `ablations.variants` names one that does not exist or makes no difference under these settings.
+    """
+    able = tuple(variant for variant in every_variant(settings) if _can_differ(variant, settings))
+    chosen = settings.ablations.variants
+    if chosen is None:
+        return able
+    names = [variant.name for variant in able]
+    if unknown := [name for name in chosen if name not in names]:
+        raise ValueError(f"ablations.variants: {unknown[0]!r} is not a variant here; known: {', '.join(names)}")
+    return tuple(variant for variant in able if variant.name in chosen)
 
 
 def every_variant(settings: Settings) -> tuple[Variant, ...]:
@@ -146,8 +164,8 @@ def default(variant: Variant, settings: Settings) -> Any:
 
 
 def _can_differ(variant: Variant, settings: Settings) -> bool:
-    if variant.name == "spread_all" and len(settings.rib.scales) == 1:
+    if variant.name == "spread_all" and len(settings.ablations.scales or settings.rib.scales) == 1:
         return False
     if variant.name == "first_20" and settings.data.name in ("minivoc", "voc12"):  # none has more than 20 classes
         return False
-    return default(variant, settings) != variant.value
+    return base(settings).get(variant.setting, default(variant, settings)) != variant.value
