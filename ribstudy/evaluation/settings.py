@@ -1,6 +1,8 @@
 """Images and values with which the chapters on RIB, on ablations and on the bottleneck measure."""
 
-from pydantic import Field
+from typing import Annotated
+
+from pydantic import Field, Strict
 
 from ribstudy.datasets.settings import ImageSelection, TiedBackground
 from ribstudy.settings import Count, Positive, Scales, Section, Share
@@ -22,7 +24,9 @@ class ControlSettings(Section):
 class AblationSettings(Section):
     """Images and seeds of the chapter on ablations, and values of variants that depend on the data (`variants.py`)."""
 
-    variants: tuple[str, ...] | None = Field(None, description="names of the variants; None: all that make a difference")
+    variants: Annotated[tuple[str, ...], Strict(False)] | None = Field(
+        None, description="names of the variants; None: all that make a difference"
+    )
     scales: Scales | None = Field(None, description="scales of the default and of every variant; None: those of rib")
     images: ImageSelection = Field(description="images with masks on which variants are compared with the default")
     seeds: Count = Field(description="repetitions: trainings from seed, seed + 1, ...")

@@ -119,9 +119,9 @@ def splits(settings: Settings) -> dict[str, ImageSelection]:
 
 
 def learning_rates(settings: Settings) -> tuple[float, ...]:
-    """The learning rates of RIB that are compared: the preset's rate, about a third of it, and about three times as much."""
+    """The learning rates of RIB that are compared: the preset's rate, a third and a ninth of it, and three times as much."""
     rate = settings.rib.learning_rate
-    return (float(f"{0.3 * rate:.2g}"), rate, float(f"{3 * rate:.2g}"))
+    return (*(float(f"{rate / divisor:.1g}") for divisor in (9, 3)), rate, float(f"{3 * rate:.1g}"))
 
 
 def methods(settings: Settings) -> dict[str, tuple[ItemStage, dict[str, Any]]]:
