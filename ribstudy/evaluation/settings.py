@@ -18,6 +18,7 @@ class ControlSettings(Section):
     """The controls for RIB, and its other reading."""
 
     blur: Positive = Field(2.0, description="width of the blurred CAM, the control for smoothing, in positions of its maps")
+    rates: Annotated[tuple[Positive, ...], Strict(False)] = Field((), description="learning rates of RIB compared on choices")
     paper_rate: Positive | None = Field(None, description="learning rate of RIB as the paper writes it; None: that of rib")
 
 

@@ -118,12 +118,6 @@ def splits(settings: Settings) -> dict[str, ImageSelection]:
     return {"train": REPORTED, "val": settings.choices}
 
 
-def learning_rates(settings: Settings) -> tuple[float, ...]:
-    """The learning rates of RIB that are compared: the preset's rate, a third and a ninth of it, and three times as much."""
-    rate = settings.rib.learning_rate
-    return (*(float(f"{rate / divisor:.1g}") for divisor in (9, 3)), rate, float(f"{3 * rate:.1g}"))
-
-
 def methods(settings: Settings) -> dict[str, tuple[ItemStage, dict[str, Any]]]:
     """The methods that the chapter on RIB compares: the stage that scores the maps of each, and its settings.
 
@@ -187,7 +181,7 @@ def _rib(settings: Settings) -> Jobs:
     """Every method on the reported images and on `choices`, for each seed; learning rates and blurs on `choices`."""
     of_cam, of_rib = MAP_EVALUATIONS["cam"], MAP_EVALUATIONS["rib"]
     few, jobs = _first(settings.choices, NUM_FOR_RATES), {}
-    for rate in learning_rates(settings):
+    for rate in settings.controls.rates:
         jobs["learning rate", rate] = Job(of_rib, few, {"rib.learning_rate": rate})
     for width in BLUR_WIDTHS:
         jobs["blur", width] = Job(of_cam, settings.choices, {"cam.blur": width})
