@@ -118,6 +118,11 @@ def splits(settings: Settings) -> dict[str, ImageSelection]:
     return {"train": REPORTED, "val": settings.choices}
 
 
+def rates(settings: Settings) -> tuple[float, ...]:
+    """The learning rates of RIB that are compared; the preset's own if it names none."""
+    return settings.controls.rates or (settings.rib.learning_rate,)
+
+
 def methods(settings: Settings) -> dict[str, tuple[ItemStage, dict[str, Any]]]:
     """The methods that the chapter on RIB compares: the stage that scores the maps of each, and its settings.
 
@@ -181,7 +186,7 @@ def _rib(settings: Settings) -> Jobs:
     """Every method on the reported images and on `choices`, for each seed; learning rates and blurs on `choices`."""
     of_cam, of_rib = MAP_EVALUATIONS["cam"], MAP_EVALUATIONS["rib"]
     few, jobs = _first(settings.choices, NUM_FOR_RATES), {}
-    for rate in settings.controls.rates:
+    for rate in rates(settings):
         jobs["learning rate", rate] = Job(of_rib, few, {"rib.learning_rate": rate})
     for width in BLUR_WIDTHS:
         jobs["blur", width] = Job(of_cam, settings.choices, {"cam.blur": width})
