@@ -31,7 +31,6 @@ from ribstudy.workflow.variants import ITERATIONS, base, variants
 
 # Results are reported on the images of train that have masks.
 REPORTED = ImageSelection(split="train", masked=True)
-VALIDATION = ImageSelection(split="val", masked=True)
 # The first reported images, for what is slow for each image: the rule that runs a CRF at several thresholds.
 FIRST = ImageSelection(split="train", limit=10, masked=True)
 ONE_SUM = {"evaluation.every_step": False}  # scores only of the sum over all steps, where no curve over the steps is shown
@@ -40,6 +39,7 @@ NUM_CHECKED = 3  # images on which two implementations of the CAM are compared, 
 
 # The methods that the chapters on RIB and on masks compare.
 CAM_NAME, BLURRED, RIB_NAME, AS_WRITTEN, BLURRED_RIB = "CAM", "CAM, blurred", "RIB", "RIB as written", "RIB, blurred"
+READINGS: dict[str, dict[str, Any]] = {RIB_NAME: {}, AS_WRITTEN: {"rib.mode": "paper"}}  # the code's and the paper's
 BLUR_WIDTHS = (0.5, 1.0, 1.5, 2.0, 3.0)  # compared on `choices`; the preset's `controls.blur` is the best of them
 # The training masks of the segmentation networks. True masks, of the images that have one, give the ceiling.
 TRUTH = {"segmentation.truth": "dataset", "segmentation.images.masked": True}
@@ -129,7 +129,7 @@ def methods(settings: Settings) -> dict[str, tuple[ItemStage, dict[str, Any]]]:
     RIB in the reference code's reading and in the paper's, and the control: the CAM blurred, which costs nothing.
     """
     of_cam, of_rib, width = MAP_EVALUATIONS["cam"], MAP_EVALUATIONS["rib"], settings.controls.blur
-    as_written = {"rib.mode": "paper", "rib.learning_rate": settings.controls.paper_rate or settings.rib.learning_rate}
+    as_written = {**READINGS[AS_WRITTEN], "rib.learning_rate": settings.controls.paper_rate or settings.rib.learning_rate}
     return {
         CAM_NAME: (of_cam, {}),
         BLURRED: (of_cam, {"cam.blur": width}),
@@ -186,8 +186,9 @@ def _rib(settings: Settings) -> Jobs:
     """Every method on the reported images and on `choices`, for each seed; learning rates and blurs on `choices`."""
     of_cam, of_rib = MAP_EVALUATIONS["cam"], MAP_EVALUATIONS["rib"]
     few, jobs = _first(settings.choices, NUM_FOR_RATES), {}
-    for rate in rates(settings):
-        jobs["learning rate", rate] = Job(of_rib, few, {"rib.learning_rate": rate})
+    for reading, changes in READINGS.items():
+        for rate in rates(settings):
+            jobs["learning rate", reading, rate] = Job(of_rib, few, {**changes, "rib.learning_rate": rate})
     for width in BLUR_WIDTHS:
         jobs["blur", width] = Job(of_cam, settings.choices, {"cam.blur": width})
     for seed in seeds(settings):
