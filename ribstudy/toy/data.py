@@ -20,6 +20,9 @@ REGIONS = ("discriminative", "non_discriminative", "irrelevant")
 DIGIT_IN_TWO_OR_EIGHT = np.array([2, 8])  # the digits of labels 0 and 1
 MARKER_GAP = 1  # empty pixels between a marker and the bounding box of its digit
 
+# Numbers of a seed's random streams, so that no stream is used twice.
+TRAINING, TESTING, MAPS, PROBE, SPLIT = range(5)
+
 
 @dataclass(frozen=True)
 class Digits:
@@ -139,3 +142,40 @@ def choose_marked(labels: np.ndarray, *, rate: float, seed: int | list[int]) -> 
         members = rng.permutation(np.flatnonzero(labels == label))
         marked[members[: round(rate * len(members))]] = True
     return marked
+
+
+@dataclass(frozen=True)
+class SeedData:
+    """The images of one seed. Only `training` has digits from MNIST's training images.
+
+    Args:
+        training, test: with markers at the marker rate.
+        maps: all with a marker.
+        unmarked, other: the digits of `maps` at the same positions, without a marker and with the marker of the other class.
+    """
+
+    training: Scenes
+    test: Scenes
+    maps: Scenes
+    unmarked: Scenes
+    other: Scenes
+
+
+def draw_data(settings: ToySettings, *, seed: int) -> SeedData:
+    """The images of a seed."""
+    test = load_digits("test")
+    chosen = test.take(np.random.default_rng([seed, MAPS]).permutation(len(test))[: settings.num_map_images])
+    everywhere = np.ones(len(chosen), dtype=bool)
+    shared = {"settings": settings, "seed": [seed, MAPS]}
+    return SeedData(
+        training=some_marked(load_digits("train"), settings, rate=settings.marker_rate, seed=[seed, TRAINING]),
+        test=some_marked(test, settings, rate=settings.marker_rate, seed=[seed, TESTING]),
+        maps=compose(chosen, **shared, marked=everywhere),
+        unmarked=compose(chosen, **shared, marked=~everywhere),
+        other=compose(chosen, **shared, marked=everywhere, marker_labels=1 - chosen.labels),
+    )
+
+
+def some_marked(digits: Digits, settings: ToySettings, *, rate: float, seed: list[int]) -> Scenes:
+    """Images of the digits, of which a share `rate` has a marker."""
+    return compose(digits, settings, marked=choose_marked(digits.labels, rate=rate, seed=seed), seed=seed)

@@ -10,9 +10,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ribstudy.toy.data import REGIONS
 from ribstudy.toy.network import LastActivation, ToyNet
 
 NORMALIZATIONS = ("per_map", "common")
+LAST_LAYERS = slice(-3, None)  # the last convolution, and the output before and after the last activation
 THRESHOLDS = np.arange(1, 100) / 100  # of the High Gradient Ratio: every one that `toy.hgr_threshold` can have
 
 
@@ -24,7 +26,7 @@ def layer_names(depth: int) -> list[str]:
 def gradient_maps(net: ToyNet, images: Tensor, *, activation: LastActivation, batch_size: int = 32) -> np.ndarray:
     """G_k, the absolute gradient of the summed output of layer k with respect to the image: float32 [L, N, H, W].
 
-    The output of a convolution is taken before its ReLU. The last two layers are the evidence for an 8
+    The output of a convolution is taken before normalisation and ReLU. The last two layers are the evidence for an 8
     (`LastActivation.evidence`) and the last activation. The activation is computed in double precision: in single precision,
     1 - sigmoid(y) is 0 for y >= 17.
     """
@@ -33,10 +35,10 @@ def gradient_maps(net: ToyNet, images: Tensor, *, activation: LastActivation, ba
 
 def _batch_gradient_maps(net: ToyNet, images: Tensor, activation: LastActivation) -> np.ndarray:
     images = images.detach().clone().requires_grad_()
-    before_relu, outputs = net.layers(images)
+    convolved, _, outputs = net.layers(images)
     evidence = activation.evidence(outputs)
     maps = []
-    for values in (*before_relu, evidence, activation.squash(evidence.double())):
+    for values in (*convolved, evidence, activation.squash(evidence.double())):
         (gradient,) = torch.autograd.grad(values.sum(), images, retain_graph=True)
         maps.append(gradient[:, 0].abs().numpy())
     return np.stack(maps)
@@ -71,6 +73,15 @@ def mean_ratios(maps: np.ndarray, regions: Mapping[str, np.ndarray]) -> np.ndarr
     """The High Gradient Ratios of each layer's maps [L, N, H, W], averaged over images: [normalisations, L, regions, T]."""
     by_layer = [[high_gradient_ratios(layer, regions, normalization=name) for layer in maps] for name in NORMALIZATIONS]
     return np.mean(by_layer, axis=-2)
+
+
+def extra_falls(before: np.ndarray, after: np.ndarray) -> np.ndarray:
+    """The paper's effect: how much further the ratio falls in the marker than in the digit.
+
+    Ratios [..., regions, T] before and after a step -> [..., T], with the regions in the order of `data.REGIONS`.
+    """
+    fall = before - after
+    return fall[..., REGIONS.index("non_discriminative"), :] - fall[..., REGIONS.index("discriminative"), :]
 
 
 def threshold_index(threshold: float) -> int:

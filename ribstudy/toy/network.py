@@ -12,18 +12,28 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from ribstudy.method.losses import rib_objective
+from ribstudy.toy.data import Scenes
 from ribstudy.toy.settings import ToySettings
+
+NORM_LAYERS: dict[str, Callable[[int], nn.Module]] = {  # by `ToySettings.norm_layer`, for a number of channels
+    "none": nn.Identity,
+    "batch": nn.BatchNorm2d,
+    "layer": lambda channels: nn.GroupNorm(1, channels),
+}
 
 
 class ToyNet(nn.Module):
     """Convolutions with ReLU between them and one fully connected layer, without a last activation.
+
+    A convolution's output can be normalised before its ReLU: with statistics of the batch, and after the training with running
+    statistics (`batch`), or with statistics of the image over all channels and positions (`layer`).
 
     The first convolution has full padding, so that every weight of a filter is applied once to each pixel, also at the border:
     the gradient of the sum of its outputs is the same everywhere. The next two halve the resolution and double the number of
     filters.
     """
 
-    def __init__(self, *, canvas: int, depth: int, width: int, num_outputs: int):
+    def __init__(self, *, canvas: int, depth: int, width: int, num_outputs: int, norm_layer: str = "none"):
         super().__init__()
         layers, channels, side = [], 1, canvas
         for index in range(depth):
@@ -33,30 +43,37 @@ class ToyNet(nn.Module):
             layers.append(nn.Conv2d(channels, out, kernel, stride, padding))
             channels, side = out, (side + 2 * padding - kernel) // stride + 1
         self.convolutions = nn.ModuleList(layers)
+        self.norms = nn.ModuleList(NORM_LAYERS[norm_layer](layer.out_channels) for layer in layers)
         self.classifier = nn.Linear(channels * side * side, num_outputs)
         for layer in layers:  # with PyTorch's default the signal shrinks from layer to layer, and some seeds never learn
             nn.init.kaiming_normal_(layer.weight, nonlinearity="relu")
             nn.init.zeros_(layer.bias)
         self.to(memory_format=torch.channels_last)  # a quarter faster on a CPU
 
-    def layers(self, images: Tensor) -> tuple[list[Tensor], Tensor]:
-        """The output of each convolution before its ReLU, and the outputs [N, O]."""
-        before_relu, hidden = [], images
-        for convolution in self.convolutions:
-            before_relu.append(convolution(hidden))
-            hidden = before_relu[-1].relu()
-        return before_relu, self.classifier(hidden.flatten(1))
+    def layers(self, images: Tensor) -> tuple[list[Tensor], list[Tensor], Tensor]:
+        """The output of each convolution, the same after normalisation and ReLU, and the outputs [N, O]."""
+        convolved, hidden = [], [images]
+        for convolution, norm in zip(self.convolutions, self.norms, strict=True):
+            convolved.append(convolution(hidden[-1]))
+            hidden.append(norm(convolved[-1]).relu())
+        return convolved, hidden[1:], self.classifier(hidden[-1].flatten(1))
 
     def forward(self, images: Tensor) -> Tensor:
         """Images [N, 1, H, W] -> outputs [N, O]."""
-        return self.layers(images)[1]
+        return self.layers(images)[-1]
 
 
 def build_net(settings: ToySettings, *, num_outputs: int, seed: int) -> ToyNet:
-    """A new network whose weights depend only on the seed; the global random state does not change."""
+    """A new network in evaluation mode, whose weights depend only on the seed; the global random state does not change."""
+    shape = {"canvas": settings.canvas, "depth": settings.depth, "width": settings.width, "norm_layer": settings.norm_layer}
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        return ToyNet(canvas=settings.canvas, depth=settings.depth, width=settings.width, num_outputs=num_outputs)
+        return ToyNet(**shape, num_outputs=num_outputs).eval()
+
+
+def as_tensors(scenes: Scenes) -> tuple[Tensor, Tensor]:
+    """Images [N, 1, H, W] and labels [N]."""
+    return torch.from_numpy(scenes.images)[:, None], torch.from_numpy(scenes.labels)
 
 
 @dataclass(frozen=True)
@@ -113,6 +130,22 @@ ACTIVATIONS: dict[str, LastActivation] = {
 }
 
 
+def trained_net(settings: ToySettings, scenes: Scenes, *, activation: LastActivation, seed: int) -> ToyNet:
+    """A new network, trained with a last activation."""
+    net = build_net(settings, num_outputs=activation.num_outputs, seed=seed)
+    train(
+        net,
+        *as_tensors(scenes),
+        loss_of=activation.loss_of,
+        num_steps=settings.training_steps,
+        batch_size=settings.batch_size,
+        learning_rate=settings.learning_rate,
+        weight_decay=settings.weight_decay,
+        seed=seed,
+    )
+    return net
+
+
 def train(
     net: ToyNet,
     images: Tensor,
@@ -122,10 +155,11 @@ def train(
     num_steps: int,
     batch_size: int,
     learning_rate: float,
+    weight_decay: float,
     seed: int,
     one_cycle: bool = True,
 ) -> float:
-    """Trains in place with Adam and returns the distance that the weights moved, relative to their norm.
+    """Trains in place with AdamW and returns the distance that the weights moved, relative to their norm.
 
     Args:
         loss_of: a function of outputs [N, O] and labels [N].
@@ -133,14 +167,16 @@ def train(
         one_cycle: the learning rate rises for a fifth of the steps and then falls to zero; else it is constant.
     """
     start = weight_vector(net)
-    optimizer = torch.optim.Adam(net.parameters(), lr=learning_rate, fused=True)
+    optimizer = torch.optim.AdamW(net.parameters(), lr=learning_rate, weight_decay=weight_decay, fused=True)
     schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: _one_cycle(step / num_steps) if one_cycle else 1.0)
+    net.train()
     for index in _batches(len(images), num_steps=num_steps, batch_size=batch_size, seed=seed):
         loss = loss_of(net(images[index]), labels[index])
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
         schedule.step()
+    net.eval()
     return float((weight_vector(net) - start).norm() / start.norm())
 
 

@@ -95,3 +95,10 @@ def test_every_possible_setting_of_the_threshold_is_known_and_nothing_else():
             load_settings("mini", {"toy.hgr_threshold": threshold})
         with pytest.raises(ValueError, match=r"known at 0.01, 0.02, \.\.\., 0.99"):
             gradients.threshold_index(threshold)
+
+
+def test_the_effect_is_the_fall_in_the_marker_minus_the_fall_in_the_digit():
+    before = np.array([[0.6], [0.9], [0.5]])  # digit, marker, rest, at one threshold
+    after = np.array([[0.4], [0.1], [0.5]])
+    assert gradients.extra_falls(before, after) == pytest.approx([0.8 - 0.2])
+    assert gradients.extra_falls(before[:2], after[:2]) == pytest.approx([0.8 - 0.2])  # the rest has no part in it
