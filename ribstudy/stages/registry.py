@@ -9,13 +9,13 @@ from ribstudy.stages.masks import AGREEMENT, EVALUATE_MASKS, MASKS
 from ribstudy.stages.other_methods import ADVCAM, BASELINE
 from ribstudy.stages.segmentation import EVALUATE_PREDICTIONS, PREDICTIONS, SCORES, SEGMENTATION
 from ribstudy.stages.stage import Stage
-from ribstudy.stages.toy import TOY
+from ribstudy.stages.toy import TOY, TOY_CONDITIONS
 from ribstudy.stages.walk import AFFINITY, LABELS, WALK
 
 STAGES: dict[str, Stage] = {
     stage.name: stage
     for stage in (
-        *(TOY, DATA, CLASSIFIER, CAM, RIB, BASELINE, ADVCAM, BOTTLENECK),
+        *(TOY, TOY_CONDITIONS, DATA, CLASSIFIER, CAM, RIB, BASELINE, ADVCAM, BOTTLENECK),
         *(LABELS, AFFINITY, WALK, AGREEMENT, MASKS, SEGMENTATION, SCORES, PREDICTIONS),
         *(*MAP_EVALUATIONS.values(), EVALUATE_MASKS, EVALUATE_PREDICTIONS),
     )

@@ -55,7 +55,8 @@ class Stage:
         help: one line for the command line.
         reads: the sections of the settings that affect the result, or a function that returns them for given settings. The
             section "data" stands for images and labels, "data.masks" for the true masks.
-        reading: the settings, by dotted name, that only affect how an item is read (`read`), and not what is stored.
+        reading: the settings of these sections, by dotted name, that do not affect what is stored. They affect how an item is
+            read (`read`) or how many items there are, or nothing.
         read: applies them to a stored item.
         needs: returns, for given settings, the stages whose results this stage reads.
         inputs: returns the digests of files, by name, that the record contains.

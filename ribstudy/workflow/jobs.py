@@ -24,7 +24,7 @@ from ribstudy.stages.masks import AGREEMENT, EVALUATE_MASKS
 from ribstudy.stages.other_methods import ADVCAM, BASELINE
 from ribstudy.stages.segmentation import EVALUATE_PREDICTIONS, SEGMENTATION
 from ribstudy.stages.stage import ItemStage, Stage
-from ribstudy.stages.toy import TOY
+from ribstudy.stages.toy import TOY, TOY_CONDITIONS
 from ribstudy.stages.walk import LABELS
 from ribstudy.training.files import HISTORY
 from ribstudy.workflow.variants import ITERATIONS, base, variants
@@ -164,7 +164,7 @@ def tied_twins(settings: Settings) -> dict[str, dict[str, Any]]:
 
 
 def _toy(settings: Settings) -> Jobs:
-    return {"toy": Job(TOY)}
+    return {"toy": Job(TOY), "conditions": Job(TOY_CONDITIONS)}
 
 
 def _data(settings: Settings) -> Jobs:

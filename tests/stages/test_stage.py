@@ -21,7 +21,7 @@ from ribstudy.stages.evaluate import MAP_EVALUATIONS
 from ribstudy.stages.maps import CAM, RIB
 from ribstudy.stages.masks import MASKS
 from ribstudy.stages.segmentation import SEGMENTATION
-from ribstudy.stages.toy import TOY
+from ribstudy.stages.toy import TOY, TOY_CONDITIONS
 from ribstudy.stages.walk import LABELS
 from ribstudy.store import Store
 
@@ -51,6 +51,17 @@ def test_the_toy_is_not_trained_again_for_another_threshold_or_more_seeds(data_r
     keys = {TOY.key(settings_of(data_root, **changed)) for changed in ({}, {"toy.hgr_threshold": 0.5}, {"toy.seeds": 9})}
     assert len(keys) == 1
     assert TOY.key(settings_of(data_root, **{"toy.depth": 4})) not in keys
+
+
+def test_conditions_of_the_toy_have_only_the_settings_that_their_networks_read(data_root):
+    def key(**changed):
+        return TOY_CONDITIONS.key(settings_of(data_root, **{f"toy.{name}": value for name, value in changed.items()}))
+
+    unread = {"seeds": 9, "hgr_threshold": 0.5, "rib_steps": 7, "conditions.seeds": 9, "conditions.map": []}
+    assert {key(**{name: value}) for name, value in unread.items()} | {key(**{"probe.epochs": 9})} == {key()}
+    assert len({key(), key(depth=4), key(norm_layer="batch"), key(weight_decay=0.1)}) == 4
+    more = settings_of(data_root, **{"toy.conditions.seeds": 9})
+    assert TOY.key(more) == TOY.key(settings_of(data_root))
 
 
 def test_stored_maps_are_combined_as_the_settings_say(tmp_path, data_root, trained):

@@ -107,7 +107,7 @@ def thresholds(runs: list[dict]) -> Figure:
     """The fall of HGR in the marker minus the fall in the digit, at several thresholds of HGR."""
     mean, low, high = student_interval(summary.extra_fall_by_threshold(runs))
     figure, axis = plt.subplots(figsize=(WIDTH, 3.2), layout="constrained")
-    axis.errorbar(THRESHOLDS, mean, _whiskers(mean, low, high), fmt="o", color=RED, capsize=3)
+    axis.errorbar(THRESHOLDS, mean, whiskers(mean, low, high), fmt="o", color=RED, capsize=3)
     axis.axhline(0, color="black", linewidth=0.8)
     axis.set(xlabel="threshold of the High Gradient Ratio", ylabel="fall in marker minus fall in digit")
     axis.set_title("The effect at several thresholds (95 % intervals)")
@@ -122,7 +122,7 @@ def comparison(runs: list[dict]) -> Figure:
         values = [summary.extra_fall(runs, reading=name, normalization=normalization) for name in names]
         mean, low, high = student_interval(np.stack(values, axis=1))
         y = np.arange(len(names)) + shift
-        axis.errorbar(mean, y, xerr=_whiskers(mean, low, high), fmt=marker, color=color, capsize=2, markersize=5, label=label)
+        axis.errorbar(mean, y, xerr=whiskers(mean, low, high), fmt=marker, color=color, capsize=2, markersize=5, label=label)
     axis.axvline(0, color="black", linewidth=0.8)
     axis.set_yticks(range(len(names)), names)
     axis.invert_yaxis()
@@ -131,7 +131,7 @@ def comparison(runs: list[dict]) -> Figure:
     return figure
 
 
-def _whiskers(mean: np.ndarray, low: np.ndarray, high: np.ndarray) -> np.ndarray | None:
+def whiskers(mean: np.ndarray, low: np.ndarray, high: np.ndarray) -> np.ndarray | None:
     return None if np.isnan(low).any() else np.stack([mean - low, high - mean])
 
 
