@@ -109,9 +109,12 @@ def _groups(conditions: Conditions, name: str, num_seeds: int | None = None) -> 
     return [conditions.extra_fall(condition)[:count] for condition in conditions.factors[name].values()]
 
 
-def two_largest(of: Mapping[str, float]) -> list[str]:
-    """The two settings of the sweep with the largest ranges, the larger one first."""
-    return sorted((name for name in of if name != OUTPUTS), key=lambda name: -of[name])[:2]
+def two_largest(conditions: Conditions, *, num_seeds: int | None = None) -> list[str]:
+    """The rule for the map: of the settings that are numbers, the two with the largest ranges, the larger first."""
+    found = ranges(conditions, num_seeds=num_seeds)
+    swept = conditions.settings.conditions.sweep
+    numbers = [name for name, values in swept.items() if not any(isinstance(value, str) for value in values)]
+    return sorted(numbers, key=lambda name: -found[name])[:2]
 
 
 def map_choice(conditions: Conditions) -> str:
@@ -119,7 +122,7 @@ def map_choice(conditions: Conditions) -> str:
     chosen = conditions.settings.conditions.map
     if not chosen:
         return "not run"
-    first, last = (set(two_largest(ranges(conditions, num_seeds=count))) for count in (PILOT_SEEDS, None))
+    first, last = (set(two_largest(conditions, num_seeds=count)) for count in (PILOT_SEEDS, None))
     names = " and ".join(map(factor_name, chosen))
     pilot = "as" if first == set(chosen) else "not as"
     now = "the same two" if last == set(chosen) else "others: " + " and ".join(map(factor_name, sorted(last)))

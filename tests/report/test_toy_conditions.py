@@ -61,7 +61,7 @@ def test_a_range_is_the_largest_minus_the_smallest_mean():
     assert ranges["depth"] == pytest.approx(0.3 - 0.01)
     assert ranges["width"] == pytest.approx(0.3 - 0.1)
     assert ranges["norm_layer"] == ranges["outputs"] == pytest.approx(0)
-    assert report.two_largest(ranges) == ["depth", "width"]
+    assert report.two_largest(found) == ["depth", "width"]
     assert report.ranges(found, num_seeds=2)["width"] == pytest.approx(0.2 - 0.1)
 
 
@@ -84,8 +84,12 @@ def test_the_settings_of_the_map_are_compared_with_the_rule():
         "depth and width, as the rule chooses from the first 2 seeds; from all seeds it chooses the same two"
     )
     batch = (("norm_layer", "batch"),)
-    changing = made_up({DEPTH_3: (0.5, 0.5, 0.5), WIDE: (0.2, 0.2, 0.2), batch: (0.1, 0.1, 0.9)})
-    assert report.map_choice(changing).endswith("from all seeds it chooses others: depth and normalisation")
+    larger = (("marker_size", 7),)
+    changing = made_up(
+        {DEPTH_3: (0.5, 0.5, 0.5), WIDE: (0.2, 0.2, 0.2), larger: (0.1, 0.1, 0.9), batch: (0.9, 0.9, 0.9)},
+        **{"toy.conditions.sweep": {**SWEEP, "marker_size": [7]}},
+    )
+    assert report.map_choice(changing).endswith("from all seeds it chooses others: depth and marker size")
     assert report.map_choice(made_up({}, **{"toy.conditions.map": []})) == "not run"
 
 
