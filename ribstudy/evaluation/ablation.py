@@ -1,68 +1,53 @@
 """The effect of each variant of the method: its maps compared with the maps of the default settings on the same images.
 
-Scores are given by variant, as a list with one mapping (image name -> scores) for each seed; the default is `DEFAULT`.
+Sweeps are given by variant, as a list with one sweep for each training; the default is `DEFAULT`.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from ribstudy.evaluation.map_scores import MapScores
-from ribstudy.evaluation.statistics import Comparison, Estimate, bootstrap_over_seeds
+from ribstudy.evaluation.protocol import RULES, Scored, compare, resample
+from ribstudy.evaluation.statistics import Comparison, Estimate
 from ribstudy.evaluation.steps import endings
-from ribstudy.evaluation.sweeps import compare_over_seeds, sweep_scores
-
-if TYPE_CHECKING:
-    import pandas as pd
+from ribstudy.evaluation.sweeps import Sweep
 
 DEFAULT = "default"
-BySeed = Sequence[Mapping[str, MapScores]]
 
 
-def differences(scores: Mapping[str, BySeed]) -> dict[str, Comparison]:
-    """For each variant, its mIoU minus the mIoU of the default.
+def differences(sweeps: Mapping[str, Sequence[Sweep]]) -> dict[str, dict[str, Comparison]]:
+    """By rule and variant, its mIoU minus the mIoU of the default.
 
-    For each seed, variant and default use their own best thresholds on these images, chosen again in every bootstrap sample
-    (the field's protocol). Thresholds from other images would double the number of adaptations.
+    The rules are "best on these images", which is the headline here, and "without masks". Thresholds from other images would
+    double the number of adaptations.
     """
-    sweeps = {name: [sweep_scores(of_seed) for of_seed in seeds] for name, seeds in scores.items()}
-    return {name: compare_over_seeds(sweeps[DEFAULT], changed) for name, changed in sweeps.items() if name != DEFAULT}
+    default = resample([Scored(sweep) for sweep in sweeps[DEFAULT]])
+    found = {
+        name: compare(default, resample([Scored(sweep) for sweep in of_variant]))
+        for name, of_variant in sweeps.items()
+        if name != DEFAULT
+    }
+    return {
+        rule: {name: of_variant[rule] for name, of_variant in found.items() if rule in of_variant}
+        for rule in RULES
+        if rule in default.counts
+    }
 
 
-def curve(scores: BySeed) -> pd.DataFrame:
-    """mIoU of the maps summed over the first 1, 2, ... steps, minus the mIoU of the plain CAM, which is the first step.
+def stopped(scores: Sequence[Mapping[str, MapScores]], ending: str) -> Estimate:
+    """Share of the adaptations, over all trainings, that `ending` ("spread" or "margin") stopped; without an interval.
 
-    Columns: `steps`, `value`, `low`, `high`; means over the seeds, each sum at its best threshold.
+    Args:
+        scores: of each training, by image name.
     """
-    import pandas as pd  # takes half a second, and planning and computing need no tables
-
-    held = [dict(of_seed) for of_seed in scores]  # in memory, because every step needs all of them
-    most = max(of_image.num_steps for of_seed in held for of_image in of_seed.values())
-    cam = [sweep_scores(of_seed, steps=1) for of_seed in held]
-    rows = []
-    for steps in range(1, most + 1):
-        found = compare_over_seeds(cam, [sweep_scores(of_seed, steps=steps) for of_seed in held]).difference
-        rows.append({"steps": steps, "value": found.value, "low": found.low, "high": found.high})
-    return pd.DataFrame(rows)
-
-
-def stopped(scores: BySeed, ending: str) -> Estimate:
-    """Share of the adaptations, over all seeds, that `ending` ("spread" or "margin") stopped; without an interval."""
-    import pandas as pd
-
-    by = pd.concat([endings(of_seed)["stopped_by"] for of_seed in scores])
-    return Estimate(float((by == ending).mean()), n=len(by))
+    endings_of_all = [ending_of_one for of_training in scores for ending_of_one in endings(of_training)["stopped_by"]]
+    return Estimate(float(np.mean([found == ending for found in endings_of_all])), n=len(endings_of_all))
 
 
 def gain_of_default(found: Mapping[str, Comparison]) -> Estimate:
     """mIoU of the default minus mIoU of the plain CAM (variant "cam"); 0 if the default is the plain CAM."""
-    if "cam" not in found:
-        return Estimate(0.0, 0.0, 0.0)
-    less = found["cam"].difference
-    return Estimate(-less.value, -less.high, -less.low, less.n)
+    return found["cam"].difference.negative if "cam" in found else Estimate(0.0, 0.0, 0.0)
 
 
 def telling(found: Mapping[str, Comparison]) -> tuple[list[str], list[str]]:
@@ -72,22 +57,16 @@ def telling(found: Mapping[str, Comparison]) -> tuple[list[str], list[str]]:
     return better, worse
 
 
-def false_alarms(num_images: int, *, num_trials: int = 300, seed: int = 0) -> float:
-    """Share of intervals that exclude zero although there is no effect, by simulation; 0.05 with many images.
+def adjusted(found: Mapping[str, Comparison]) -> dict[str, float]:
+    """For each variant, the p-value of its difference, adjusted for the number of variants (Benjamini and Yekutieli, 2001).
 
-    The found share of an object differs between default and variant by a normal number of mean 0, independent for each image
-    and the same for every seed. If seeds differ too, intervals are wider and the share is smaller.
+    Of the variants below 0.05, no more than 5 % are expected to make no difference, whatever the correlation of the variants.
+    The p-value before the adjustment is two-sided, from the normal approximation with the standard error of the difference.
     """
-    rng = np.random.default_rng(seed)
-    alarms = 0
-    for _ in range(num_trials):
-        default, variant = np.full(num_images, 0.7), 0.7 + 0.03 * rng.normal(size=num_images)
-        difference = bootstrap_over_seeds([_object_counts(default)], [_object_counts(variant)], num_samples=400).difference
-        alarms += difference.excludes_zero
-    return alarms / num_trials
+    from scipy.stats import norm  # takes a second to import, as does statsmodels, and planning needs neither
+    from statsmodels.stats.multitest import multipletests
 
-
-def _object_counts(shares: np.ndarray) -> np.ndarray:
-    """Counts [G, 3, 1] of one class: the found region has the object's size, and these shares [G] of it are hits."""
-    size = np.full(len(shares), 10_000)  # pixels
-    return np.stack([(shares * size).round().astype(np.int64), size, size], axis=1)[..., None]
+    estimates = [comparison.difference for comparison in found.values()]
+    values, errors = (np.array([getattr(estimate, name) for estimate in estimates]) for name in ("value", "standard_error"))
+    ratios = np.divide(np.abs(values), errors, out=np.where(values == 0, 0.0, np.inf), where=errors > 0)
+    return dict(zip(found, multipletests(2 * norm.sf(ratios), method="fdr_by")[1].tolist(), strict=True)) if found else {}

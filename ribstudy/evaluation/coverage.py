@@ -1,54 +1,52 @@
-"""The shares of objects and background that masks cover; for objects, by the distance from the peak of the CAM."""
+"""The shares of objects and background that masks cover; for objects, by the distance from the peak of the CAM.
 
-from collections.abc import Mapping
+Each class of each image counts as one object. The distances are those of `map_scores.DISTANCE_EDGES`; D is their number.
+"""
+
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 
-from ribstudy.evaluation.map_scores import MapScores, foreground
+from ribstudy.evaluation.protocol import RULES, Resampled, check_paired
+from ribstudy.evaluation.statistics import Estimate
 
 
 @dataclass(frozen=True)
 class Coverage:
-    """Shares of pixels that predicted masks cover, by method.
+    """Shares of pixels that predicted masks cover, or differences of them, as means over the trainings.
 
     Args:
-        objects: share of the objects' pixels that are found, [D] by their distance from the peak of their CAM
-            (`map_scores.DISTANCE_EDGES`); nan if no object reaches that far.
+        objects: share of the objects' pixels that are found, D estimates by their distance from the peak of their CAM; nan if
+            no object reaches that far.
         background: share of the true background's pixels that are predicted as an object.
     """
 
-    objects: dict[str, np.ndarray]
-    background: dict[str, float]
+    objects: list[Estimate]
+    background: Estimate
 
 
-def measure_coverage(scores: Mapping[str, Mapping[str, MapScores]], thresholds: Mapping[str, int]) -> Coverage:
-    """The coverage of the masks that each method predicts at its threshold.
+def coverage(drawn: Resampled) -> dict[str, Coverage]:
+    """The coverage of the masks of a method, by rule."""
+    return {rule: _estimates(_shares(drawn, rule), drawn.estimate) for rule in drawn.coverage}
 
-    Each class of each image counts as one object.
 
-    Args:
-        scores: by method, the scores of the same images.
-        thresholds: the threshold index of each method.
+def coverage_gain(first: Resampled, second: Resampled) -> dict[str, Coverage]:
+    """The coverage by the second method minus that by the first, by each rule that both have; paired, see `protocol`.
 
-    Raises ValueError if the methods are not scored on the same images.
+    Raises ValueError if they are not of the same images, or numbers of trainings differ.
     """
-    if len({frozenset(of_method) for of_method in scores.values()}) > 1:
-        raise ValueError("the methods are not scored on the same images")
-    shares = {method: _covered_shares(of_method, thresholds[method]) for method, of_method in scores.items()}
-    objects = {method: of_method[:-1] for method, of_method in shares.items()}
-    return Coverage(objects, {method: of_method[-1] for method, of_method in shares.items()})
+    check_paired(first, second)
+    rules = [rule for rule in RULES if rule in first.coverage and rule in second.coverage]
+    return {rule: _estimates(_shares(second, rule) - _shares(first, rule), first.estimate) for rule in rules}
 
 
-def _covered_shares(scores: Mapping[str, MapScores], threshold: int) -> np.ndarray:
-    """The covered share of the objects by distance and, last, of the background: [D + 1]."""
-    covered, everything = sum(_covered(of_image, threshold) for of_image in scores.values())
-    with np.errstate(invalid="ignore"):
-        return covered / everything
+def _shares(drawn: Resampled, rule: str) -> np.ndarray:
+    """[B+1, S, D+1]; nan without pixels."""
+    covered, pixels = np.moveaxis(drawn.coverage[rule], -2, 0)
+    return np.divide(covered, pixels, out=np.full(covered.shape, np.nan), where=pixels > 0)
 
 
-def _covered(scores: MapScores, threshold: int) -> np.ndarray:
-    """Covered and all pixels of an image's objects by distance and, last, of its background: int64 [2, D + 1]."""
-    objects = [foreground(scores.covered, threshold).sum(axis=0), scores.distances.sum(axis=0)]
-    background = [foreground(scores.background[-1], threshold).sum(), scores.true[0]]
-    return np.column_stack([np.stack(objects), background])
+def _estimates(shares: np.ndarray, estimate: Callable[[np.ndarray], Estimate]) -> Coverage:
+    *objects, background = (estimate(shares[..., place]) for place in range(shares.shape[-1]))
+    return Coverage(objects, background)

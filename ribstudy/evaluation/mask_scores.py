@@ -1,16 +1,15 @@
-"""Scores of masks, such as pseudo masks or predictions of a segmentation network, and comparisons of methods by them.
+"""Scores of masks, such as pseudo masks or predictions of a segmentation network.
 
 Shapes: C classes, with the background as class 0; N images in G groups; H x W pixels.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
 
 from ribstudy.evaluation.groups import groups_of
 from ribstudy.evaluation.metrics import ConfusionMatrix, mean_scores
-from ribstudy.evaluation.statistics import Comparison, Estimate, bootstrap_over_seeds
 
 
 @dataclass(frozen=True)
@@ -18,7 +17,7 @@ class MaskScores:
     """Agreement of masks with the true masks.
 
     Args:
-        names: the N images.
+        names: the N images, sorted, so that nothing depends on their order.
         counts: [G, 3, C+1], hits, predicted and true pixels, summed over each group of images (`groups.groups_of`).
         confusion: [C+1, C+1], pixels of (true class, predicted class) of all images.
     """
@@ -56,31 +55,8 @@ def score_masks(items: Mapping[str, Mapping[str, np.ndarray]]) -> MaskScores:
     groups = groups_of(len(items))
     num_classes = len(next(iter(items.values()))["confusion"])
     counts, confusion = np.zeros((groups.max() + 1, 3, num_classes), np.int64), np.zeros((num_classes, num_classes), np.int64)
-    for group, item in zip(groups, items.values(), strict=True):
-        of_image = item["confusion"].astype(np.int64)
+    for group, name in zip(groups, sorted(items), strict=True):
+        of_image = items[name]["confusion"].astype(np.int64)
         counts[group] += np.stack([of_image.diagonal(), of_image.sum(axis=0), of_image.sum(axis=1)])
         confusion += of_image
-    return MaskScores(tuple(items), counts, confusion)
-
-
-def compare_masks_over_seeds(first: Sequence[MaskScores], second: Sequence[MaskScores]) -> Comparison:
-    """Two results, each from several seeds on the same images: means over the seeds, intervals over images and seeds.
-
-    Raises ValueError if the results are not of the same images, or the numbers of seeds differ.
-    """
-    if len({scores.names for scores in (*first, *second)}) != 1:
-        raise ValueError("the results are not of the same images, or there is none")
-    counts = ([scores.counts for scores in side] for side in (first, second))
-    return bootstrap_over_seeds(*counts, num_images=len(first[0].names))
-
-
-def compare_steps(scores: Mapping[tuple[str, str], Sequence[MaskScores]], first: str, second: str) -> dict[str, Comparison]:
-    """Compares two methods after each step; scores by (method, step), a sequence with one entry for each seed."""
-    steps = [step for method, step in scores if method == first]
-    return {step: compare_masks_over_seeds(scores[first, step], scores[second, step]) for step in steps}
-
-
-def both_estimates(comparisons: Mapping[str, Comparison], first: str, second: str) -> dict[tuple[str, str], Estimate]:
-    """The mIoU of each of the two methods of `compare_steps`, by (method, step)."""
-    estimates = {(first, step): comparison.first for step, comparison in comparisons.items()}
-    return estimates | {(second, step): comparison.second for step, comparison in comparisons.items()}
+    return MaskScores(tuple(sorted(items)), counts, confusion)

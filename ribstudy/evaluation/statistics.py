@@ -1,39 +1,55 @@
 """All confidence intervals of the study: estimates with their intervals, and the methods that compute them.
 
 - Images are the independent observations: `bootstrap_statistic`, `bootstrap_mean`, `normal_mean`.
-- Two results on the same images are compared: `bootstrap_comparison`, and `bootstrap_over_seeds` if trainings vary too.
+- Images and trainings vary: `draw_weights`, `mean_over_trainings` and `sample_estimate`, from which `protocol` makes the
+  intervals of all comparisons.
 - Seeds are the independent observations: `student_mean`, `student_interval`.
 
-All intervals are 95 % intervals. Shapes: C classes with the background as class 0; T thresholds; G groups of images; S seeds;
-B bootstrap samples.
+All intervals are 95 % intervals. Shapes: S trainings; B bootstrap samples.
 """
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 
 import numpy as np
-
-from ribstudy.evaluation.metrics import miou
 
 NOT_RUN = "not run"  # in place of a value of this study
 NOT_KNOWN = "not known"  # in place of a published value
 NUM_SAMPLES = 2000  # of a bootstrap
-DRAWS_AT_ONCE = 100  # bootstrap samples whose counts are in memory together
+DETECTABLE = 2.8  # standard errors: 1.96 for the two-sided 5 % level, and 0.84 for a power of 80 %
 
 
 @dataclass(frozen=True)
 class Estimate:
-    """A value with its 95 % interval (None if there is none) and the number of independent observations it is based on."""
+    """A value with its 95 % interval (None if there is none) and the number of independent observations it is based on.
+
+    `standard_error` is the standard deviation of the value over repeated studies, as far as it is known.
+    """
 
     value: float
     low: float | None = None
     high: float | None = None
     n: int | None = None
+    standard_error: float | None = None
 
     @property
     def excludes_zero(self) -> bool:
         """Whether zero is outside the interval; False without an interval."""
         return self.low is not None and (self.low > 0 or self.high < 0)
+
+    @property
+    def detectable(self) -> float | None:
+        """The smallest true value that a study of this size tells from zero with a power of 80 %; None if it is not known.
+
+        It follows from the standard error by the normal approximation.
+        """
+        return None if self.standard_error is None else DETECTABLE * self.standard_error
+
+    @property
+    def negative(self) -> "Estimate":
+        """The estimate of the opposite: minus the value, and the interval mirrored."""
+        low, high = (None if bound is None else -bound for bound in (self.high, self.low))
+        return replace(self, value=-self.value, low=low, high=high)
 
     def text(self, digits: int = 3, *, signed: bool = True, percent: bool = False) -> str:
         """The estimate as text, such as "+0.012 (-0.003 to +0.027)" or "+0.012 (no interval)".
@@ -59,6 +75,41 @@ class Comparison:
     difference: Estimate
 
 
+def draw_weights(stream: int, count: int, num_samples: int) -> np.ndarray:
+    """How often each of `count` observations is drawn in each bootstrap sample, [B+1, count]; first each observation once.
+
+    Args:
+        stream: the same stream draws the same samples; independent draws need different streams.
+    """
+    draws = np.random.default_rng((count, stream)).multinomial(count, np.full(count, 1 / count), size=num_samples)
+    return np.concatenate([np.ones((1, count)), draws])
+
+
+def mean_over_trainings(values: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """The mean over drawn trainings in each sample, widened: values and weights [B+1, S] -> [B+1].
+
+    A mean over S values drawn from S has (S-1)/S of the variance of a mean over S new values (half, if S is 2), so its
+    deviation from the mean over all S is widened by the root of S/(S-1).
+
+    Args:
+        values: in each sample of images, the value of each training.
+        weights: how often each training is drawn (`draw_weights`).
+    """
+    num_trainings = values.shape[1]
+    mean = values.mean(axis=1)
+    widening = np.sqrt(num_trainings / (num_trainings - 1)) if num_trainings > 1 else 1
+    return mean + widening * ((values * weights / num_trainings).sum(axis=1) - mean)
+
+
+def sample_estimate(sample: np.ndarray, n: int) -> Estimate:
+    """The percentile interval and the standard error from the value of the data and of each sample, [B+1]; nan is left out."""
+    value, drawn = float(sample[0]), sample[1:]
+    if np.isnan(drawn).all():
+        return Estimate(value, n=n)
+    low, high = np.nanquantile(drawn, [0.025, 0.975])
+    return Estimate(value, float(low), float(high), n, float(np.nanstd(drawn)))
+
+
 def bootstrap_statistic(statistic: Callable[[np.ndarray], float], n: int) -> Estimate:
     """A statistic of n independent observations with its percentile bootstrap interval.
 
@@ -71,11 +122,7 @@ def bootstrap_statistic(statistic: Callable[[np.ndarray], float], n: int) -> Est
     if n < 2:
         return Estimate(value, n=n)
     draws = np.random.default_rng(0).integers(n, size=(NUM_SAMPLES, n))
-    sample = np.array([statistic(draw) for draw in draws])
-    if np.isnan(sample).all():
-        return Estimate(value, n=n)
-    low, high = np.nanquantile(sample, [0.025, 0.975])
-    return Estimate(value, float(low), float(high), n)
+    return sample_estimate(np.array([value, *(statistic(draw) for draw in draws)]), n)
 
 
 def bootstrap_mean(values: np.ndarray) -> Estimate:
@@ -94,8 +141,8 @@ def normal_mean(values: np.ndarray) -> Estimate:
     mean = float(values.mean())
     if len(values) < 2:
         return Estimate(mean, n=1)
-    margin = 1.96 * values.std(ddof=1) / np.sqrt(len(values))
-    return Estimate(mean, mean - margin, mean + margin, len(values))
+    error = float(values.std(ddof=1) / np.sqrt(len(values)))
+    return Estimate(mean, mean - 1.96 * error, mean + 1.96 * error, len(values), error)
 
 
 def _known(values: np.ndarray) -> np.ndarray:
@@ -117,101 +164,8 @@ def student_interval(values: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.nda
 
 def student_mean(values: np.ndarray) -> Estimate:
     """The mean of [S] values, one for each seed, with its interval by Student's t."""
-    mean, low, high = (float(x) for x in student_interval(np.asarray(values, dtype=np.float64)))
-    return Estimate(mean, None if np.isnan(low) else low, None if np.isnan(high) else high, len(values))
-
-
-def bootstrap_comparison(first: np.ndarray, second: np.ndarray, *, num_images: int | None = None) -> Comparison:
-    """Compares two results on the same images, with paired bootstrap intervals over images or over groups of images.
-
-    A sample draws G groups with replacement, the same for both results, and takes the mIoU of their summed counts. The
-    classifier is fixed: the interval does not include the variation between trainings.
-
-    Groups may replace single images if they are formed without regard to their content (`groups.groups_of` forms them at
-    random). Then their sums are as independent as the images, and a ratio of sums, such as the IoU, varies over drawn groups as
-    it does over the same images drawn one by one. Groups only make the interval less precise: with 1,000 groups its width is
-    known to about 2 %.
-
-    Args:
-        first, second: counts of the same G groups, [G, 3, C+1] at one threshold each, or [G, T, 3, C+1] at all thresholds.
-            In the second case every sample uses the best threshold of each result, so the interval includes that choice.
-        num_images: number of images in the groups, the n of the estimates; None: each group is one image.
-
-    Raises ValueError if the shapes differ.
-    """
-    return bootstrap_over_seeds([first], [second], num_images=num_images)
-
-
-def bootstrap_over_seeds(
-    first: Sequence[np.ndarray],
-    second: Sequence[np.ndarray],
-    *,
-    num_images: int | None = None,
-    num_samples: int = NUM_SAMPLES,
-    seed: int = 0,
-) -> Comparison:
-    """Compares two results, each from S seeds on the same images: means over the seeds, with paired two-way intervals.
-
-    A sample draws G groups of images, the same for all seeds and both results, and S of the seeds, the same for both results.
-    Its value is the mean over the drawn seeds. A mean over S values drawn from S has (S-1)/S of the variance of a mean over S
-    new values (half, if S is 2), so its deviation from the mean over all S is widened by the root of S/(S-1).
-
-    The spread of two or three seeds is itself uncertain, and no sample goes far beyond their range. The interval says whether a
-    difference is larger than the variation between these seeds; it does not cover 95 % of all trainings. With one seed, or with
-    seeds that agree, it is the interval over images (`bootstrap_comparison`).
-
-    Args:
-        first, second: by seed, counts as in `bootstrap_comparison`.
-        num_images: the n of the estimates.
-
-    Raises ValueError if shapes or numbers of seeds differ, or there is no seed.
-    """
-    _check_sides(first, second)
-    num_groups, num_seeds = len(first[0]), len(first)
-    rng = np.random.default_rng(seed)
-    draws = _draw_weights(rng, num_groups, num_samples)
-    weights = _draw_weights(rng, num_seeds, num_samples) / num_seeds
-    distinct, which = np.unique(draws, axis=0, return_inverse=True)  # few images can be drawn in few ways
-    of_first, of_second = (
-        np.stack([_best_miou(distinct, counts)[which] for counts in side], axis=1) for side in (first, second)
-    )
-    values = (of_first, of_second, of_second - of_first)  # [B+1, S] each
-    return Comparison(*(_percentile_estimate(_drawn_mean(side, weights), num_images or num_groups) for side in values))
-
-
-def _check_sides(first: Sequence[np.ndarray], second: Sequence[np.ndarray]) -> None:
-    if not first or len(first) != len(second):
-        raise ValueError(f"{len(first)} and {len(second)} seeds: both sides need the same number, at least one")
-    shapes = dict.fromkeys(counts.shape for counts in (*first, *second))
-    if len(shapes) > 1:
-        raise ValueError(f"counts {' and '.join(map(str, shapes))} are not of the same images and classes")
-
-
-def _draw_weights(rng: np.random.Generator, count: int, num_samples: int) -> np.ndarray:
-    """[B+1, count]: how often each observation is drawn. The first row is the data: each observation once."""
-    draws = rng.multinomial(count, np.full(count, 1 / count), size=num_samples)
-    return np.concatenate([np.ones((1, count)), draws])
-
-
-def _drawn_mean(values: np.ndarray, weights: np.ndarray) -> np.ndarray:
-    """Values and weights [B+1, S] -> [B+1], the weighted means, with their deviations from the plain means widened."""
-    num_seeds = values.shape[1]
-    mean = values.mean(axis=1)
-    widening = np.sqrt(num_seeds / (num_seeds - 1)) if num_seeds > 1 else 1
-    return mean + widening * ((values * weights).sum(axis=1) - mean)
-
-
-def _best_miou(draws: np.ndarray, counts: np.ndarray) -> np.ndarray:
-    """draws [B+1, G], counts [G, (T,) 3, C+1] -> [B+1]."""
-    flat = counts.reshape(len(counts), -1).astype(np.float64)
-    best = []
-    for part in np.array_split(draws, -(-len(draws) // DRAWS_AT_ONCE)):
-        summed = (part @ flat).reshape(len(part), *counts.shape[1:])
-        best.append(miou(summed).reshape(len(part), -1).max(axis=1))
-    return np.concatenate(best)
-
-
-def _percentile_estimate(sample: np.ndarray, n: int) -> Estimate:
-    """From the value of the data and of each sample, [B+1]."""
-    low, high = np.quantile(sample[1:], [0.025, 0.975])
-    return Estimate(float(sample[0]), float(low), float(high), n)
+    values = np.asarray(values, dtype=np.float64)
+    mean, low, high = (float(x) for x in student_interval(values))
+    if len(values) < 2:
+        return Estimate(mean, n=len(values))
+    return Estimate(mean, low, high, len(values), float(values.std(ddof=1) / np.sqrt(len(values))))

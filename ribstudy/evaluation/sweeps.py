@@ -1,24 +1,17 @@
-"""Scores of a set of images at all background thresholds, and comparisons of methods by them.
+"""Scores of a set of images at all background thresholds.
 
-Shapes: C classes, with the background as class 0; T thresholds; N images in G groups.
+Shapes: C classes, with the background as class 0; T thresholds; N images in G groups; D bins of distance.
 """
 
-from __future__ import annotations
-
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import compress
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from ribstudy.evaluation.groups import groups_of
-from ribstudy.evaluation.map_scores import MapScores
+from ribstudy.evaluation.map_scores import MapScores, foreground
 from ribstudy.evaluation.metrics import DEFAULT_THRESHOLDS, class_scores, mean_scores, miou
-from ribstudy.evaluation.statistics import Comparison, bootstrap_over_seeds
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 
 @dataclass(frozen=True)
@@ -26,12 +19,15 @@ class Sweep:
     """The threshold sweeps of a set of images. Memory hardly grows with the number of images.
 
     Args:
-        names: the N images.
+        names: the N images, sorted, so that nothing depends on their order.
         counts: [G, T, 3, C+1], `MapScores.counts`, summed over each group of images (`groups.groups_of`).
         blank: [G, 3, C+1], the part of `counts` from images without a class; nothing is predicted in these.
         image_scores: [N, T], mean IoU of each image over the classes in its truth or prediction.
         has_class: bool [N].
         thresholds: [T].
+        histograms: [G, 256], `MapScores.histogram`, summed over each group; None for maps of only the first steps, which have
+            no histogram.
+        coverage: [G, T, 2, D+1], `image_coverage`, summed over each group; None for maps of only the first steps.
     """
 
     names: tuple[str, ...]
@@ -40,6 +36,8 @@ class Sweep:
     image_scores: np.ndarray
     has_class: np.ndarray
     thresholds: np.ndarray
+    histograms: np.ndarray | None = None
+    coverage: np.ndarray | None = None
 
     def scores(self) -> dict[str, np.ndarray]:
         """Scores of each class, [T, C+1], over all images (`class_scores`)."""
@@ -53,7 +51,7 @@ class Sweep:
         """Index of the threshold with the best mIoU on these images."""
         return int(self.miou().argmax())
 
-    def labelled(self) -> Sweep:
+    def labelled(self) -> "Sweep":
         """The sweep of only the images that have a class; groups that become empty are removed."""
         if self.has_class.all():
             return self
@@ -61,7 +59,11 @@ class Sweep:
         kept = counts.any(axis=(1, 2, 3))
         names, scores = tuple(compress(self.names, self.has_class)), self.image_scores[self.has_class]
         blank, has_class = np.zeros_like(self.blank[kept]), np.ones(len(names), bool)
-        return Sweep(names, counts[kept], blank, scores, has_class, self.thresholds)
+        histograms = None if self.histograms is None else self.histograms[kept]  # images without a class have none
+        coverage = None if self.coverage is None else self.coverage[kept].copy()
+        if coverage is not None:
+            coverage[:, :, 1, -1] -= self.blank[kept, None, 2, 0]
+        return Sweep(names, counts[kept], blank, scores, has_class, self.thresholds, histograms, coverage)
 
 
 def sweep_scores(scores: Mapping[str, MapScores], *, steps: int | None = None) -> Sweep:
@@ -75,88 +77,49 @@ def sweep_scores(scores: Mapping[str, MapScores], *, steps: int | None = None) -
     """
     if not scores:
         raise ValueError("there is no scored image")
-    groups, num_thresholds = groups_of(len(scores)), len(DEFAULT_THRESHOLDS)
-    num_classes = len(next(iter(scores.values())).true)
-    counts = np.zeros((groups.max() + 1, num_thresholds, 3, num_classes), dtype=np.int64)
-    blank = np.zeros_like(counts[:, 0])
-    image_scores = np.zeros((len(scores), num_thresholds), dtype=np.float32)
-    has_class = np.zeros(len(scores), dtype=bool)
-    for place, (group, of_image) in enumerate(zip(groups, scores.values(), strict=True)):
-        image_counts = of_image.counts(steps)
-        counts[group] += image_counts
-        image_scores[place] = miou(image_counts)
-        has_class[place] = len(of_image.classes) > 0
-        if not has_class[place]:
-            blank[group] += image_counts[0]
-    return Sweep(tuple(scores), counts, blank, image_scores, has_class, DEFAULT_THRESHOLDS)
+    groups = groups_of(len(scores))
+    sums, image_scores, has_class = _Sums(int(groups.max()) + 1), [], []
+    for group, name in zip(groups.tolist(), sorted(scores), strict=True):
+        of_image = scores[name]
+        counts, with_class = of_image.counts(steps), len(of_image.classes) > 0
+        sums.add("counts", group, counts)
+        sums.add("blank", group, np.zeros_like(counts[0]) if with_class else counts[0])
+        if steps is None:
+            sums.add("histograms", group, of_image.histogram)
+            sums.add("coverage", group, image_coverage(of_image))
+        image_scores.append(miou(counts).astype(np.float32))
+        has_class.append(with_class)
+    names, image_scores, has_class = tuple(sorted(scores)), np.stack(image_scores), np.array(has_class)
+    return Sweep(names, **sums.arrays, image_scores=image_scores, has_class=has_class, thresholds=DEFAULT_THRESHOLDS)
 
 
-def compare(first: Sweep, second: Sweep, *, at: tuple[int, int] | None = None) -> Comparison:
-    """Compares two sweeps of the same images.
+class _Sums:
+    """Arrays [G, ...] of sums over the images of each group, by name."""
 
-    Args:
-        at: a threshold index for each sweep; None: the best threshold of each on these images.
+    def __init__(self, num_groups: int):
+        self.num_groups = num_groups
+        self.arrays: dict[str, np.ndarray] = {}
+
+    def add(self, name: str, group: int, values: np.ndarray) -> None:
+        if name not in self.arrays:
+            self.arrays[name] = np.zeros((self.num_groups, *values.shape), dtype=np.int64)
+        self.arrays[name][group] += values
+
+
+def image_coverage(scores: MapScores) -> np.ndarray:
+    """Covered and all pixels of an image's objects by distance and, last, of its background: int64 [T, 2, D+1].
+
+    They are of the maps of all steps, at every threshold. Each class is one object.
     """
-    return compare_over_seeds([first], [second], at=None if at is None else [at])
-
-
-def compare_over_seeds(
-    first: Sequence[Sweep], second: Sequence[Sweep], *, at: Sequence[tuple[int, int]] | None = None
-) -> Comparison:
-    """Compares two methods with several seeds: means over the seeds, intervals over images and seeds.
-
-    Args:
-        first, second: by seed, sweeps of the same images.
-        at: by seed, a threshold index for each method; None: the best threshold of each method and seed, chosen again in every
-            bootstrap sample.
-    """
-    if len({sweep.names for sweep in (*first, *second)}) != 1:
-        raise ValueError("the sweeps are not of the same images, or there is none")
-    sides = [[sweep.counts for sweep in side] for side in (first, second)]
-    if at is not None:
-        sides = [[counts[:, both[place]] for counts, both in zip(side, at, strict=True)] for place, side in enumerate(sides)]
-    return bootstrap_over_seeds(*sides, num_images=len(first[0].names))
-
-
-def comparisons(first: Sweep, second: Sweep, *, at: tuple[int, int]) -> dict[str, Comparison]:
-    """Two sweeps compared at thresholds from other images (`compared`) and at their best thresholds (`best`).
-
-    If some images have no class, `labelled` compares only the other images, at the thresholds from other images.
-    """
-    return comparisons_over_seeds([first], [second], at=[at])
-
-
-def comparisons_over_seeds(
-    first: Sequence[Sweep], second: Sequence[Sweep], *, at: Sequence[tuple[int, int]]
-) -> dict[str, Comparison]:
-    """Like `comparisons`, but for several seeds, each with its own sweeps and thresholds (see `compare_over_seeds`)."""
-    found = {"compared": compare_over_seeds(first, second, at=at), "best": compare_over_seeds(first, second)}
-    if not first[0].has_class.all():
-        of_labelled = ([sweep.labelled() for sweep in side] for side in (first, second))
-        found["labelled"] = compare_over_seeds(*of_labelled, at=at)
-    return found
+    levels = np.vstack([scores.covered.sum(axis=0), scores.background[-1].sum(axis=0)])  # [D+1, T+1]
+    covered = np.stack([foreground(levels, index) for index in range(len(DEFAULT_THRESHOLDS))])
+    pixels = np.append(scores.distances.sum(axis=0), scores.true[0])
+    return np.stack(np.broadcast_arrays(covered, pixels), axis=1)
 
 
 def summary(sweep: Sweep, index: int) -> dict[str, float]:
     """mIoU, precision, recall, over- and under-activation at a threshold index: means over the classes with a score."""
     return mean_scores(sweep.counts[:, index].sum(axis=0))
-
-
-def score_table(sweep: Sweep, threshold: int) -> pd.DataFrame:
-    """`summary` at a threshold index from other images and at the best threshold of these images.
-
-    If some images have no class, two more rows show the scores of only the other images.
-    """
-    import pandas as pd  # takes half a second, and planning and computing need no tables
-
-    sweeps = {"": sweep}
-    if not sweep.has_class.all():
-        sweeps[", images with a class"] = sweep.labelled()
-    rows = {}
-    for images, part in sweeps.items():
-        rows[f"threshold from val{images}"] = summary(part, threshold)
-        rows[f"best threshold (field's protocol){images}"] = summary(part, part.best())
-    return pd.DataFrame(rows).T
 
 
 def extremes(values: np.ndarray, count: int) -> list[int]:

@@ -6,7 +6,7 @@ same first line. `start` checks the names assigned in both cells, so a mistyped 
 
 import ast
 import difflib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, replace
 from pathlib import Path
 from types import MappingProxyType
@@ -32,7 +32,7 @@ from ribstudy.stages.source import other_code
 from ribstudy.store import StoredItems
 from ribstudy.workflow.jobs import CHAPTERS, Job
 
-__all__ = ["Chapter", "Count", "note_comparisons", "start"]
+__all__ = ["Chapter", "Count", "start"]
 
 MARKER = "# Parameters"
 
@@ -199,11 +199,12 @@ class Chapter:
 
     def note(self, name: str, value: float, low: float | None = None, high: float | None = None, n: int | None = None) -> None:
         """Adds a headline number; low and high: its 95 % interval, n: the number of independent observations."""
-        estimate = Estimate(*(None if x is None else float(x) for x in (value, low, high)), None if n is None else int(n))
-        self.notes[name] = estimate
+        self.note_estimate(name, Estimate(value, low, high, n))
 
     def note_estimate(self, name: str, estimate: Estimate) -> None:
-        self.note(name, estimate.value, estimate.low, estimate.high, estimate.n)
+        """Adds a headline number. Numbers of NumPy become Python's, which a record can contain."""
+        numbers = {key: None if number is None else float(number) for key, number in vars(estimate).items()}
+        self.notes[name] = Estimate(**numbers | {"n": None if estimate.n is None else int(estimate.n)})
 
     def finish(self) -> Path:
         """Writes the headline numbers to results/records/<chapter>.<preset>.json and makes them available to the text.
@@ -212,7 +213,8 @@ class Chapter:
         the chapter read are listed in results/reads/, in a file of the same name: they are what has to be published.
         """
         for name, estimate in self.notes.items():
-            for suffix, number in (("", estimate.value), ("_low", estimate.low), ("_high", estimate.high)):
+            numbers = {"": estimate.value, "_low": estimate.low, "_high": estimate.high, "_detectable": estimate.detectable}
+            for suffix, number in numbers.items():
                 glue(name + suffix, _plain(number), display=False)
         root, file = self.run.store.root, f"{self.name}.{self.settings_name()}.json"
         write_json(root / "reads" / file, self.reads())
@@ -248,30 +250,3 @@ def _plain(number: float | None) -> int | float:
     if number is None:
         return float("nan")
     return int(number) if number.is_integer() else number
-
-
-def note_comparisons(chapter: Chapter, rows: Sequence[dict], means: Sequence[dict]) -> None:
-    """Notes CAM, RIB and their difference: the means over the seeds, and the values of each seed with the suffix `_seed<seed>`.
-
-    Args:
-        chapter: the chapter that gets the notes.
-        rows: one dictionary per seed and method: "seed", "method" ("RIB" or "RIB as written") and comparisons.
-        means: one dictionary per method: "method" and the comparisons over all seeds.
-    """
-    for row in [*rows, *means]:
-        method = row["method"].removeprefix("RIB").replace(" ", "_")
-        numbers = {
-            f"miou_rib{method}": row["compared"].second,
-            f"miou_difference{method}": row["compared"].difference,
-            f"best_difference{method}": row["best"].difference,
-        }
-        if not method:  # the other reading can have fewer seeds, so that its mean of the CAM would differ
-            numbers["miou_cam"] = row["compared"].first
-        if "labelled" in row:
-            labelled = row["labelled"]
-            numbers[f"miou_rib{method}_labelled"] = labelled.second
-            numbers[f"miou_difference{method}_labelled"] = labelled.difference
-            if not method:
-                numbers["miou_cam_labelled"] = labelled.first
-        for name, estimate in numbers.items():
-            chapter.note_estimate(name + (f"_seed{row['seed']}" if "seed" in row else ""), estimate)

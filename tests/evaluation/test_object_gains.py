@@ -56,7 +56,7 @@ def test_gains_equal_pixels_of_predicted_masks():
 def test_rank_correlation_of_a_monotone_relation_is_one():
     table = pd.DataFrame({"image": list("aabbccdd"), "size": range(8), "gain": np.arange(8) ** 3})
     found = rank_correlation(table, "size", "gain")
-    assert asdict(found) == pytest.approx({"value": 1, "low": 1, "high": 1, "n": 4})
+    assert asdict(found) == pytest.approx({"value": 1, "low": 1, "high": 1, "n": 4, "standard_error": 0})
 
 
 def test_rank_correlation_of_one_value_has_none():

@@ -2,19 +2,9 @@ import numpy as np
 import pytest
 from helpers.scored_maps import ManyMasks, Masks, halves, scored
 
+from ribstudy.evaluation.map_scores import DISTANCE_EDGES
 from ribstudy.evaluation.metrics import miou, threshold_sweep
-from ribstudy.evaluation.statistics import bootstrap_comparison
-from ribstudy.evaluation.sweeps import (
-    Sweep,
-    compare,
-    compare_over_seeds,
-    comparisons,
-    comparisons_over_seeds,
-    extremes,
-    score_table,
-    summary,
-    sweep_scores,
-)
+from ribstudy.evaluation.sweeps import Sweep, extremes, image_coverage, summary, sweep_scores
 
 
 def on(images, left, right):
@@ -72,16 +62,7 @@ def test_memory_does_not_grow_with_the_images():
     assert sweep.image_scores.dtype == np.float32
     np.testing.assert_array_equal(sweep.image_scores, miou(counts).astype(np.float32))
     assert sweep.has_class.tolist() == [int(name) % 10 > 0 for name in sweep.names]
-    assert compare(sweep, sweep, at=(30, 30)).first.n == 2500
-
-
-def test_intervals_from_groups_are_close_to_intervals_from_images():
-    data = ManyMasks(2500)
-    sweep = sweep_scores(data.scores())
-    grouped = compare(sweep, sweep, at=(30, 30)).first
-    single = bootstrap_comparison(*2 * [data.counts()[:, 30]]).first
-    assert grouped.value == single.value
-    assert grouped.high - grouped.low == pytest.approx(single.high - single.low, rel=0.1)  # though every tenth has no class
+    assert (sweep.histograms.shape, sweep.coverage.shape) == ((1000, 256), (1000, 100, 2, 12))
 
 
 def test_images_without_a_class_can_be_left_out():
@@ -93,41 +74,44 @@ def test_images_without_a_class_can_be_left_out():
     assert labelled.names == expected.names
     np.testing.assert_array_equal(labelled.counts.sum(axis=0), expected.counts.sum(axis=0))
     np.testing.assert_array_equal(labelled.image_scores, expected.image_scores)
+    for name in ("histograms", "coverage"):
+        np.testing.assert_array_equal(getattr(labelled, name).sum(axis=0), getattr(expected, name).sum(axis=0))
+    assert (labelled.coverage.sum(axis=0)[0, 1] < sweep.coverage.sum(axis=0)[0, 1]).tolist() == [False] * 11 + [True]
     assert labelled.labelled() is labelled
-    assert comparisons(sweep, sweep, at=(3, 3))["labelled"].first.n == 1080
-    assert "labelled" not in comparisons(labelled, labelled, at=(3, 3))
-    assert score_table(sweep, 3)["miou"].tolist() == pytest.approx(
-        [values.miou()[index] for values in (sweep, labelled) for index in (3, values.best())]
-    )
-    assert len(score_table(labelled, 3)) == 2
+
+
+def test_a_sweep_does_not_depend_on_the_order_of_the_images():
+    scores = ManyMasks(20).scores()
+    sweep, reverse = sweep_scores(scores), sweep_scores(dict(reversed(scores.items())))
+    assert sweep.names == reverse.names == tuple(scores)
+    for name in ("counts", "image_scores", "histograms", "coverage"):
+        np.testing.assert_array_equal(getattr(reverse, name), getattr(sweep, name))
+
+
+@pytest.mark.parametrize("name", ["0000", "0001", "0002"])
+def test_coverage_is_the_covered_and_all_pixels_at_every_threshold(name):
+    scores = ManyMasks(3).scores()[name]
+    coverage = image_coverage(scores)
+    assert coverage.shape == (100, 2, len(DISTANCE_EDGES) + 1)
+    for index in (0, 30, 99):
+        covered, pixels = coverage[index].tolist()
+        painted = scores.background[-1, :, index + 1 :].sum()
+        assert covered == [*scores.covered[:, :, index + 1 :].sum(axis=(0, 2)), painted]
+        assert pixels == [*scores.distances.sum(axis=0), scores.true[0]]
+
+
+def test_maps_of_the_first_steps_have_no_histogram():
+    scores = ManyMasks(5).scores()
+    sweep = sweep_scores(scores)
+    np.testing.assert_array_equal(sweep.histograms, [of_image.histogram for of_image in scores.values()])
+    np.testing.assert_array_equal(sweep.coverage, [image_coverage(of_image) for of_image in scores.values()])
+    for part in (sweep_scores(scores, steps=1), sweep_scores(scores, steps=1).labelled()):
+        assert part.histograms is part.coverage is None
 
 
 def test_groups_that_become_empty_are_removed():
     data = ManyMasks(30)
     assert len(sweep_scores(data.scores()).labelled().counts) == 27
-
-
-def test_comparison_is_of_the_same_images():
-    sweep = sweep_scores(on(["first", "second"], 1.0, 0.0), steps=1)
-    assert compare(sweep, sweep, at=(50, 50)).difference.value == 0
-    with pytest.raises(ValueError, match="same images"):
-        compare(sweep, sweep_scores(GOOD), at=(50, 50))
-
-
-def test_methods_are_compared_over_seeds_at_the_thresholds_of_each():
-    """With the second seed the first method paints both halves at 0.5, and at 0.7 the same as the other method."""
-    good, wide = (sweep_scores(on(["first", "second"], 1.0, right), steps=1) for right in (0.0, 0.6))
-    single = compare(wide, good, at=(50, 50)).difference.value
-    assert single > 0.1
-    over_seeds = compare_over_seeds([good, wide], [good, good], at=[(50, 50), (50, 50)])
-    assert over_seeds.difference.value == pytest.approx(single / 2)
-    assert compare_over_seeds([good, wide], [good, good], at=[(50, 50), (70, 50)]).difference.value == 0
-    assert compare_over_seeds([good, wide], [good, good]).difference.value == pytest.approx(0)
-    assert compare_over_seeds([wide], [good], at=[(50, 50)]) == compare(wide, good, at=(50, 50))
-    both = comparisons_over_seeds([good, wide], [good, good], at=[(50, 50), (50, 50)])
-    assert both == {"compared": over_seeds, "best": compare_over_seeds([good, wide], [good, good])}
-    with pytest.raises(ValueError, match="not of the same images"):
-        compare_over_seeds([good], [sweep_scores(GOOD)])
 
 
 def test_extremes_by_hand():

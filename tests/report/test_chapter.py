@@ -1,13 +1,13 @@
 import json
 import shutil
-from dataclasses import replace
 from types import SimpleNamespace
 
+import numpy as np
 import pandas as pd
 import pytest
 from helpers.tiny_study import TINY
 
-from ribstudy.evaluation.statistics import Comparison, Estimate
+from ribstudy.evaluation.statistics import Estimate
 from ribstudy.report import chapter as chapters
 from ribstudy.report.chapter import Chapter
 from ribstudy.stages.classifier import CLASSIFIER
@@ -85,29 +85,17 @@ def test_records_contain_value_interval_and_number(start, tmp_path):
     chapter.note("images", 12)
     path = chapter.finish()
     assert path == tmp_path / "records" / "04_rib.mini.json"
-    assert json.loads(path.read_text())["miou"] == {"value": 0.5, "low": 0.4, "high": 0.6, "n": 12}
-    assert json.loads(path.read_text())["images"] == {"value": 12.0, "low": None, "high": None, "n": None}
+    expected = {"value": 0.5, "low": 0.4, "high": 0.6, "n": 12, "standard_error": None}
+    assert json.loads(path.read_text())["miou"] == expected
+    assert Estimate(**json.loads(path.read_text())["images"]) == Estimate(12.0)
 
 
-def test_the_mean_over_seeds_and_every_seed_are_noted(start):
+def test_an_estimate_is_noted_with_its_standard_error(start):
     chapter = start(DECLARED)
-    comparison = Comparison(Estimate(0.5), Estimate(0.6), Estimate(0.1, 0.0, 0.2, 9))
-    rows = [
-        {"seed": seed, "method": method, "compared": comparison, "best": comparison}
-        for seed in (3, 4)
-        for method in ("RIB", "RIB as written")
-    ]
-    mean = replace(comparison, difference=Estimate(0.2, 0.1, 0.3, 9))
-    means = [{"method": method, "compared": mean, "best": mean} for method in ("RIB", "RIB as written")]
-    chapters.note_comparisons(chapter, rows, means)
-    names = {"miou_cam", "miou_rib", "miou_rib_as_written", "miou_difference", "miou_difference_as_written"}
-    for name in names:
-        assert {name, f"{name}_seed3", f"{name}_seed4"} <= set(chapter.notes)
-    assert chapter.notes["miou_difference"].high == 0.3
-    assert chapter.notes["miou_difference_seed4"].high == 0.2
-    assert "miou_cam_labelled" not in chapter.notes
-    chapters.note_comparisons(chapter, [], [{**means[0], "labelled": comparison}])
-    assert chapter.notes["miou_rib_labelled"].value == 0.6
+    chapter.note_estimate("gain", Estimate(np.float32(0.5), 0.25, 0.75, np.int64(9), np.float64(0.125)))
+    assert chapter.notes["gain"] == Estimate(0.5, 0.25, 0.75, 9, 0.125)
+    record = json.loads(chapter.finish().read_text())
+    assert Estimate(**record["gain"]) == chapter.notes["gain"]
 
 
 def test_a_split_without_masks_stops_a_chapter_with_a_hint(start, monkeypatch):
