@@ -21,8 +21,9 @@ sums are as independent as images, and a ratio of sums, such as the IoU, varies 
 images drawn one by one. With 1,000 groups the width of an interval is known to about 2 %.
 
 The trainings are drawn as `statistics.mean_over_trainings` describes. The spread of three trainings is itself uncertain, and no
-sample goes far beyond their range. If trainings differ on every image in another way, the scheme counts this part of the
-variance three times (Owen, 2007, "The pigeonhole bootstrap"), so that intervals are too wide rather than too narrow.
+sample goes far beyond their range: if a difference varied with the training alone, such an interval would contain the true
+value in about four of five studies. If trainings differ on every image in another way, the scheme counts this part of the
+variance three times (Owen, 2007, "The pigeonhole bootstrap"), and intervals are too wide.
 
 Shapes: C classes, with the background as class 0; T thresholds; G groups of images; S trainings; B bootstrap samples; D bins of
 distance.
