@@ -1,4 +1,4 @@
-"""The command `python -m ribstudy data`: checks a data set, downloads VOC 2012, or writes a synthetic data set."""
+"""The command `python -m ribstudy data`: checks a data set, downloads VOC 2012, writes synthetic data, or a list of images."""
 
 import argparse
 import sys
@@ -11,14 +11,18 @@ def add_arguments(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         "action",
         nargs="?",
-        choices=["check", "fetch", "synthesize"],
-        help="check: list all problems, write nothing; fetch: download; synthesize: write synthetic data of any size",
+        choices=["check", "fetch", "synthesize", "list"],
+        help="check: print all problems, write nothing; fetch: download; synthesize: write synthetic data of any size; "
+        "list: write names, labels and fingerprints of all images into the package",
     )
     command.add_argument(
         "data_set",
         nargs="?",
         metavar="DATASET",
-        help="fetch: voc12; synthesize: voc12 or coco14; check: a preset, instead of --preset",
+        help="fetch: voc12; synthesize: voc12 or coco14; check: a preset, instead of --preset; list: the name of the list",
+    )
+    command.add_argument(
+        "--about", metavar="TEXT", help="list: what the images are, such as 'a public third of PASCAL VOC 2012'"
     )
     command.add_argument("--decode", action="store_true", help="check: decode every image in full")
     command.add_argument("--processes", type=int, help="check and synthesize: number of processes (default: all cores)")
@@ -55,6 +59,18 @@ def fetch(options: argparse.Namespace) -> int:
         )
     folder = fetch_voc12(_root(options), mirror_voc=options.mirror_voc, mirror_sbd=options.mirror_sbd)
     print(folder)
+    return 0
+
+
+def write_list(options: argparse.Namespace, data_settings) -> int:
+    """Writes the list of the images of a data set (`datasets/listed.py`) and prints its file."""
+    from ribstudy import datasets
+
+    if options.data_set is None or options.about is None:
+        raise ValueError(
+            "data list: pass a name and a description, such as data list voc12-third --about 'a third of VOC 2012'"
+        )
+    print(datasets.write_list(data_settings, options.data_set, about=options.about))
     return 0
 
 

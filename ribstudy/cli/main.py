@@ -231,6 +231,8 @@ def _run_data(options: argparse.Namespace) -> int:
         return data_command.synthesize(options)
     if options.action == "check":
         return data_command.check(options, load_settings(options.data_set or options.preset, _overrides(options)).data)
+    if options.action == "list":
+        return data_command.write_list(options, load_settings(options.preset, _overrides(options)).data)
     if options.decode:
         raise ValueError("--decode is an option of data check: python -m ribstudy data check --decode")
     return _run_stage(options)

@@ -10,6 +10,7 @@ from ribstudy.datasets import minivoc, voc12
 from ribstudy.datasets.base import DataError, Dataset, Source
 from ribstudy.datasets.coco14 import CocoSource
 from ribstudy.datasets.folder import FolderSource
+from ribstudy.datasets.listed import ListedSource, write_listing
 from ribstudy.datasets.settings import DataSettings
 from ribstudy.datasets.voc12 import VocSource
 from ribstudy.runtime import paths
@@ -22,13 +23,16 @@ __all__ = [
     "class_names",
     "data_folder",
     "fingerprint",
+    "has_pictures",
     "lists",
     "mask_fingerprint",
     "open_dataset",
     "prepare",
+    "require_pictures",
     "splits",
     "training_set",
     "unlabelled_splits",
+    "write_list",
 ]
 
 
@@ -80,7 +84,8 @@ UNLABELLED_SPLITS = {"voc12": voc12.UNLABELLED_SPLITS}  # MiniVOC has the same l
 
 
 def _source(settings: DataSettings) -> Source:
-    return SOURCES[settings.name](settings)
+    source = SOURCES[settings.name]
+    return source(settings) if settings.listed is None else ListedSource(settings, source)
 
 
 def class_names(settings: DataSettings) -> tuple[str, ...]:
@@ -129,6 +134,27 @@ def open_dataset(settings: DataSettings, split: str) -> Dataset:
 def training_set(settings: DataSettings) -> Dataset:
     """The split on which the classifier is trained, and from which auxiliary images are drawn."""
     return open_dataset(settings, _source(settings).training_split)
+
+
+def has_pictures(settings: DataSettings) -> bool:
+    """Whether images and masks can be read. False for a list of images whose photographs are not here (data.listed)."""
+    return not _source(settings).missing_pictures
+
+
+def require_pictures(settings: DataSettings) -> None:
+    """Raises DataError if images and masks cannot be read, and says how to bring them."""
+    if problem := _source(settings).missing_pictures:
+        raise DataError(problem)
+
+
+def write_list(settings: DataSettings, name: str, *, about: str) -> Path:
+    """Lists the images of the data in the package (`listed`), and returns the file.
+
+    Args:
+        name: of the list.
+        about: what the images are, in words.
+    """
+    return write_listing(name, about, SOURCES[settings.name](settings))
 
 
 def fingerprint(settings: DataSettings) -> dict:

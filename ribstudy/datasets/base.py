@@ -39,12 +39,13 @@ class Dataset(ABC):
     """The images of one split. Images and masks are read from disk at every call; only names and labels stay in memory.
 
     split: the name of the split; names: the image names, sorted, unique and usable as file names, so that nothing depends
-    on the order of a list; class_names: the C classes.
+    on the order of a list; class_names: the C classes; has_pictures: whether images and masks can be read (see `listed`).
     """
 
     split: str
     names: list[str]
     class_names: tuple[str, ...]
+    has_pictures: bool = True
 
     def __len__(self) -> int:
         return len(self.names)
@@ -98,6 +99,11 @@ class Source(ABC):
 
     def __init__(self, settings: DataSettings):
         self.settings = settings
+
+    @property
+    def missing_pictures(self) -> str:
+        """Why images and masks cannot be read, and how to bring them. Empty if they can, as in every data set on disk."""
+        return ""
 
     @property
     def root(self) -> Path:

@@ -42,14 +42,19 @@ class DataSettings(Section):
     name: Literal["minivoc", "voc12", "coco14", "folder"] = Field(description="the data set; folder: a folder of own images")
     root: Annotated[Path, Strict(False)] | None = Field(None, description="folder of the data; None: MiniVOC's own folder")
     minivoc: MiniVocSettings | None = Field(None, description="needed if name is minivoc")
+    listed: str | None = Field(
+        None, description="list of the package that names the images, such as voc12-third; None: any images"
+    )
     max_side: Annotated[int, Field(ge=32)] | None = Field(None, description="longer images of a folder are shrunk to this side")
 
     @model_validator(mode="after")
-    def _minivoc_is_described(self):
+    def _fits_the_data_set(self):
         if self.name == "minivoc" and self.minivoc is None:
             raise ValueError("data.minivoc is missing: name minivoc needs its sizes and seed")
         if self.max_side is not None and self.name != "folder":
             raise ValueError(f"data.max_side = {self.max_side}: only images of a folder are shrunk (data.name = folder)")
+        if self.listed is not None and self.name not in ("voc12", "coco14"):
+            raise ValueError(f"data.listed = {self.listed!r}: there are only lists of voc12 and coco14")
         return self
 
 

@@ -21,6 +21,7 @@ from pydantic import ConfigDict, TypeAdapter, ValidationError
 from ribstudy import datasets
 from ribstudy.config import Settings, load_settings
 from ribstudy.datasets import Dataset
+from ribstudy.datasets.listed import read_listing
 from ribstudy.datasets.settings import DataSettings, ImageSelection
 from ribstudy.evaluation.statistics import Estimate
 from ribstudy.report import paper
@@ -62,7 +63,23 @@ def start(
     for parameter, kind in view.items():
         _check_value(f"{name}: {parameter}", variables[parameter], kind)
     given = {setting: variables[parameter] for parameter, setting in settings.items() if variables[parameter] is not None}
-    return Chapter(name, variables["preset"], {**overrides, **given})
+    chapter = Chapter(name, variables["preset"], {**overrides, **given})
+    if text := picture_text(chapter.settings.data):
+        display(Markdown(text))
+    return chapter
+
+
+def picture_text(data: DataSettings) -> str:
+    """Whether a page shows the photographs of listed images, and how to bring them; "" for other data."""
+    if data.listed is None:
+        return ""
+    listing = read_listing(data.listed)
+    if datasets.has_pictures(data):
+        return f"**Images:** {listing.about}. Their photographs are at hand, and the figures show them."
+    return (
+        f"**Images:** {listing.about}. Their photographs do not come with the book, so the figures show maps and masks on "
+        f"grey. To see the photographs, {listing.remedy}, and run the page again."
+    )
 
 
 def _assigned_names(history: list[str]) -> list[str]:
@@ -238,7 +255,9 @@ class Chapter:
 
 
 def _is_published(data: DataSettings) -> bool:
-    """Whether the book publishes results on these data: MiniVOC, or complete VOC or COCO, but no part or stand-in of them."""
+    """Whether the book publishes results on these data: MiniVOC, listed images, or complete VOC or COCO."""
+    if data.listed is not None:
+        return True
     if data.name in ("voc12", "coco14"):
         counts = paper.values(f"{data.name}_counts").set_index(["row", "column"])["value"]
         return all(len(datasets.open_dataset(data, split)) == counts[split, "images"] for split in datasets.splits(data))

@@ -15,7 +15,7 @@ from ribstudy.config import load_settings
 from ribstudy.datasets import Dataset
 from ribstudy.evaluation.statistics import NOT_RUN
 from ribstudy.report.chapter import Chapter
-from ribstudy.report.figures.common import Panel, blank, gallery
+from ribstudy.report.figures.common import Panel, blank, gallery, photograph, true_mask
 from ribstudy.report.published import Records, chapters
 from ribstudy.report.records import read_records
 from ribstudy.report.status import job_rows
@@ -55,7 +55,7 @@ def full_run(chapter: Chapter, preset: str) -> FullRun:
     name = chapter.settings_name() if is_own else preset
     store = chapter.run.store
     published, here = (read_records(folder / "records", name, chapters()) for folder in (store.published_folder, store.root))
-    return FullRun(data, {**published, **here}, chapter if is_own and own.root else None)
+    return FullRun(data, {**published, **here}, chapter if is_own and (own.root or own.listed) else None)
 
 
 def runtime_table(full: FullRun) -> pd.DataFrame:
@@ -151,7 +151,9 @@ def _shown(chapter: Chapter) -> dict[str, tuple[Stage, Run]]:
 
 
 def _panels(dataset: Dataset, name: str, stored: Mapping[str, Result]) -> list[Panel]:
-    image = dataset.image(name)
+    sizes = [result.read_item(name).size for what, result in stored.items() if what != "mask" and result.has_item(name)]
+    size = next(iter(sizes), (1, 1))
+    image = photograph(dataset, name, size)
     classes = [dataset.class_names[index] for index, shown in enumerate(dataset.label(name)) if shown]
     panels = [Panel(", ".join(classes) or "no class", image)]
     for what, result in stored.items():
@@ -162,5 +164,5 @@ def _panels(dataset: Dataset, name: str, stored: Mapping[str, Result]) -> list[P
         else:
             maps = result.read_item(name).normalized()
             panels.append(Panel(what, image, map=maps.max(axis=0) if len(maps) else None))
-    truth = dataset.mask(name) if name in set(dataset.masked_names) else None
+    truth = true_mask(dataset, name, size) if name in set(dataset.masked_names) else None
     return [*panels, Panel("truth" if truth is not None else "no true mask", image, mask=truth)]

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
+from ribstudy import datasets
 from ribstudy.evaluation.statistics import NOT_RUN
 from ribstudy.runtime import ranks
 from ribstudy.runtime.files import locked
@@ -17,7 +18,7 @@ from ribstudy.runtime.processes import map_in_processes, refuse_while_importing
 from ribstudy.runtime.progress import track
 from ribstudy.stages.registry import STAGES
 from ribstudy.stages.source import other_code, source_digest
-from ribstudy.stages.stage import ItemStage, Run, Stage, WholeStage, only_checks
+from ribstudy.stages.stage import ItemStage, Run, Stage, WholeStage, only_checks, reads_data
 from ribstudy.store import Result
 
 log = logging.getLogger(__name__)
@@ -86,8 +87,8 @@ def execute(stage: Stage, run: Run, *, shard: Shard | None = None, processes: in
 
     Raises:
         ItemsFailed: some items could not be computed; the others are kept.
-        ValueError: the run selects no image (before any training starts), or another rank failed to compute a stage that this
-            one needs.
+        ValueError: the photographs are missing or the run selects no image (before any training starts), or another rank
+            failed to compute a stage that this one needs.
     """
     refuse_while_importing()
     _check_inputs(stage, run)
@@ -97,6 +98,8 @@ def execute(stage: Stage, run: Run, *, shard: Shard | None = None, processes: in
 def _check_inputs(stage: Stage, run: Run) -> None:
     """Checks the data and the selections of images, so that an error is raised now and not after hours of training."""
     unfinished = list(_unfinished(stage, run))
+    if any(reads_data(pending, run.settings) for pending, _ in unfinished):
+        datasets.require_pictures(run.settings.data)
     for pending, its_run in unfinished:
         if only_checks(pending):
             _execute(pending, its_run, shard=None, processes=1)

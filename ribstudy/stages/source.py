@@ -24,7 +24,14 @@ from ribstudy.store import Result
 
 PACKAGE = Path(__file__).resolve().parents[1]
 PLUMBING = ("stages.stage", "stages.execution", "runtime", "config")
-PREPARATION = ("datasets.minivoc", "datasets.minivoc_drawing", "datasets.coco_annotations", "datasets.folder_lists")
+PREPARATION = (
+    "datasets.minivoc",
+    "datasets.minivoc_drawing",
+    "datasets.coco_annotations",
+    "datasets.folder_lists",
+    "datasets.listed",
+    "datasets.content",
+)
 OUTSIDE = tuple(f"ribstudy.{name}" for name in (*PLUMBING, *PREPARATION))
 READING = ("format", "read")  # the arguments of another stage that belong to a stage which needs it
 

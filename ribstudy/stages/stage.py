@@ -199,6 +199,12 @@ def of_images(stage: Stage) -> bool:
     return isinstance(stage, ItemStage) and stage.of_images
 
 
+def reads_data(stage: Stage, settings: Settings) -> bool:
+    """Whether images, labels or masks affect the stage's result, directly or through the stages that it needs."""
+    sections = stage.reads(settings) if callable(stage.reads) else stage.reads
+    return bool(set(sections) & set(CONTENT)) or any(reads_data(need.stage, settings) for need in stage.needs(settings))
+
+
 def result_key(stage: Stage, settings: Settings) -> str:
     """Like `Stage.key`, but from the settings alone, so that a plan can be made before the data exist."""
     by_settings: OfData = lambda data: data.model_dump(mode="json")  # noqa: E731

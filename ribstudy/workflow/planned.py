@@ -5,9 +5,10 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
+from ribstudy import datasets
 from ribstudy.config import load_settings
 from ribstudy.stages import ItemStage, Run, Stage, WholeStage
-from ribstudy.stages.stage import only_checks
+from ribstudy.stages.stage import only_checks, reads_data
 from ribstudy.training.files import WEIGHTS
 from ribstudy.workflow.jobs import Job
 from ribstudy.workflow.plan import plan_of_book
@@ -29,6 +30,12 @@ class PlannedResult:
     def run_of(self) -> Mapping[str, Run]:
         """A run that computes an item, by item name."""
         return {name: run for run in reversed(self.runs) for name in run.items(self.stage)}
+
+    @property
+    def has_pictures(self) -> bool:
+        """Whether the images that the computation reads, if any, are at hand."""
+        settings = self.runs[0].settings
+        return not reads_data(self.stage, settings) or datasets.has_pictures(settings.data)
 
     @property
     def trainings(self) -> set[str]:

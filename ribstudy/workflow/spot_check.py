@@ -81,8 +81,9 @@ def spot_check(
 ) -> list[Check]:
     """Computes random published items of each stage of a preset again, in a temporary folder.
 
-    Only results whose weights are published can be checked. All stages check the same images as far as they have them, because
-    they share much of the computation. Stages that do not compute images, such as `toy`, check one item.
+    Only results whose weights are published, and whose photographs are at hand, can be checked. All stages check the same
+    images as far as they have them, because they share much of the computation. Stages that do not compute images, such as
+    `toy`, check one item.
 
     Args:
         preset, overrides: the settings, as of `load_settings`.
@@ -104,12 +105,12 @@ def today() -> int:
 
 
 def _candidates(planned: Mapping[str, PlannedResult], store: Store) -> list[tuple[PlannedResult, str]]:
-    """The published items of results whose weights are published."""
+    """The published items of results whose weights are published, and whose photographs are at hand."""
     trainings = {name: result for name, result in planned.items() if is_training(result.stage)}
     trained = {name for name, result in trainings.items() if result.runs[0].is_finished(result.stage)}
     found = []
     for name, result in planned.items():
-        bundle = store.published.bundle(name)
+        bundle = store.published.bundle(name) if result.has_pictures else None
         if bundle is not None and isinstance(result.stage, ItemStage) and result.trainings <= trained:
             found += [(result, item) for item in bundle.items if item in result.run_of]
     return found

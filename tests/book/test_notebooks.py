@@ -2,6 +2,7 @@
 
 import importlib.util
 import json
+import re
 from pathlib import Path
 
 import nbformat
@@ -51,6 +52,13 @@ def test_bad_parameter_stops_before_work(name, parameters, message, tmp_path, mo
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
 def test_chapter_keeps_the_house_style(path):
     assert lint.problems_of(path) == []
+
+
+@pytest.mark.parametrize("path", [path for path in NOTEBOOKS if "03" <= path.stem < "10"], ids=lambda path: path.stem)
+def test_chapter_on_listed_images_needs_no_photographs(path):
+    """It asks for them through `figures.photograph` and `figures.true_mask`, which replace missing ones."""
+    cells = [cell for cell in json.loads(path.read_text())["cells"] if cell["cell_type"] == "code"]
+    assert [line for cell in cells for line in cell["source"] if re.search(r"\.(image|mask)\(", line)] == []
 
 
 def test_style_check_finds_each_problem(tmp_path):

@@ -4,6 +4,7 @@ import pytest
 
 from ribstudy.cli import data as data_command
 from ribstudy.cli.main import main
+from ribstudy.datasets import listed
 
 
 @pytest.mark.parametrize(("data_set", "numbers"), [("voc12", "2 3 1"), ("coco14", "3 2")])
@@ -23,6 +24,21 @@ def test_a_synthetic_data_set_passes_the_check_of_its_preset(tmp_path, capsys, m
     assert f"{picture}: is empty" in capsys.readouterr().out
 
 
+def test_a_list_of_the_images_replaces_them(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(listed, "FOLDER", tmp_path)
+    monkeypatch.setattr("ribstudy.runtime.paths.DATA", tmp_path / "cache")
+    root = str(tmp_path / "kit")
+    numbers = ["--train", "1", "--train-aug", "1", "--val", "1"]
+    assert main(["data", "synthesize", "voc12", "--root", root, "--processes", "1", *numbers]) == 0
+    assert main(["data", "list", "drawn", "--preset", "voc12-lite", "--root", root, "--about", "drawings"]) == 0
+    assert capsys.readouterr().out.splitlines()[-1] == str(tmp_path / "drawn.json")
+    check = ["data", "check", "--preset", "voc12-lite", "--set", "data.listed=drawn", "--processes", "1"]
+    assert main([*check, "--root", root]) == 0
+    capsys.readouterr()
+    assert main(check) == 1
+    assert "are not here" in capsys.readouterr().out
+
+
 def test_a_split_test_is_written_on_request(tmp_path):
     numbers = ["--train", "1", "--train-aug", "1", "--val", "1", "--test", "2"]
     assert main(["data", "synthesize", "voc12", "--root", str(tmp_path / "kit"), "--processes", "1", *numbers]) == 0
@@ -39,6 +55,9 @@ def test_a_split_test_is_written_on_request(tmp_path):
         (["synthesize", "voc12", "--train", "1"], "pass --train-aug N"),
         (["synthesize", "coco14", "--train", "1", "--val", "1"], "pass the folder"),
         (["synthesize", "coco14", "--train", "1", "--val", "1", "--test", "1"], "--test 1: only voc12 has a split test"),
+        (["list"], "pass a name and a description"),
+        (["list", "few"], "pass a name and a description"),
+        (["list", "few", "--preset", "voc12", "--about", "some"], "data.root is not set"),
         (["check", "--processes", "0"], "--processes 0: at least 1"),
         (["check", "--preset", "custom"], "data.root"),
         (["--decode"], "--decode is an option of data check"),

@@ -17,6 +17,7 @@ from IPython.display import HTML
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from ribstudy.datasets.base import Dataset
 from ribstudy.datasets.pictures import PALETTE, VOID
 from ribstudy.evaluation.statistics import Comparison
 
@@ -24,6 +25,7 @@ BLUE, RED, GREEN, PINK, ORANGE, SKY = "#0072B2", "#D55E00", "#009E73", "#CC79A7"
 LINE = "#333333"  # of lines that mark a value
 COLORS = {"CAM": BLUE, "RIB": RED, "RIB as written": GREEN, "truth": PINK, "chosen on val": LINE}
 MAP_COLORS = "inferno"
+GREY = 225  # of images whose photographs are not at hand
 WIDTH = 6.5  # inches: text of 10 points stays readable when a phone shrinks the page
 
 
@@ -60,6 +62,16 @@ def draw_panel(axis: Axes, panel: Panel) -> None:
         axis.imshow(np.dstack([shown / 255, alpha]))
     axis.set_title(panel.title, fontsize=11)
     axis.set_axis_off()
+
+
+def photograph(dataset: Dataset, name: str, size: tuple[int, int]) -> np.ndarray:
+    """An image, uint8 [H, W, 3]; where the photographs are not at hand, a light grey image of `size` (H, W)."""
+    return dataset.image(name) if dataset.has_pictures else np.full((*size, 3), GREY, np.uint8)
+
+
+def true_mask(dataset: Dataset, name: str, size: tuple[int, int]) -> np.ndarray:
+    """A true mask, uint8 [H, W]; where the photographs are not at hand, only void, which panels show as nothing."""
+    return dataset.mask(name) if dataset.has_pictures else np.full(size, VOID, np.uint8)
 
 
 def gallery(rows: Sequence[Sequence[Panel]], *, title: str) -> Figure:
