@@ -5,8 +5,9 @@ BIN := .venv/bin
 CUDA_PACKAGES := ^(cuda|nvidia|triton)
 APT_HINT := On Debian and Ubuntu: sudo apt install make g++ python3-dev python3-venv
 
-# The preset of `make book`, `make study`, `make publish` and `make reproduce`: a name, or the path of a .yml file.
-PRESET ?= study
+# The preset of `make book`, `make study`, `make publish` and `make reproduce`: a name, or the path of a .yml file. Without it they are
+# on the presets of batches/book.yml.
+PRESET ?=
 # More values for the Snakefile, such as data_root=/data/VOC2012
 CONFIG ?=
 
@@ -15,7 +16,7 @@ help:
 	@echo "make study   print what is left to compute of all chapters, and compute it; stop it at any time, and call it again"
 	@echo "make publish    put what the chapters show into published/, after make book"
 	@echo "make reproduce  compute everything anew, in results/reproduced/, and compare its numbers with the published ones"
-	@echo "        All four take PRESET=mini (default: study), and CONFIG=\"data_root=... shards=8\" for real data"
+	@echo "        All four take PRESET=mini (default: the presets of batches/book.yml), and CONFIG=\"data_root=... shards=8\" for real data"
 	@echo "make batch BATCH=ablations    run the missing parts of batches/ablations.yml, also with CONFIG"
 	@echo "make pdf     print the rendered book into _build/html/ribstudy.pdf and link it from the front page; needs chromium"
 	@echo "make links   find broken links in the rendered book, including links to other sites; needs a network"
@@ -32,24 +33,30 @@ GPU := $(if $(shell nvidia-smi -L 2> /dev/null),--resources gpu=1)
 SNAKEMAKE = $(BIN)/snakemake --quiet host progress reason --cores all $(GPU)
 DATA_ROOT := $(patsubst data_root=%,--data-root %,$(filter data_root=%,$(CONFIG)))
 
+OF_PRESET := $(if $(PRESET),--preset $(PRESET))
+config = $(if $(strip $(1) $(CONFIG)),--config $(1) $(CONFIG))
+
 book: .venv/.ready
-	$(SNAKEMAKE) book --config preset=$(PRESET) $(CONFIG)
+	$(SNAKEMAKE) book $(call config,$(PRESET:%=preset=%))
 	@echo "The book: file://$(CURDIR)/_build/html/index.html"
 
 study: .venv/.ready
-	@$(BIN)/python -m ribstudy left --preset $(PRESET) $(DATA_ROOT)
-	$(SNAKEMAKE) --keep-going results --config preset=$(PRESET) $(CONFIG)
+	@$(BIN)/python -m ribstudy left $(OF_PRESET) $(DATA_ROOT)
+	$(SNAKEMAKE) --keep-going results $(call config,$(PRESET:%=preset=%))
 
 publish: .venv/.ready
-	$(BIN)/python -m ribstudy publish --preset $(PRESET) $(DATA_ROOT)
+	$(BIN)/python -m ribstudy publish $(OF_PRESET) $(DATA_ROOT)
 
-# Everything in a folder of its own, also the drawn data, and without any published result.
-REPRODUCED = $(CURDIR)/results/reproduced/$(basename $(notdir $(PRESET)))
+# Everything in a folder of its own, also the drawn data, and without any published result. Photographs are linked.
+REPRODUCED = $(CURDIR)/results/reproduced/$(or $(basename $(notdir $(PRESET))),book)
+PHOTOGRAPHS = $(wildcard $(patsubst ribstudy/datasets/lists/%.json,data/%,$(wildcard ribstudy/datasets/lists/*.json)))
 reproduce: .venv/.ready
-	@mkdir -p $(REPRODUCED)
+	@mkdir -p $(REPRODUCED)/data
+	@$(if $(PHOTOGRAPHS),ln -sfnt $(REPRODUCED)/data $(abspath $(PHOTOGRAPHS)))
 	RIBSTUDY_RESULTS=$(REPRODUCED) RIBSTUDY_DATA=$(REPRODUCED)/data RIBSTUDY_PUBLISHED=$(REPRODUCED)/published \
-	  $(SNAKEMAKE) --directory $(REPRODUCED) --keep-going batch --config preset=$(or $(realpath $(filter %.yml %.yaml,$(PRESET))),$(PRESET)) $(CONFIG)
-	@$(BIN)/python -m ribstudy compare --preset $(PRESET) --results $(REPRODUCED)
+	  $(SNAKEMAKE) --directory $(REPRODUCED) --keep-going batch \
+	  $(call config,$(patsubst %,preset=%,$(or $(realpath $(filter %.yml %.yaml,$(PRESET))),$(PRESET))))
+	@$(BIN)/python -m ribstudy compare $(OF_PRESET) --results $(REPRODUCED)
 	@echo "To reproduce it once more from nothing: rm -r $(REPRODUCED)"
 
 batch: .venv/.ready

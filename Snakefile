@@ -2,7 +2,7 @@
 
     make batch BATCH=ablations                                 run every notebook of a batch
     snakemake --cores all batch --config batch=ablations -n    list and count the jobs without running them
-    snakemake --cores all book --config preset=my.yml                      use another preset, by name or by the path of a .yml file
+    snakemake --cores all book --config preset=my.yml                      show only this preset, by name or by the path of a .yml file
     snakemake --cores 16 book --config preset=voc12 data_root=/data/VOC2012 threads=8     set the threads of a stage (default: cores / 4)
     snakemake --profile profiles/slurm batch --config batch=voc12 data_root=/data/VOC2012 shards=32
 
@@ -21,6 +21,8 @@ from pathlib import Path
 import yaml
 from filelock import FileLock, Timeout
 
+from ribstudy.config import load_settings
+from ribstudy.datasets import title
 from ribstudy.workflow import batch as batches
 from ribstudy.settings import validate
 from ribstudy.runtime.files import digest
@@ -50,7 +52,8 @@ try:
     PLAN = Plan(BATCH, batches.expand(BATCH, BOOK, CHAPTERS), is_done=is_done)
 except ValueError as error:
     sys.exit(f"error: {error}")
-NAME = BATCH_FILE.stem + (f"-{Path(PRESET).stem}" if BATCH.preset != batches.read(BATCH_FILE).preset else "")
+SECOND = batches.read(BATCH_FILE).second_pages  # which the texts name, whether or not this batch has them
+NAME = BATCH_FILE.stem + (f"-{Path(PRESET).stem}" if PRESET else "")
 EXECUTED = RESULTS / "notebooks" / NAME
 DONE = EXECUTED / ".done"  # own folder per batch, because Snakemake removes a file before it makes it again
 LOGS = EXECUTED / "logs"
@@ -60,7 +63,7 @@ START = time.time()
 TEXTS = [path for path in BOOK.iterdir() if path.suffix in (".md", ".yml", ".bib")]
 API = sorted((BOOK / "api").glob("*.md"))
 STATIC = [path for path in (BOOK / "_static").rglob("*") if path.is_file()]
-LIBRARY = [path for path in (ROOT / "ribstudy").rglob("*") if path.suffix in (".py", ".yml")]
+LIBRARY = [path for path in (ROOT / "ribstudy").rglob("*") if path.suffix in (".py", ".yml", ".json")]
 # Many stages share few cores, so one thread for each stage wastes the least time.
 THREADS = GIVEN.threads or max(1, (workflow.cores or 1) // 4)
 SCATTERED = [name for name, group in PLAN.groups.items() if group.scattered and BATCH.shards > 1]
@@ -78,7 +81,7 @@ def before(wildcards):
 
 
 def command(wildcards):
-    return PLAN.groups[wildcards.group].command(BATCH.preset)
+    return PLAN.groups[wildcards.group].command
 
 
 def gpus(wildcards):
@@ -213,17 +216,23 @@ rule chapter:
 
 rule render:
     input:
-        chapters=[EXECUTED / f"{chapter}.ipynb" for chapter in CHAPTERS],
+        chapters=[EXECUTED / f"{page}.ipynb" for page in dict.fromkeys([*CHAPTERS, *PLAN.runs])],
         texts=TEXTS,
         static=STATIC,
         api=API,
         library=LIBRARY,
-        config=[ROOT / "_config.yml", ROOT / "tools" / "book_extension.py"],
+        config=[ROOT / "_config.yml", ROOT / "tools" / "book_extension.py", ROOT / "tools" / "second_pages.py"],
     output: "_build/html/index.html"
-    params: folders=[BOOK / "_static", BOOK / "api"], names=sorted(path.name for path in [*TEXTS, *API, *STATIC])
+    params:
+        folders=[BOOK / "_static", BOOK / "api"],
+        names=sorted(path.name for path in [*TEXTS, *API, *STATIC]),
+        second=json.dumps(SECOND),
+        words=f"on {title(load_settings(BATCH.preset).data)}",
+        presets=" ".join(BATCH.presets),
     message: "render {output}"
     # Builds from scratch, because Sphinx repeats the warnings of a page only when it reads the page again.
     shell:
         "rm -rf _build/src _build/html _build/.doctrees && mkdir _build/src "
         "&& cp -R {input.texts:q} {input.chapters:q} {params.folders:q} _build/src "
-        "&& jupyter-book build _build/src --config {input.config[0]:q} --path-output . -W -n --keep-going -q"
+        "&& python {input.config[2]:q} _build/src {params.second:q} {params.words:q} "
+        "&& RIBSTUDY_PRESETS={params.presets:q} jupyter-book build _build/src --config {input.config[0]:q} --path-output . -W -n --keep-going -q"

@@ -1,4 +1,4 @@
-"""Sphinx extension of the book: buttons for the repository, a table of all settings, and labels of references.
+"""Sphinx extension of the book: buttons for the repository, tables of settings and of headline numbers, labels of references.
 
 The environment variable RIBSTUDY_REPOSITORY (https://github.com/OWNER/NAME) names the repository; the publishing workflow sets
 it. Without the variable the book has no buttons, because they would lead nowhere. The extension also removes Thebe.
@@ -121,6 +121,34 @@ class SettingsTable(SphinxDirective):
         return holder.children
 
 
+class HeadlineTable(SphinxDirective):
+    """Headline numbers of all presets of the book next to each other, from the records of the executed chapters: ::
+
+        ```{headline-table}
+        what RIB adds | 04_rib::miou_difference:+.3f
+        ```
+
+    Each line is a row: its label, the chapter, the name of its number, and the number's format.
+    """
+
+    has_content = True
+
+    def run(self) -> list[nodes.Node]:
+        from ribstudy.report.records import Headline, headline_table
+        from ribstudy.workflow.book import batch_of_book
+
+        presets = os.environ.get("RIBSTUDY_PRESETS", "").split() or batch_of_book().presets
+        try:
+            table = headline_table([Headline.parse(line) for line in self.content if line.strip()], presets)
+        except ValueError as error:
+            raise self.error(str(error)) from None
+        lines = [" | ".join(("", "", *table.columns, "")).strip(), "|---" * (len(table.columns) + 1) + "|"]
+        lines += [" | ".join(("", label, *row, "")).strip() for label, row in zip(table.index, table.to_numpy(), strict=True)]
+        holder = nodes.container()
+        self.state.nested_parse(StringList(lines, source="records"), 0, holder)
+        return holder.children
+
+
 class AuthorYearLabels(BaseLabelStyle):
     """Labels such as "Tan and Le, 2019", used in the text and in the list; references with the same label get a letter."""
 
@@ -159,4 +187,5 @@ def setup(app: Sphinx) -> dict[str, bool]:
     app.connect("builder-inited", _leave_thebe_out)
     app.connect("autodoc-process-signature", _shorten_signature)
     app.add_directive("settings-table", SettingsTable)
+    app.add_directive("headline-table", HeadlineTable)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

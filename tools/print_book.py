@@ -15,16 +15,16 @@ from bs4 import BeautifulSoup, Tag
 
 from tools.browser import open_browser
 
-BOOK = Path(__file__).resolve().parent.parent / "book"
 NAME = "ribstudy.pdf"
 PLACE = "print-version"  # id of the element of the front page for the link
 FOOTER = '<div style="font-size:8px;width:100%;text-align:center"><span class="pageNumber"></span></div>'
 
 
-def page_names() -> list[str]:
-    """The pages in the order of the table of contents."""
-    contents = yaml.safe_load((BOOK / "_toc.yml").read_text())
-    return [contents["root"], *(page["file"] for part in contents["parts"] for page in part["chapters"])]
+def page_names(html: Path) -> list[str]:
+    """The pages of a rendered book in the order of its table of contents, which is in the folder `src` next to `html`."""
+    contents = yaml.safe_load((html.resolve().parent / "src" / "_toc.yml").read_text())
+    chapters = [chapter for part in contents["parts"] for chapter in part["chapters"]]
+    return [contents["root"], *(page["file"] for chapter in chapters for page in (chapter, *chapter.get("sections", ())))]
 
 
 def _moved(link: str, page: str, names: list[str]) -> str:
@@ -59,7 +59,7 @@ def section(soup: BeautifulSoup, page: str, names: list[str]) -> Tag:
 
 def joined(html: Path) -> str:
     """All pages of the book as one HTML page."""
-    names = page_names()
+    names = page_names(html)
     sections = [section(BeautifulSoup((html / f"{name}.html").read_text(), "html.parser"), name, names) for name in names]
     whole = BeautifulSoup((html / "index.html").read_text(), "html.parser")
     whole.body.clear()

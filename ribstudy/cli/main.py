@@ -77,6 +77,11 @@ def _add_stage(commands: argparse._SubParsersAction, stage) -> None:
 def _add_settings(command: argparse.ArgumentParser) -> None:
     known = ", ".join(preset_names())
     command.add_argument("--preset", default=DEFAULT_PRESET, help=f"one of {known} (default: {DEFAULT_PRESET})")
+    _add_changes(command)
+
+
+def _add_changes(command: argparse.ArgumentParser) -> None:
+    """Adds the options that change a preset, and the folder of the results."""
     command.add_argument("--data-root", "--root", type=Path, help="folder of the data (for VOC, the one with JPEGImages in it)")
     command.add_argument("--set", action="append", default=[], metavar="NAME=VALUE", help="set a setting, such as rib.tau=0.5")
     command.add_argument("--results", type=Path, help="folder of the results (default: results/ of the project)")
@@ -97,14 +102,16 @@ def _add_evaluate(commands: argparse._SubParsersAction) -> None:
 
 
 def _add_publish(commands: argparse._SubParsersAction) -> None:
-    publish = commands.add_parser("publish", help="write the results that the chapters of a preset show into published/")
-    _add_settings(publish)
+    publish = commands.add_parser("publish", help="write the results that the book shows into published/")
+    study_commands.add_presets(publish)
+    _add_changes(publish)
     publish_command.add_publish_arguments(publish)
     publish.set_defaults(command=publish_command.publish)
     verify = commands.add_parser("verify", help="compute some published items of each stage again, and compare them")
-    _add_settings(verify)
+    study_commands.add_presets(verify)
+    _add_changes(verify)
     publish_command.add_verify_arguments(verify)
-    verify.set_defaults(command=lambda options: publish_command.verify(options, _overrides(options)))
+    verify.set_defaults(command=lambda options: publish_command.verify(options, _given_settings(options)))
 
 
 def _add_submit(commands: argparse._SubParsersAction) -> None:
@@ -148,14 +155,18 @@ def _selection(images: Any) -> ImageSelection | None:
 
 
 def _overrides(options: argparse.Namespace) -> dict[str, Any]:
+    root = {} if options.data_root is None else {"data.root": str(options.data_root)}
+    return {**_given_settings(options), **root}
+
+
+def _given_settings(options: argparse.Namespace) -> dict[str, Any]:
+    """The settings of --set, by dotted name."""
     overrides: dict[str, Any] = {}
     for text in options.set:
         name, equals, value = text.partition("=")
         if not (equals and name):
             raise ValueError(f"--set {text}: expected NAME=VALUE, such as rib.tau=0.5")
         overrides[name] = _read_value(value)
-    if options.data_root is not None:
-        overrides["data.root"] = str(options.data_root)
     return overrides
 
 

@@ -1,8 +1,11 @@
-"""The commands `publish` and `verify`: write the published results of a preset, and compute some of them again."""
+"""The commands `publish` and `verify`: write the published results of the book's presets, and compute some of them again."""
 
 import argparse
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
+
+from ribstudy.cli.study import presets
 
 
 def add_publish_arguments(command: argparse.ArgumentParser) -> None:
@@ -28,31 +31,40 @@ def _add_published(command: argparse.ArgumentParser) -> None:
 
 
 def publish(options: argparse.Namespace) -> None:
-    """Publishes a preset and prints what changed."""
+    """Publishes the presets, one after another, and prints what changed."""
     from ribstudy.store import Store
     from ribstudy.workflow.publication import Publication
 
     if options.set:
         raise ValueError("publish: only the settings of a preset are published; change the preset instead of using --set")
     _require_positive("recheck", options.recheck, least=0)
-    publication = Publication.of(options.preset, Store(options.results, options.published), options.data_root)
-    done = publication.write(recheck=options.recheck, seed=options.seed)
-    for what, names in (("written", done.changed), ("removed", done.removed)):
-        print("\n".join(f"{what} {name}" for name in names), end="\n" * bool(names))
-    print(f"{done.results} results of {options.preset} are published; all results together have {done.num_bytes / 1e6:.1f} MB")
+    for preset in presets(options):
+        publication = Publication.of(preset, Store(options.results, options.published), options.data_root)
+        done = publication.write(recheck=options.recheck, seed=options.seed)
+        for what, names in (("written", done.changed), ("removed", done.removed)):
+            print("\n".join(f"{what} {name}" for name in names), end="\n" * bool(names))
+        print(f"{done.results} results of {preset} are published; all results together have {done.num_bytes / 1e6:.1f} MB")
 
 
-def verify(options: argparse.Namespace, overrides: dict[str, Any]) -> None:
-    """Makes the spot check and prints it. Raises SpotCheckError if an item deviates."""
+def verify(options: argparse.Namespace, overrides: Mapping[str, Any]) -> None:
+    """Makes the spot check of the presets and prints it. Raises SpotCheckError if an item deviates.
+
+    Args:
+        overrides: settings that differ from the presets, apart from the folder of the data.
+    """
     from ribstudy.store import Store
+    from ribstudy.workflow.batch import root_of
     from ribstudy.workflow.spot_check import require_ok, spot_check, write_checks
 
     _require_positive("per-stage", options.per_stage, least=1)
-    store = Store(options.results, options.published)
-    checks = spot_check(options.preset, overrides, store, seed=options.seed, per_stage=options.per_stage)
-    path = store.root / "checks" / f"{Path(options.preset).stem}.json"
-    write_checks(path, checks)
-    print("\n".join([*map(str, checks), f"{len(checks)} published items were computed again; {path}"]))
+    store, checks = Store(options.results, options.published), []
+    for preset in presets(options):
+        own = {**overrides, **root_of(preset, options.data_root)}
+        of_preset = spot_check(preset, own, store, seed=options.seed, per_stage=options.per_stage)
+        path = store.root / "checks" / f"{Path(preset).stem}.json"
+        write_checks(path, of_preset)
+        print("\n".join([*map(str, of_preset), f"{len(of_preset)} published items were computed again; {path}"]))
+        checks += of_preset
     require_ok(checks)
 
 

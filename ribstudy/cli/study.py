@@ -3,32 +3,43 @@
 import argparse
 from pathlib import Path
 
-from ribstudy.config import DEFAULT_PRESET
-
 
 def add_commands(commands: argparse._SubParsersAction) -> None:
     """Adds both commands. They have no --set, because a study has the settings of its preset."""
-    missing = commands.add_parser("left", help="show which results of all chapters are missing, and how long they will take")
+    missing = commands.add_parser("left", help="show which results of the book are missing, and how long they will take")
     missing.add_argument("--data-root", type=Path, help="folder of the data")
     missing.set_defaults(command=left)
     both = commands.add_parser("compare", help="show the headline numbers of a folder of results next to the published ones")
     both.add_argument("--results", type=Path, help="folder of the results (default: results/ of the project)")
     both.set_defaults(command=compare)
     for command in (missing, both):
-        command.add_argument("--preset", default=DEFAULT_PRESET, help=f"name or path of a preset (default: {DEFAULT_PRESET})")
+        add_presets(command)
+
+
+def add_presets(command: argparse.ArgumentParser) -> None:
+    """Adds the option of commands on the whole study, which without it are on all presets of the book."""
+    command.add_argument("--preset", help="name or path of a preset (default: the presets of the book)")
+
+
+def presets(options: argparse.Namespace) -> tuple[str, ...]:
+    """The given preset, or the presets of the book."""
+    from ribstudy.workflow.book import batch_of_book
+
+    return batch_of_book().presets if options.preset is None else (options.preset,)
 
 
 def left(options: argparse.Namespace) -> None:
-    """Prints the missing results of all chapters of a preset, and how long they will take."""
+    """Prints the missing results of the chapters that show the presets, and how long they will take."""
     from ribstudy.runtime import ranks
     from ribstudy.workflow.left import is_done, left, left_rows
     from ribstudy.workflow.outcome import table
     from ribstudy.workflow.plan import plan_of_book
 
-    found = left(plan_of_book(options.preset, data_root=options.data_root, is_done=is_done))
+    shown = presets(options)
+    found = left(plan_of_book(shown, data_root=options.data_root, is_done=is_done))
     cores, device = ranks.cores(), ranks.device()
     if not found:
-        print(f"Nothing is left to compute of {options.preset}.")
+        print(f"Nothing is left to compute of {' and '.join(shown)}.")
         return
     print(table(left_rows(found, cores=cores, device=device)))
     print(f"Minutes on {cores} cores, from the measured seconds per item. What is finished is kept if the work is stopped.")
@@ -39,18 +50,27 @@ def compare(options: argparse.Namespace) -> None:
 
     Raises ValueError if a number that has to be equal is not.
     """
+    from ribstudy.runtime.paths import RESULTS
+
+    folder = (options.results or RESULTS) / "records"
+    wrong = [f"{preset}: {number}" for preset in presets(options) for number in _compare(preset, folder)]
+    if wrong:
+        raise ValueError(f"these numbers have to be equal, but are not: {', '.join(wrong)}")
+
+
+def _compare(preset: str, folder: Path) -> list[str]:
+    """Prints the numbers of a preset, and returns the names of those that have to be equal but are not."""
     from ribstudy.report.records import read_records
     from ribstudy.report.reproduction import comparison_rows, reproduced, summary
-    from ribstudy.runtime.paths import PUBLISHED, RESULTS
+    from ribstudy.runtime.paths import PUBLISHED
     from ribstudy.workflow.outcome import table
 
-    name, folder = Path(options.preset).stem, (options.results or RESULTS) / "records"
+    name = Path(preset).stem
     chapters = [path.name.partition(".")[0] for path in folder.glob(f"*.{name}.json")]
     if not chapters:
         raise ValueError(f"{folder}: has no records of the preset {name}; run make reproduce PRESET={name}")
     here, published = (read_records(records, name, chapters) for records in (folder, PUBLISHED / "records"))
     found = reproduced(here, published)
-    print(table(comparison_rows(found)))
+    print(f"{name}:\n{table(comparison_rows(found))}")
     print(summary(found) if published else f"No numbers of the preset {name} are published, so nothing is compared.")
-    if wrong := [f"{number.chapter} {number.name}" for number in found if not number.as_expected]:
-        raise ValueError(f"these numbers have to be equal, but are not: {', '.join(wrong)}")
+    return [f"{number.chapter} {number.name}" for number in found if not number.as_expected]

@@ -10,7 +10,7 @@ from ribstudy.datasets import minivoc, voc12
 from ribstudy.datasets.base import DataError, Dataset, Source
 from ribstudy.datasets.coco14 import CocoSource
 from ribstudy.datasets.folder import FolderSource
-from ribstudy.datasets.listed import ListedSource, write_listing
+from ribstudy.datasets.listed import ListedSource, read_listing, write_listing
 from ribstudy.datasets.settings import DataSettings
 from ribstudy.datasets.voc12 import VocSource
 from ribstudy.runtime import paths
@@ -30,6 +30,7 @@ __all__ = [
     "prepare",
     "require_pictures",
     "splits",
+    "title",
     "training_set",
     "unlabelled_splits",
     "write_list",
@@ -83,9 +84,17 @@ SOURCES: dict[str, type[Source]] = {"minivoc": MiniVocSource, "voc12": VocSource
 UNLABELLED_SPLITS = {"voc12": voc12.UNLABELLED_SPLITS}  # MiniVOC has the same layout, but none of these
 
 
+TITLES = {"minivoc": "MiniVOC", "voc12": "PASCAL VOC 2012", "coco14": "MS COCO 2014", "folder": "own images"}
+
+
 def _source(settings: DataSettings) -> Source:
     source = SOURCES[settings.name]
     return source(settings) if settings.listed is None else ListedSource(settings, source)
+
+
+def title(settings: DataSettings) -> str:
+    """The name of the images in texts: of the data set, or what their list says about them."""
+    return TITLES[settings.name] if settings.listed is None else read_listing(settings.listed).about
 
 
 def class_names(settings: DataSettings) -> tuple[str, ...]:

@@ -1,10 +1,16 @@
 """The records of the chapters: their headline numbers by name, read from <folder>/<chapter>.<settings name>.json."""
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
-from ribstudy.evaluation.statistics import Estimate
+import pandas as pd
+
+from ribstudy import datasets
+from ribstudy.config import load_settings
+from ribstudy.evaluation.statistics import NOT_RUN, Estimate
+from ribstudy.store import Store
 
 
 def read_record(path: Path) -> dict[str, Estimate]:
@@ -24,3 +30,64 @@ def read_records(folder: Path, settings_name: str, chapters: Iterable[str]) -> d
     """The records of the chapters under settings of that name (`Chapter.settings_name`); chapters without one are left out."""
     found = {chapter: read_record(folder / f"{chapter}.{settings_name}.json") for chapter in sorted(chapters)}
     return {chapter: numbers for chapter, numbers in found.items() if numbers}
+
+
+@dataclass(frozen=True)
+class Headline:
+    """A row of a table of headline numbers: its label, the chapter and the name of its number, and the number's format."""
+
+    label: str
+    chapter: str
+    name: str
+    spec: str = ""
+
+    @classmethod
+    def parse(cls, text: str) -> "Headline":
+        """The row that a text describes, such as "RIB adds | 04_rib::miou_difference:+.3f".
+
+        Raises ValueError for a text of another form.
+        """
+        label, bar, place = text.rpartition("|")
+        chapter, colons, note = place.strip().partition("::")
+        if not (bar and colons):
+            raise ValueError(f"{text!r}: expected a row such as: RIB adds | 04_rib::miou_difference:+.3f")
+        name, _, spec = note.partition(":")
+        return cls(label.strip(), chapter, name, spec)
+
+    def text(self, found: Estimate | None) -> str:
+        """A number with its interval and number of observations, such as "+0.011 (+0.002 to +0.020), n = 513"; or "not run"."""
+        if found is None:
+            return NOT_RUN
+        value, low, high = (None if x is None else self._formatted(x) for x in (found.value, found.low, found.high))
+        return value + ("" if low is None else f" ({low} to {high})") + ("" if found.n is None else f", n = {found.n}")
+
+    def _formatted(self, number: float) -> str:
+        return format(int(number) if self.spec.endswith("d") else number, self.spec)
+
+
+def headline_table(rows: Sequence[Headline], presets: Sequence[str], store: Store | None = None) -> pd.DataFrame:
+    """Headline numbers of several presets next to each other, as texts; a row for each of `rows`, a column for each data set.
+
+    A number that is computed here replaces the published one. A number without a record reads "not run".
+
+    Raises:
+        ValueError: a chapter was run, but its records do not contain a name.
+    """
+    store = store or Store()
+    numbers: dict[tuple[str, str], dict[str, Estimate]] = {}
+    for preset, chapter in ((preset, row.chapter) for row in rows for preset in presets):
+        file = f"records/{chapter}.{Path(preset).stem}.json"
+        numbers[preset, chapter] = read_record(store.root / file) or read_record(store.published_folder / file)
+    for row in rows:
+        known = [numbers[preset, row.chapter] for preset in presets]
+        if any(known) and not any(row.name in found for found in known):
+            raise ValueError(
+                f"chapter {row.chapter} notes no number {row.name!r}; it notes: {', '.join(sorted(max(known, key=len)))}"
+            )
+    texts = [[row.text(numbers[preset, row.chapter].get(row.name)) for preset in presets] for row in rows]
+    return pd.DataFrame(texts, index=[row.label for row in rows], columns=[_column(preset) for preset in presets])
+
+
+def _column(preset: str) -> str:
+    name = datasets.title(load_settings(preset).data)
+    return name[0].upper() + name[1:]

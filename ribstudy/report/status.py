@@ -1,25 +1,42 @@
 """The status page: every job of the book and the state of its result, and the spot check of the published results."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
-from ribstudy.config import Settings
+from ribstudy import datasets
+from ribstudy.config import Settings, load_settings
+from ribstudy.datasets.listed import read_listing
 from ribstudy.report.chapter import Chapter
 from ribstudy.stages import STAGES, Run, of_images, status
 from ribstudy.stages.source import other_code
 from ribstudy.store import Store, commit_name
+from ribstudy.workflow.book import presets_shown_with
 from ribstudy.workflow.jobs import Job
 from ribstudy.workflow.planned import planned_jobs
-from ribstudy.workflow.spot_check import Check, tolerance_of
+from ribstudy.workflow.spot_check import Check, spot_check, tolerance_of
 
 OTHER_CODE = "by other code"
 
 
+def runs(chapter: Chapter) -> dict[str, Run]:
+    """The run of each preset that the page of `chapter` is about (`presets_shown_with`); its own has its overrides."""
+    others = [preset for preset in presets_shown_with(chapter.preset) if preset != chapter.preset]
+    return {**{preset: Run(load_settings(preset), store=chapter.run.store) for preset in others}, chapter.preset: chapter.run}
+
+
 def job_rows(chapter: Chapter) -> list[dict[str, Any]]:
-    """A row for each job of all chapters, under the settings of `chapter`. Reads records and computes nothing."""
-    return [_row(job, run, chapter.settings) for job, run in planned_jobs(chapter.preset, chapter.overrides, chapter.run)]
+    """A row for each job of all chapters, under the settings of each preset. Reads records and computes nothing."""
+    return [
+        {"preset": Path(preset).stem, **_row(job, job_run, run.settings)}
+        for preset, run in runs(chapter).items()
+        for job, job_run in planned_jobs(preset, _overrides(chapter, preset), run)
+    ]
+
+
+def _overrides(chapter: Chapter, preset: str) -> dict[str, Any]:
+    return chapter.overrides if preset == chapter.preset else {}
 
 
 def _row(job: Job, run: Run, preset: Settings) -> dict[str, Any]:
@@ -47,19 +64,39 @@ def _differs(name: str, settings: Settings, others: Settings) -> bool:
     return value_of(settings) != value_of(others)
 
 
-def check_rows(checks: Sequence[Check], store: Store, preset: str) -> list[dict[str, Any]]:
-    """A row for each stage with published results of a preset: when and how they were published, and its spot check.
+def spot_checks(chapter: Chapter) -> dict[str, list[Check]]:
+    """The spot check of each preset, of one image for each stage."""
+    store = chapter.run.store
+    return {preset: spot_check(preset, _overrides(chapter, preset), store, per_stage=1) for preset in runs(chapter)}
+
+
+def unchecked_text(chapter: Chapter) -> str:
+    """Which presets have published results that cannot be checked, because their photographs are not at hand; "" if none."""
+    datas = {run.settings.data.listed: run.settings.data for run in runs(chapter).values()}
+    missing = [read_listing(name) for name, data in datas.items() if name and not datasets.has_pictures(data)]
+    return " ".join(
+        f"**Not computed again:** results on {listing.about}, because its photographs are not at hand. To check them too, "
+        f"{listing.remedy}, and run this page again."
+        for listing in missing
+    )
+
+
+def check_rows(checks: Mapping[str, Sequence[Check]], store: Store) -> list[dict[str, Any]]:
+    """A row for each preset and stage with published results: when and how they were published, and their spot check.
 
     Args:
-        checks: the spot check of the preset.
+        checks: the spot check of each preset, by its name or path.
         store: the store with the published results.
-        preset: name or path of the preset.
     """
-    entries = [entry for entry in store.published.manifest.values() if Path(preset).stem in entry["presets"]]
-    by_stage: dict[str, list[dict]] = {}
-    for entry in entries:
-        by_stage.setdefault(entry["stage"], []).append(entry)
-    return [_check_row(stage, by_stage[stage], checks) for stage in STAGES if stage in by_stage]
+    rows = []
+    for preset, of_preset in checks.items():
+        by_stage: dict[str, list[dict]] = {}
+        for entry in store.published.manifest.values():
+            if Path(preset).stem in entry["presets"]:
+                by_stage.setdefault(entry["stage"], []).append(entry)
+        found = [_check_row(stage, by_stage[stage], of_preset) for stage in STAGES if stage in by_stage]
+        rows += [{"preset": Path(preset).stem, **row} for row in found]
+    return rows
 
 
 def _check_row(stage: str, entries: Sequence[dict], checks: Sequence[Check]) -> dict[str, Any]:

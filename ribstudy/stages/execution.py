@@ -5,6 +5,7 @@ A stage whose result is finished is skipped. A stage that was killed resumes whe
 
 import contextlib
 import logging
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
@@ -154,12 +155,22 @@ def _run_whole(stage: WholeStage, run: Run, result: Result) -> None:
         if ranks.agreed(run.is_finished(stage)):
             return
         if first or stage.shared:
-            with result.session(run.device, code=source_digest(stage)):
+            with result.session(run.device, code=source_digest(stage)) as notes, _processor_time(notes):
                 stage.work(run, result)
         ranks.wait_for_all()
         if first:
             _finish(stage, run, result)
     ranks.wait_for_all()
+
+
+@contextlib.contextmanager
+def _processor_time(notes: dict) -> Iterator[None]:
+    """Notes the seconds of all cores that this process and its finished worker processes spend in the block."""
+    start = sum(os.times()[:4])
+    try:
+        yield
+    finally:
+        notes["core_seconds"] = round(sum(os.times()[:4]) - start, 2)
 
 
 @contextlib.contextmanager
@@ -186,7 +197,8 @@ def _run_items(stage: ItemStage, run: Run, result: Result, shard: Shard) -> None
 def _compute(stage: ItemStage, run: Run, result: Result, names: list[str], shard: Shard) -> dict[str, str]:
     """Computes and writes items; returns the error message of each failed item, by item name."""
     failures = {}
-    with result.session(run.device, code=source_digest(stage)) as notes, ranks.one_thread(run.device):
+    code = source_digest(stage)
+    with result.session(run.device, code=code) as notes, _processor_time(notes), ranks.one_thread(run.device):
         notes.update(shard=f"{shard.index}/{shard.count}", items=0)
         work = stage.worker(run, names)
         for name in track(names, stage.name):

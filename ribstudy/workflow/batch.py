@@ -8,6 +8,7 @@
     grids: {tau: [0.2, 0.4, 0.6]}       # one run for each point of the grid, or of each grid in a list
     notebooks: [04_rib]                 # or: all; or notebooks with their own grids: {04_rib: {tau: [0.2]}, 05_masks: {}}
     shards: 8                           # number of jobs that share the images of a stage
+    first: {preset: voc12-lite, notebooks: [04_rib]}   # these notebooks show this preset, and a second page shows `preset`
 
 A setting is given by its full name (rib.tau) or as a parameter of the notebook (tau). Everything is checked before the first
 run starts.
@@ -34,6 +35,13 @@ Grid = dict[str, Annotated[list[Any], Field(min_length=1)]]
 READABLE = re.compile(r"[\w.=+-]{1,100}")
 
 
+class First(Section):
+    """Notebooks with two pages: the page of the notebook shows this preset, and a second page shows the batch's own preset."""
+
+    preset: str
+    notebooks: Annotated[list[str], Field(min_length=1)]
+
+
 class Batch(Section):
     """The contents of the file of a batch (see above)."""
 
@@ -47,6 +55,27 @@ class Batch(Section):
     )
     notebooks: Annotated[list[str], Field(min_length=1)] | dict[str, Grid] | Literal["all"] = "all"
     shards: Count = 1
+    first: First | None = None
+
+    @property
+    def presets(self) -> tuple[str, ...]:
+        """The presets of its runs, in the order in which pages show them."""
+        return (self.first.preset, self.preset) if self.first else (self.preset,)
+
+    @property
+    def second_pages(self) -> dict[str, str]:
+        """The notebooks that have a second page, by the name of that page: the notebook's, followed by the data set's."""
+        data = load_settings(self.preset).data.name
+        return {f"{notebook}_{data}": notebook for notebook in (self.first.notebooks if self.first else ())}
+
+    def pages(self, notebook: str) -> dict[str, str]:
+        """The presets that a notebook shows, by the name of the page."""
+        second = {page: self.preset for page, shown in self.second_pages.items() if shown == notebook}
+        return {notebook: self.first.preset, **second} if self.first and second else {notebook: self.preset}
+
+    def root(self, preset: str) -> dict[str, str]:
+        """The folder of the data, as overrides of a preset (`root_of`)."""
+        return root_of(preset, self.data_root)
 
 
 class CommandLine(Section):
@@ -64,14 +93,16 @@ class BatchRun:
     """One notebook at one point of a grid.
 
     Args:
-        name: name of the executed notebook: the notebook's own, followed by the values of the point if there are any.
+        name: name of the executed notebook: the name of the page, followed by the values of the point if there are any.
         notebook: name of the chapter.
+        preset: its preset.
         overrides: settings that differ from the preset, by full name.
         parameters: the parameters that papermill passes.
     """
 
     name: str
     notebook: str
+    preset: str
     overrides: dict[str, Any]
     parameters: dict[str, Any]
 
@@ -104,6 +135,12 @@ class Notebook:
         raise ValueError(f"{name!r} is neither a parameter of notebook {self.name} nor a setting{hint}")
 
 
+def root_of(preset: str, data_root: Path | None) -> dict[str, str]:
+    """A folder of data as overrides of a preset: none for MiniVOC, which is drawn into a folder of its own."""
+    needed = data_root is not None and load_settings(preset).data.name != "minivoc"
+    return {"data.root": str(data_root)} if needed else {}
+
+
 def named(name: str, folder: Path) -> Path:
     """The file of a batch.
 
@@ -119,7 +156,7 @@ def named(name: str, folder: Path) -> Path:
 def read(path: Path, **given: Any) -> Batch:
     """The batch that a file describes; `given` replaces its values (preset, data_root, shards) unless it is None.
 
-    Raises ValueError that names the file and the problem.
+    With a given preset, every notebook has one page. Raises ValueError that names the file and the problem.
     """
     if not path.is_file():
         known = sorted(file.stem for file in path.parent.glob("*.yml"))
@@ -130,9 +167,10 @@ def read(path: Path, **given: Any) -> Batch:
         raise ValueError(f"batch {path} is not YAML: {error}") from None
     if not isinstance(values, dict):
         raise ValueError(f"batch {path} contains no settings")
-    return validate(
-        Batch, {**values, **{name: value for name, value in given.items() if value is not None}}, what=f"batch {path}"
-    )
+    given = {name: value for name, value in given.items() if value is not None}
+    if "preset" in given:
+        given["first"] = None
+    return validate(Batch, {**values, **given}, what=f"batch {path}")
 
 
 def read_notebook(path: Path) -> Notebook:
@@ -158,21 +196,24 @@ def expand(batch: Batch, folder: Path, names: Sequence[str]) -> list[BatchRun]:
         names: the names of all notebooks of the book.
 
     Raises:
-        ValueError: an unknown notebook, parameter, setting or preset, a value of a wrong type, or two equal runs.
+        ValueError: an unknown notebook, parameter, setting or preset, a value of a wrong type, two equal runs, or a data_root
+            that no run needs.
     """
-    load_settings(batch.preset)
+    if not any(batch.root(preset) for preset in batch.presets) and batch.data_root is not None:
+        raise ValueError(f"data_root = {batch.data_root}: all runs are on MiniVOC, which is drawn; leave data_root out")
     chosen = names if batch.notebooks == "all" else batch.notebooks
-    if unknown := [name for name in chosen if name not in names]:
+    if unknown := [name for name in (*chosen, *batch.second_pages.values()) if name not in names]:
         raise ValueError(f"there is no notebook {unknown[0]!r}; known: {', '.join(names)}")
     runs = []
     for name in chosen:
         notebook, own = read_notebook(folder / f"{name}.ipynb"), chosen[name] if isinstance(chosen, dict) else {}
-        runs += [_run(batch, notebook, point) for grid in batch.grids for point in _points(notebook, grid, own, batch.seeds)]
+        points = [point for grid in batch.grids for point in _points(notebook, grid, own, batch.seeds)]
+        runs += [_run(batch, page, notebook, point) for page in batch.pages(name) for point in points]
     if not runs:
         raise ValueError("the batch has no runs: grids and notebooks must not be empty")
     for number, run in enumerate(runs):
         for earlier in runs[:number]:
-            if (run.notebook, run.overrides) == (earlier.notebook, earlier.overrides):
+            if (run.notebook, run.preset, run.overrides) == (earlier.notebook, earlier.preset, earlier.overrides):
                 raise ValueError(
                     f"{earlier.name} and {run.name} are the same run; remove one of them from seeds, grids or notebooks"
                 )
@@ -188,8 +229,9 @@ def _points(notebook: Notebook, grid: Grid, own: Grid, seeds: Iterable[int] | No
     return [dict(zip(varied, values, strict=True)) for values in product(*varied.values())]
 
 
-def _run(batch: Batch, notebook: Notebook, point: dict[str, Any]) -> BatchRun:
-    own_preset = notebook.preset not in (None, DEFAULT_PRESET, batch.preset)  # the page on own data draws its own example
+def _run(batch: Batch, page: str, notebook: Notebook, point: dict[str, Any]) -> BatchRun:
+    preset = batch.pages(notebook.name)[page]
+    own_preset = notebook.preset not in (None, DEFAULT_PRESET, preset)  # the page on own data draws its own example
     overrides = {notebook.setting(name): value for name, value in {**batch.settings, **point}.items()}
     named = {parameter: overrides[name] for parameter, name in notebook.settings.items() if name in overrides}
     takes_all = "overrides" in notebook.parameters
@@ -197,16 +239,16 @@ def _run(batch: Batch, notebook: Notebook, point: dict[str, Any]) -> BatchRun:
         raise ValueError(
             f"notebook {notebook.name} does not accept all of {', '.join(overrides)} from a batch; remove it from notebooks"
         )
-    root = str(batch.data_root) if batch.data_root else None
-    load_settings(batch.preset, {**overrides, **({"data.root": root} if root else {})})
-    parameters = {} if own_preset or "preset" not in notebook.parameters else {"preset": batch.preset}
+    root = batch.root(preset)
+    load_settings(preset, {**overrides, **root})
+    parameters = {} if own_preset or "preset" not in notebook.parameters else {"preset": preset}
     if parameters and root and "data_root" in notebook.parameters:
-        parameters["data_root"] = root
+        parameters["data_root"] = root["data.root"]
     if overrides:
         parameters |= {"overrides": overrides} if takes_all else named
-    return BatchRun(_name(notebook.name, point), notebook.name, overrides, parameters)
+    return BatchRun(_name(page, point), notebook.name, preset, overrides, parameters)
 
 
-def _name(notebook: str, point: dict[str, Any]) -> str:
+def _name(page: str, point: dict[str, Any]) -> str:
     text = "-".join(f"{name}={value}" for name, value in sorted(point.items()))
-    return f"{notebook}-{text if READABLE.fullmatch(text) else digest(point)}" if point else notebook
+    return f"{page}-{text if READABLE.fullmatch(text) else digest(point)}" if point else page

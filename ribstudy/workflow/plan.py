@@ -16,7 +16,15 @@ from ribstudy.datasets.settings import ImageSelection
 from ribstudy.runtime.files import digest
 from ribstudy.stages.stage import ItemStage, Stage, WholeStage, of_images, result_key
 from ribstudy.workflow.batch import Batch, BatchRun
+from ribstudy.workflow.book import chapters_of
 from ribstudy.workflow.jobs import CHAPTERS, Job
+
+
+@dataclass(frozen=True)
+class PlannedJob(Job):
+    """A job, with the preset from which its overrides differ."""
+
+    preset: str = ""
 
 
 @dataclass(frozen=True)
@@ -32,7 +40,7 @@ class JobGroup:
 
     name: str
     stage: Stage
-    jobs: tuple[Job, ...]
+    jobs: tuple[PlannedJob, ...]
     after: tuple[str, ...]
 
     @property
@@ -44,12 +52,13 @@ class JobGroup:
     def gpus(self) -> int:
         return int(any(job.stage.on_gpu for job in self.jobs))
 
-    def command(self, preset: str) -> str:
+    @property
+    def command(self) -> str:
         """The arguments of `python -m ribstudy`."""
         jobs = [job for job in self.jobs if job.stage is self.stage]
         texts = [{name: json.dumps(value) for name, value in job.overrides.items()} for job in jobs]
         common = {name: text for name, text in texts[0].items() if all(other.get(name) == text for other in texts)}
-        words = [self.stage.name, "--preset", preset]
+        words = [self.stage.name, "--preset", jobs[0].preset]
         for name, text in common.items():
             words += ["--set", f"{name}={text}"]
         same_images = len({str(job.images) for job in jobs}) == 1
@@ -92,33 +101,30 @@ class Plan:
         self.runs = {run.name: run for run in runs}
         self.groups: dict[str, JobGroup] = {}
         self._makers: dict[str, list[tuple[ImageSelection, str]]] = {}  # by key of a result: planned images and their group
-        self._root = {"data.root": str(batch.data_root)} if batch.data_root else {}
-        self._settings = cache(lambda overrides: load_settings(batch.preset, json.loads(overrides)))
-        self._keys: dict[tuple[str, str], str] = {}  # of results, by the stage and the overrides
-        self.shown: dict[str, tuple[Job, ...]] = {}
+        self._settings = cache(lambda preset, overrides: load_settings(preset, json.loads(overrides)))
+        self._keys: dict[tuple[str, str, str], str] = {}  # of results, by the stage, the preset and the overrides
+        self.shown: dict[str, tuple[PlannedJob, ...]] = {}
         self.last = []
         for run in runs:
             if run.notebook not in CHAPTERS:
                 self.last.append(run.name)
-            jobs = CHAPTERS[run.notebook](self.settings(run.overrides)) if run.notebook in CHAPTERS else {}
-            own = {**self._root, **run.overrides}
-            self.shown[run.name] = tuple(replace(job, overrides={**own, **job.overrides}) for job in jobs.values())
+            own = {**batch.root(run.preset), **run.overrides}
+            jobs = CHAPTERS[run.notebook](load_settings(run.preset, own)) if run.notebook in CHAPTERS else {}
+            self.shown[run.name] = tuple(
+                PlannedJob(job.stage, job.images, {**own, **job.overrides}, job.files, run.preset) for job in jobs.values()
+            )
             self._add(self.shown[run.name])
         if batch.shards == 1:  # the processes of several shards cannot share what each of them needs
             self._join_chains()
         self.pending = self._pending(is_done)
 
-    def settings(self, overrides: dict[str, Any]) -> Settings:
-        """The batch's preset and data folder, with `overrides`."""
-        return self._settings(json.dumps({**self._root, **overrides}))
+    def settings_of(self, job: PlannedJob) -> Settings:
+        """The settings of a planned job."""
+        return self._settings(job.preset, json.dumps(dict(job.overrides)))
 
     def before(self, run: str) -> list[str]:
         """The runs whose notebooks have to be executed before the notebook of `run`."""
         return [name for name in self.runs if name not in self.last] if run in self.last else []
-
-    def settings_of(self, job: Job) -> Settings:
-        """The settings of a planned job."""
-        return self.settings(dict(job.overrides))
 
     def waits(self, group: str) -> list[str]:
         """The pending groups that have to be done before this group."""
@@ -138,11 +144,11 @@ class Plan:
             visit(self._planned_maker(job))
         return [name for name in self.groups if name in found]
 
-    def _pending(self, is_done: IsDone) -> dict[str, tuple[Job, ...]]:
+    def _pending(self, is_done: IsDone) -> dict[str, tuple[PlannedJob, ...]]:
         seen: set[tuple] = set()
-        found: dict[str, list[Job]] = {}
+        found: dict[str, list[PlannedJob]] = {}
 
-        def visit(job: Job) -> None:
+        def visit(job: PlannedJob) -> None:
             identity = (self._key(job), str(job.images), job.files)
             if identity in seen:
                 return
@@ -157,9 +163,9 @@ class Plan:
                 visit(job)
         return {name: tuple(found[name]) for name in self.groups if name in found}
 
-    def _add(self, jobs: Sequence[Job]) -> None:
+    def _add(self, jobs: Sequence[PlannedJob]) -> None:
         """Plans the jobs of a chapter and all jobs that they need, in groups of one stage and the same trained networks."""
-        new: dict[tuple[str, str], list[Job]] = {}
+        new: dict[tuple[str, str], list[PlannedJob]] = {}
         for job in self._not_planned(jobs):
             new.setdefault((job.stage.name, *self._trainings(job)), []).append(job)
         named = {
@@ -181,11 +187,11 @@ class Plan:
         for name in named:
             add(name)
 
-    def _not_planned(self, jobs: Iterable[Job]) -> list[Job]:
+    def _not_planned(self, jobs: Iterable[PlannedJob]) -> list[PlannedJob]:
         """The jobs and all that they need, each once, without those that are planned or that another of them covers."""
-        found: dict[tuple[str, str], Job] = {}
+        found: dict[tuple[str, str], PlannedJob] = {}
 
-        def visit(job: Job) -> None:
+        def visit(job: PlannedJob) -> None:
             if self._maker(job) is None and self._place(job) not in found:
                 found[self._place(job)] = job
                 for need in self._needs(job):
@@ -193,13 +199,13 @@ class Plan:
 
         for job in jobs:
             visit(job)
-        by_key: dict[str, list[Job]] = {}
+        by_key: dict[str, list[PlannedJob]] = {}
         for (key, _), job in found.items():
             by_key.setdefault(key, []).append(job)
         covered = {self._place(job) for same in by_key.values() for job in same for other in same if _covers(other, job, same)}
         return [job for place, job in found.items() if place not in covered]
 
-    def _makers_of_needs(self, jobs: Iterable[Job]) -> list[str]:
+    def _makers_of_needs(self, jobs: Iterable[PlannedJob]) -> list[str]:
         return [self._planned_maker(need) for job in jobs for need in self._needs(job)]
 
     def _join_chains(self) -> None:
@@ -223,46 +229,48 @@ class Plan:
         self.groups = {name: _joined(name, groups, into) for name, groups in joined.items()}
         self._makers = {key: [(images, into.get(name, name)) for images, name in made] for key, made in self._makers.items()}
 
-    def _maker(self, job: Job) -> str | None:
+    def _maker(self, job: PlannedJob) -> str | None:
         """The group that already computes all images of a job."""
         as_a_whole = isinstance(job.stage, WholeStage)
         return next((name for images, name in self._made(job) if as_a_whole or images.covers(job.images)), None)
 
-    def _made(self, job: Job) -> list[tuple[ImageSelection, str]]:
+    def _made(self, job: PlannedJob) -> list[tuple[ImageSelection, str]]:
         """The planned images of a job's result, each with the group that computes them."""
         return self._makers.get(self._key(job), [])
 
-    def _place(self, job: Job) -> tuple[str, str]:
+    def _place(self, job: PlannedJob) -> tuple[str, str]:
         return self._key(job), str(job.images) if isinstance(job.stage, ItemStage) else ""
 
-    def _planned_maker(self, job: Job) -> str:
+    def _planned_maker(self, job: PlannedJob) -> str:
         """The group that computes a job of the plan."""
         maker = self._maker(job)
         assert maker is not None, job
         return maker
 
-    def _key(self, job: Job) -> str:
-        place = (job.stage.name, json.dumps(dict(job.overrides), sort_keys=True))
+    def _key(self, job: PlannedJob) -> str:
+        place = (job.stage.name, job.preset, json.dumps(dict(job.overrides), sort_keys=True))
         if place not in self._keys:
             self._keys[place] = result_key(job.stage, self.settings_of(job))
         return self._keys[place]
 
-    def _needs(self, job: Job) -> list[Job]:
+    def _needs(self, job: PlannedJob) -> list[PlannedJob]:
         """The jobs whose results a job reads, without the overrides that do not affect them."""
         needs = job.stage.needs(self.settings_of(job))
-        return [self._pruned(Job(need.stage, need.images or job.images, job.overrides)) for need in needs]
+        return [
+            self._pruned(PlannedJob(need.stage, need.images or job.images, job.overrides, preset=job.preset)) for need in needs
+        ]
 
-    def _pruned(self, job: Job) -> Job:
+    def _pruned(self, job: PlannedJob) -> PlannedJob:
         """The job without overrides that do not affect its result. The data keep theirs: a preset may have no folder."""
         overrides, key = dict(job.overrides), self._key(job)
         for section in sorted({name.partition(".")[0] for name in overrides} - {"data"}):
             fewer = {name: value for name, value in overrides.items() if name.partition(".")[0] != section}
-            if result_key(job.stage, self.settings(fewer)) == key:
+            if result_key(job.stage, self.settings_of(replace(job, overrides=fewer))) == key:
                 overrides = fewer
         images = job.images if of_images(job.stage) else ImageSelection()
-        return Job(job.stage, images, overrides)
+        return PlannedJob(job.stage, images, overrides, preset=job.preset)
 
-    def _trainings(self, job: Job) -> tuple[str, ...]:
+    def _trainings(self, job: PlannedJob) -> tuple[str, ...]:
         """The keys of all trainings that a job needs. Jobs with the same trainings share a process."""
         if isinstance(job.stage, WholeStage):
             return (self._key(job),)
@@ -270,14 +278,23 @@ class Plan:
 
 
 def plan_of_book(
-    preset: str, overrides: Mapping[str, Any] | None = None, *, data_root: Path | None = None, is_done: IsDone = _never_done
+    presets: Sequence[str],
+    overrides: Mapping[str, Any] | None = None,
+    *,
+    data_root: Path | None = None,
+    is_done: IsDone = _never_done,
 ) -> Plan:
-    """The plan of all chapters under the settings of a preset, with `overrides`."""
-    batch = Batch(about="all chapters", preset=preset, data_root=data_root)
-    return Plan(batch, [BatchRun(name, name, dict(overrides or {}), {}) for name in CHAPTERS], is_done=is_done)
+    """The plan of all chapters that the book shows with each of the presets, with `overrides`."""
+    batch = Batch(about="all chapters", preset=presets[0], data_root=data_root)
+    runs = [
+        BatchRun(f"{chapter}.{Path(preset).stem}", chapter, preset, dict(overrides or {}), {})
+        for preset in presets
+        for chapter in chapters_of(preset)
+    ]
+    return Plan(batch, runs, is_done=is_done)
 
 
-def _covers(job: Job, other: Job, order: Sequence[Job]) -> bool:
+def _covers(job: PlannedJob, other: PlannedJob, order: Sequence[PlannedJob]) -> bool:
     """Whether a job makes another one of the same result unnecessary; of two that cover each other, the first stays."""
     if job is other or not job.images.covers(other.images):
         return False

@@ -52,8 +52,11 @@ class PlannedResult:
 
 
 def planned_jobs(preset: str, overrides: Mapping[str, Any], run: Run) -> list[tuple[Job, Run]]:
-    """Every job of all chapters and every job that they need, with the run that computes it in the store of `run`."""
-    jobs = [job for group in plan_of_book(preset, overrides).groups.values() for job in group.jobs]
+    """Every job of the chapters that show a preset, and every job that they need.
+
+    Each with the run that computes it in the store of `run`.
+    """
+    jobs = [job for group in plan_of_book([preset], overrides).groups.values() for job in group.jobs]
     runs = (replace(run, settings=load_settings(preset, {**overrides, **job.overrides})) for job in jobs)
     return [(job, run.with_images(job.images)) for job, run in zip(jobs, runs, strict=True)]
 

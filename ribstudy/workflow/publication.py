@@ -20,11 +20,16 @@ from ribstudy.stages import STAGES, ItemStage, Run
 from ribstudy.stages.source import other_code, source_digest
 from ribstudy.stages.stage import only_checks
 from ribstudy.store import Result, Store, git_state
+from ribstudy.workflow.batch import root_of
+from ribstudy.workflow.book import chapters_of
+from ribstudy.workflow.costs import cost_of, write_costs
 from ribstudy.workflow.jobs import CHAPTERS
 from ribstudy.workflow.planned import PlannedResult, is_training, planned_results, result_name
 from ribstudy.workflow.spot_check import recompute, today
 
-MAX_BYTES = 60_000_000  # of the whole folder
+# The largest size of the folder. It holds scores, example maps and weights of two data sets with several trainings each, and a
+# clone of this size takes seconds.
+MAX_BYTES = 100_000_000
 
 
 class PublicationError(ValueError):
@@ -74,7 +79,7 @@ class Publication:
     @classmethod
     def of(cls, preset: str, store: Store, data_root: Path | None = None) -> "Publication":
         """Raises PublicationError for a chapter that was not run, or was run with other settings."""
-        overrides = {} if data_root is None else {"data.root": str(data_root)}
+        overrides = root_of(preset, data_root)
         run = Run(load_settings(preset, overrides), store=store)
         planned = planned_results(preset, overrides, run)
         contents = _read_by_chapters(preset, run, planned)
@@ -108,12 +113,13 @@ class Publication:
             _require_size(manifest, max_bytes)
             done = _replace(old, manifest, Path(temporary), len(new))
             self._copy_records(folder / "records")
+            write_costs(folder, self.planned, Path(self.preset).stem)
             return done
 
     def _copy_records(self, published: Path) -> None:
         """Copies the headline numbers of chapters with results, so that the study computed again can be compared with them."""
         settings = load_settings(self.preset)
-        for chapter in (chapter for chapter, jobs in CHAPTERS.items() if jobs(settings)):
+        for chapter in (chapter for chapter in chapters_of(self.preset) if CHAPTERS[chapter](settings)):
             name = f"{chapter}.{Path(self.preset).stem}.json"
             source, target = self.store.root / "records" / name, published / name
             if source.is_file():
@@ -204,7 +210,7 @@ def _clean_commit() -> str:
 
 def _read_by_chapters(preset: str, run: Run, planned: Mapping[str, PlannedResult]) -> dict[str, Content]:
     """The items and files that the chapters read when they were last run, by name of the result."""
-    files = {chapter: run.store.root / "reads" / f"{chapter}.{Path(preset).stem}.json" for chapter in CHAPTERS}
+    files = {chapter: run.store.root / "reads" / f"{chapter}.{Path(preset).stem}.json" for chapter in chapters_of(preset)}
     lacking = [chapter for chapter, file in files.items() if CHAPTERS[chapter](run.settings) and not file.is_file()]
     if lacking:
         raise PublicationError(f"chapters that were not run with the preset {preset}: {', '.join(lacking)}")
@@ -244,10 +250,11 @@ def _read(result: Result, file: str) -> bytes:
 
 
 def _condensed(sessions: Sequence[dict]) -> list[dict]:
-    """One session for all: the first start, all devices, and the sums of items and seconds."""
+    """One session for all: the first start, all devices, and the sums of items, of seconds, and of what they cost."""
     if not sessions:
         return []
     sums = {name: sum(session.get(name, 0) for session in sessions) for name in ("items", "seconds")}
+    sums |= cost_of(sessions)
     devices = ", ".join(sorted({session["device"] for session in sessions}))
     return [{"started": min(session["started"] for session in sessions), "device": devices, **sums}]
 

@@ -91,7 +91,7 @@ def test_the_book_is_printed_and_linked(tiny_book, tmp_path):
     html = tmp_path / "html"
     html.symlink_to(tiny_book.html)  # the pages are read from the book; files are written to the copy
     joined = BeautifulSoup(print_book.joined(html), "html.parser")
-    assert [section["id"] for section in joined.select("section.printed-page")] == print_book.page_names()
+    assert [section["id"] for section in joined.select("section.printed-page")] == print_book.page_names(html)
     anchors = {tag["id"] for tag in joined.find_all(id=True)}
     links = [tag["href"] for tag in joined.find_all("a", href=True)]
     assert [link for link in links if link.startswith("#") and link[1:] not in anchors] == []
@@ -102,7 +102,7 @@ def test_the_book_is_printed_and_linked(tiny_book, tmp_path):
 
 @needs_browser
 def test_a_small_book_becomes_a_pdf(tmp_path, monkeypatch):
-    monkeypatch.setattr(print_book, "page_names", lambda: ["index", "api/a"])
+    monkeypatch.setattr(print_book, "page_names", lambda html: ["index", "api/a"])
     article = '<!doctype html><html><head></head><body><article class="bd-article">{}</article></body></html>'
     (tmp_path / "api").mkdir()
     (tmp_path / "index.html").write_text(article.format('<div id="print-version"></div><a href="api/a.html#b">to b</a>'))

@@ -1,7 +1,9 @@
 import pytest
+from helpers.records import write_record
 
 from ribstudy.evaluation.statistics import Estimate
-from ribstudy.report.records import read_record, read_records
+from ribstudy.report.records import Headline, headline_table, read_record, read_records
+from ribstudy.store import Store
 
 
 def test_a_missing_record_has_no_numbers(tmp_path):
@@ -19,3 +21,29 @@ def test_a_file_that_is_no_record_is_named(tmp_path, text):
     (tmp_path / "05_masks.voc12.json").write_text(text)
     with pytest.raises(ValueError, match=r"05_masks\.voc12\.json: is not the record of a chapter"):
         read_record(tmp_path / "05_masks.voc12.json")
+
+
+@pytest.fixture
+def store(tmp_path) -> Store:
+    """Published records of two presets, and a record of one of them that was computed here."""
+    gains = {"voc12-lite": (0.011, 0.002, 0.02, 513), "study": (0.25, None, None, None)}
+    for preset, gain in gains.items():
+        write_record(tmp_path / "published" / "records", "04_rib", preset, gain=gain, num_seeds=(3.0, None, None, None))
+    write_record(tmp_path / "results" / "records", "04_rib", "study", gain=(-0.5, None, None, None))
+    return Store(tmp_path / "results", tmp_path / "published")
+
+
+def test_headline_numbers_of_presets_are_next_to_each_other(store):
+    rows = ["RIB adds | 04_rib::gain:+.3f", "trainings | 04_rib::num_seeds:d", "masks | 05_masks::gain:+.3f"]
+    table = headline_table(list(map(Headline.parse, rows)), ["voc12-lite", "study", "mini"], store)
+    assert list(table.columns) == ["A public third of PASCAL VOC 2012", "MiniVOC", "MiniVOC"]
+    assert table.loc["RIB adds"].tolist() == ["+0.011 (+0.002 to +0.020), n = 513", "-0.500", "not run"]
+    assert table.loc["trainings"].tolist() == ["3", "not run", "not run"]
+    assert table.loc["masks"].tolist() == ["not run"] * 3
+
+
+def test_a_number_that_no_record_contains_is_named(store):
+    with pytest.raises(ValueError, match="chapter 04_rib notes no number 'gian'; it notes: gain, num_seeds"):
+        headline_table([Headline("RIB adds", "04_rib", "gian")], ["voc12-lite"], store)
+    with pytest.raises(ValueError, match="expected a row such as: RIB adds"):
+        Headline.parse("RIB adds: 04_rib.gain")

@@ -58,9 +58,10 @@ def test_results_of_other_code_are_marked(study):
 def test_the_spot_check_has_a_row_for_each_published_stage(study):
     equal, different = Difference(0), Difference(0.01, "true", "1", "2")
     checks = [Check("rib", "abc", str(n), of, 0.02, 1.0) for n, of in enumerate((equal, different))]
-    rows = {row["stage"]: row for row in check_rows(checks, study.store, study.preset)}
+    rows = {row["stage"]: row for row in check_rows({study.preset: checks}, study.store)}
     assert set(rows) == {"classifier", "rib", "evaluate-cam", "evaluate-rib", "evaluate-masks"}
     found = {name: rows["rib"][name] for name in ("results", "commit", "rechecked", "largest deviation", "tolerance")}
     assert found == {"results": 1, "commit": "c0ffee", "rechecked": 2, "largest deviation": 0.01, "tolerance": 0.02}
     assert rows["classifier"]["rechecked"] == 0
-    assert check_rows(checks, study.store, "other preset") == []
+    assert {row["preset"] for row in rows.values()} == {"shown"}
+    assert check_rows({"other preset": checks}, study.store) == []

@@ -69,7 +69,7 @@ def test_what_is_left_is_planned_without_photographs(without, monkeypatch):
     monkeypatch.setattr("ribstudy.workflow.plan.load_settings", lambda preset, overrides: settings)
     plan = Plan(
         Batch(about="a test", preset="voc12-lite"),
-        [BatchRun("03_cam", "03_cam", {}, {})],
+        [BatchRun("03_cam", "03_cam", "voc12-lite", {}, {})],
         is_done=lambda job, settings: is_done(job, settings, store=without.store),
     )
     items = {part.stage.name: part.items for part in left(plan, store=without.store)}

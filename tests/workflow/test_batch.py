@@ -61,6 +61,29 @@ def test_a_notebook_can_have_a_grid_of_its_own(tmp_path):
         runs_of(tmp_path, notebooks=notebooks, grids={"tau": [0.1]})
 
 
+def test_chapters_of_two_presets_have_two_pages(tmp_path):
+    first = {"preset": "voc12-lite", "notebooks": ["04_rib"]}
+    runs = runs_of(tmp_path, notebooks=["03_cam", "04_rib"], first=first, data_root="/data", grids={"rib.tau": [0.2]})
+    assert [(run.name, run.notebook, run.preset) for run in runs] == [
+        ("03_cam-rib.tau=0.2", "03_cam", "study"),
+        ("04_rib-rib.tau=0.2", "04_rib", "voc12-lite"),
+        ("04_rib_minivoc-rib.tau=0.2", "04_rib", "study"),
+    ]
+    assert runs[1].parameters == {"preset": "voc12-lite", "data_root": "/data", "overrides": {"rib.tau": 0.2}}
+    assert runs[2].parameters == {"preset": "study", "overrides": {"rib.tau": 0.2}}
+
+
+def test_with_a_given_preset_every_chapter_has_one_page(tmp_path):
+    path = written(tmp_path, first={"preset": "voc12-lite", "notebooks": ["04_rib"]})
+    both = batch.read(path)
+    assert both.presets == ("voc12-lite", "study")
+    assert both.second_pages == {"04_rib_minivoc": "04_rib"}
+    for preset in ("mini", "study", "voc12-lite"):
+        alone = batch.read(path, preset=preset)
+        assert (alone.presets, alone.second_pages) == ((preset,), {})
+        assert [run.name for run in batch.expand(alone, BOOK, NOTEBOOKS)] == NOTEBOOKS
+
+
 def test_a_notebook_that_takes_parameters_alone_gets_them(tmp_path):
     (run,) = runs_of(tmp_path, notebooks=["01_toy"], grids={"toy.depth": [3]})
     assert run.overrides == {"toy.depth": 3}
@@ -92,6 +115,9 @@ def test_a_value_that_makes_no_file_name_gets_a_digest(tmp_path):
         ({"notebooks": ["04_rib"], "grids": []}, "has no runs"),
         ({"notebooks": {}}, "has no runs"),
         ({"notebooks": {"04_rib": {"rib.tau": [0.2]}}, "grids": {"tau": [0.3]}}, "rib.tau is varied twice"),
+        ({"first": {"preset": "mini", "notebooks": ["04_ribb"]}}, "no notebook '04_ribb'"),
+        ({"first": {"preset": "minni", "notebooks": ["04_rib"]}}, "preset 'minni' is unknown"),
+        ({"data_root": "/data"}, "data_root = /data: all runs are on MiniVOC"),
     ],
 )
 def test_a_bad_batch_is_reported(tmp_path, values, message):
@@ -122,7 +148,7 @@ def test_a_bad_command_line_is_reported(config, message):
 
 @pytest.mark.parametrize("path", sorted((ROOT / "batches").glob("*.yml")), ids=lambda path: path.stem)
 def test_every_batch_of_the_project_can_be_expanded(path, tmp_path):
-    read = batch.read(path, data_root=tmp_path)
+    read = batch.read(path, data_root=None if path.stem in ("ablations", "seeds") else tmp_path)
     assert len(batch.expand(read, BOOK, NOTEBOOKS)) >= 1
     assert len(read.about.split()) > 10
 

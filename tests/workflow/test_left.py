@@ -30,7 +30,7 @@ def planned(monkeypatch):
 
     def make(store, *jobs, preset="study", overrides=TOYS):
         monkeypatch.setitem(CHAPTERS, "chapter", lambda settings: dict(enumerate(jobs)))
-        runs = [BatchRun("chapter", "chapter", overrides, {})]
+        runs = [BatchRun("chapter", "chapter", preset, overrides, {})]
         return Plan(Batch(about="a test", preset=preset), runs, is_done=partial(is_done, store=store))
 
     return make

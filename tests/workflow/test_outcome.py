@@ -16,8 +16,8 @@ from ribstudy.workflow.plan import Plan
 def three_classifiers(monkeypatch):
     """The plan of three runs with different classifiers, and of a page without jobs."""
     monkeypatch.setitem(CHAPTERS, "chapter", lambda settings: {"cam": Job(CAM)})
-    runs = [BatchRun(f"run{epochs - 1}", "chapter", {"classifier.epochs": epochs}, {}) for epochs in (1, 2, 3)]
-    return Plan(Batch(about="a test", preset="study"), [*runs, BatchRun("status", "status", {}, {})])
+    runs = [BatchRun(f"run{epochs - 1}", "chapter", "study", {"classifier.epochs": epochs}, {}) for epochs in (1, 2, 3)]
+    return Plan(Batch(about="a test", preset="study"), [*runs, BatchRun("status", "status", "study", {}, {})])
 
 
 def test_the_outcome_of_a_batch(three_classifiers, tmp_path):

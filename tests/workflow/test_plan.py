@@ -29,11 +29,11 @@ ONE, TWO, VAL = (ImageSelection(limit=1), ImageSelection(limit=2), ImageSelectio
 def planned(monkeypatch):
     """Plans a chapter with the given jobs, once with each of `overrides`, and `pages`, which have no jobs."""
 
-    def make(jobs, *overrides, pages=(), is_done=lambda job, settings: False, **values):
+    def make(jobs, *overrides, pages=(), is_done=lambda job, settings: False, preset=TINY, **values):
         monkeypatch.setitem(CHAPTERS, "chapter", lambda settings: dict(enumerate(jobs)))
-        runs = [BatchRun(f"run{number}", "chapter", chosen, {}) for number, chosen in enumerate(overrides)]
-        runs += [BatchRun(page, page, {}, {}) for page in pages]
-        return plan.Plan(Batch(about="a test", preset=TINY, **values), runs, is_done=is_done)
+        runs = [BatchRun(f"run{number}", "chapter", preset, chosen, {}) for number, chosen in enumerate(overrides)]
+        runs += [BatchRun(page, page, preset, {}, {}) for page in pages]
+        return plan.Plan(Batch(about="a test", preset=preset, **values), runs, is_done=is_done)
 
     return make
 
@@ -94,8 +94,8 @@ def test_results_that_only_one_other_needs_are_computed_by_its_process(planned):
     group = groups_of(found, EVALUATE_PREDICTIONS)[0]
     assert [job.stage.name for job in group.jobs] == ["scores", "predictions", "evaluate-predictions"]
     assert group.gpus == 1  # because of the scores
-    assert shlex.split(group.command(TINY))[0] == "evaluate-predictions"
-    assert group.command(TINY).count("--each") == 0
+    assert shlex.split(group.command)[0] == "evaluate-predictions"
+    assert group.command.count("--each") == 0
 
 
 def test_shards_do_not_share_a_process_with_what_they_need(planned):
@@ -141,15 +141,40 @@ def test_a_training_of_which_a_chapter_reads_a_file_is_pending_if_another_stage_
 
 
 def test_the_book_of_a_preset_has_the_jobs_of_all_chapters():
-    found = plan.plan_of_book(TINY, {"toy.seeds": 1})
-    assert set(found.runs) == set(CHAPTERS)
+    found = plan.plan_of_book([TINY], {"toy.seeds": 1})
+    assert set(found.runs) == {f"{chapter}.tiny" for chapter in CHAPTERS}
     assert {"toy", "segmentation", "evaluate-advcam", "bottleneck"} <= set(stages(found))
+
+
+def test_the_book_of_several_presets_has_the_jobs_of_each(monkeypatch, tmp_path):
+    """The presets differ in the images, so they share only the toy experiment."""
+    other = tmp_path / "other.yml"
+    other.write_text(Path(TINY).read_text().replace("seed: 0}", "seed: 1}"))
+    book = Batch(about="a test", preset=TINY, first={"preset": str(other), "notebooks": ["03_cam"]})
+    monkeypatch.setattr("ribstudy.workflow.book.batch_of_book", lambda: book)
+    found = plan.plan_of_book(book.presets)
+    assert list(found.runs) == ["03_cam.other", *(f"{chapter}.tiny" for chapter in CHAPTERS)]
+    classifiers = groups_of(found, CLASSIFIER)
+    assert {shlex.split(group.command)[2] for group in classifiers} == {TINY, str(other)}
+    (mine,) = {job.preset for group in found.missing("03_cam.other") for job in found.groups[group].jobs}
+    assert mine == str(other)
+    settings = {found.settings_of(job).data.minivoc.seed for job in found.shown["03_cam.other"]}
+    assert settings == {1}
+    assert len(found.groups) == sum(len(plan.plan_of_book([preset]).groups) for preset in book.presets)
+
+
+def test_only_runs_whose_data_are_not_drawn_get_the_folder_of_the_data(monkeypatch):
+    monkeypatch.setitem(CHAPTERS, "chapter", lambda settings: {"classifier": Job(CLASSIFIER)})
+    runs = [BatchRun(preset, "chapter", preset, {}, {}) for preset in ("voc12", "study")]
+    found = plan.Plan(Batch(about="a test", preset="study", data_root="/data"), runs)
+    roots = {name: [dict(job.overrides) for job in jobs] for name, jobs in found.shown.items()}
+    assert roots == {"voc12": [{"data.root": "/data"}], "study": [{}]}
 
 
 def test_two_groups_never_work_on_the_same_result_at_once(planned, monkeypatch):
     monkeypatch.setitem(CHAPTERS, "other", lambda settings: {"val": Job(CAM, VAL)})
     monkeypatch.setitem(CHAPTERS, "chapter", lambda settings: {"one": Job(CAM, ONE)})
-    runs = [BatchRun(name, name, {}, {}) for name in ("chapter", "other")]
+    runs = [BatchRun(name, name, TINY, {}, {}) for name in ("chapter", "other")]
     found = plan.Plan(Batch(about="a test", preset=TINY), runs)
     first, second = [group for group in found.groups.values() if group.stage is CAM]
     assert first.name in second.after
@@ -163,10 +188,10 @@ def test_jobs_with_the_same_trained_networks_share_a_process(planned):
 
 def test_the_command_of_a_group_gives_each_job_its_settings_and_images(planned):
     jobs = [Job(CAM, ONE, {"cam.scales": [1.0]}), Job(CAM, VAL, {"cam.scales": [1.0, 0.5]})]
-    found = planned(jobs, {"seed": 3}, data_root="/the data")
+    found = planned(jobs, {"seed": 3}, preset="voc12", data_root="/the data")
     (group,) = [group for group in found.groups.values() if group.stage is CAM]
-    options = _parser().parse_args(shlex.split(group.command(TINY)))
-    assert (options.stage, options.preset, options.data_root, options.images) == (CAM, TINY, None, None)
+    options = _parser().parse_args(shlex.split(group.command))
+    assert (options.stage, options.preset, options.data_root, options.images) == (CAM, "voc12", None, None)
     assert set(options.set) == {'data.root="/the data"', "seed=3"}
     assert [json.loads(text) for text in options.each] == [
         {"cam.scales": [1.0], "images": str(ONE)},
@@ -176,19 +201,19 @@ def test_the_command_of_a_group_gives_each_job_its_settings_and_images(planned):
 
 def test_the_command_of_a_single_job_names_its_images_once(planned):
     (group,) = [group for group in planned([Job(CAM, VAL)], {}).groups.values() if group.stage is CAM]
-    options = _parser().parse_args(shlex.split(group.command(TINY)))
+    options = _parser().parse_args(shlex.split(group.command))
     assert ImageSelection.parse(options.images) == VAL
     assert options.each == []
 
 
 def test_a_job_on_data_of_its_own_keeps_them(planned):
-    (group,) = planned([Job(DATA, overrides={"data.root": None})], {}, data_root="/data").groups.values()
+    (group,) = planned([Job(DATA, overrides={"data.root": None})], {}, preset="voc12", data_root="/data").groups.values()
     assert group.jobs[0].overrides == {"data.root": None}
 
 
 def test_settings_that_a_job_cannot_have_are_refused(planned):
     with pytest.raises(ValueError, match=r"masks\.threshold|threshold"):
-        planned([Job(MASKS, overrides={"masks.threshold": 0.5})], {})
+        planned([Job(MASKS, overrides={"masks.threshold": 1.5})], {})
 
 
 def test_pages_without_jobs_come_after_the_chapters(planned):
@@ -209,7 +234,7 @@ def test_gpus_and_shards(planned):
 @pytest.mark.parametrize("path", sorted((ROOT / "batches").glob("*.yml")), ids=lambda path: path.stem)
 def test_every_batch_of_the_project_can_be_planned(path, tmp_path):
     notebooks = sorted(notebook.stem for notebook in (ROOT / "book").glob("*.ipynb"))
-    read = batch.read(path, data_root=None if path.stem in ("book", "ablations", "seeds") else tmp_path)
+    read = batch.read(path, data_root=None if path.stem in ("ablations", "seeds") else tmp_path)
     runs = batch.expand(read, ROOT / "book", notebooks)
     found = plan.Plan(read, runs)
     assert len(found.groups) > len(set(stages(found))) > 3

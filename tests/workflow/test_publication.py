@@ -7,15 +7,17 @@ from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
-from helpers.shown_study import CHAPTER, IMAGES, jobs
+from helpers.shown_study import CHAPTER, IMAGES, MASKS, jobs
 
 from ribstudy.cli.main import main
-from ribstudy.published import PublishedError
+from ribstudy.datasets.settings import ImageSelection
+from ribstudy.published import MANIFEST, PublishedError
 from ribstudy.report.chapter import Chapter
 from ribstudy.runtime.files import write_json
 from ribstudy.stages import STAGES, execute
 from ribstudy.stages.evaluate import MAP_EVALUATIONS
 from ribstudy.stages.maps import RIB
+from ribstudy.workflow import costs
 from ribstudy.workflow.jobs import CHAPTERS, Job
 from ribstudy.workflow.publication import Publication, PublicationError
 
@@ -24,6 +26,11 @@ def set_code(study, stage: str, code: str) -> None:
     """Lets the result of a stage look as if other code had computed it."""
     (folder,) = study.store.root.glob(f"runs/{stage}-*")
     (folder / "codes.txt").write_text(f"{code}\n")
+
+
+def shown_names(study) -> list[str]:
+    """The images of the chapter."""
+    return study.chapter().run_of("rib").items(RIB)
 
 
 def set_version(monkeypatch, name: str, version: int) -> None:
@@ -42,8 +49,8 @@ def test_a_chapter_shows_the_same_from_published_results_and_computes_nothing(st
 def test_only_what_the_chapters_read_and_the_spot_check_needs_is_published(study):
     contents = {name.rsplit("-", 1)[0]: study.store.published.bundle(name) for name in study.store.published.manifest}
     items = {stage: sorted(bundle.items) for stage, bundle in contents.items()}
-    both = ["train_000000", "train_000001"]
-    chosen_on = ["val_000000"]  # for the threshold of the masks
+    both = shown_names(study)
+    chosen_on = study.chapter().variant(MASKS, ImageSelection(**MASKS["choices"])).items(RIB)  # for the threshold of the masks
     assert items == {
         "classifier": [],
         "evaluate-cam": both,
@@ -77,7 +84,7 @@ def test_publishing_again_changes_no_byte(study, with_results):
     done = study.publish()
     assert study.published_bytes() == before
     assert (done.results, done.changed, done.removed) == (5, [], [])
-    assert abs(done.num_bytes - sum(map(len, before.values()))) < 10
+    assert abs(done.num_bytes - sum(len(content) for name, content in before.items() if name != costs.FILE)) < 10
 
 
 def test_a_setting_that_changes_a_result_finds_nothing_published(study):
@@ -138,17 +145,19 @@ def test_results_of_other_code_are_published_if_a_recheck_finds_them_equal(study
 
 def test_results_of_other_code_are_refused_if_a_recheck_finds_a_difference(study):
     result = study.chapter().run_of("rib").result(RIB)
-    maps = result.read_item("train_000000")
-    result.write_item("train_000000", dataclasses.replace(maps, logits=maps.logits + 1))
+    (name, _) = shown_names(study)
+    maps = result.read_item(name)
+    result.write_item(name, dataclasses.replace(maps, logits=maps.logits + 1))
     set_code(study, "rib", "0123456789ab")
-    refused(study, r"rib-\w+: other code .* computes something else: rib train_000000 .*: scores is ", recheck=1)
+    refused(study, rf"rib-\w+: other code .* computes something else: rib {name} .*: scores is ", recheck=1)
 
 
 def test_unfinished_results_are_refused(study):
     result = study.chapter().run_of("cam").result(MAP_EVALUATIONS["cam"])
-    result.path("items/train_000001.npz").unlink()
-    next(study.store.published_folder.glob("*.json")).unlink()  # it is not published either
-    refused(study, r"evaluate-cam-\w+: lacks 1 items or files, such as train_000001; run its chapters again")
+    (_, name) = shown_names(study)
+    result.path(f"items/{name}.npz").unlink()
+    (study.store.published_folder / MANIFEST).unlink()  # it is not published either
+    refused(study, rf"evaluate-cam-\w+: lacks 1 items or files, such as {name}; run its chapters again")
 
 
 def test_chapters_that_were_not_run_are_named(study, monkeypatch):
@@ -215,7 +224,9 @@ def test_results_can_be_extended_by_images_that_are_not_published(study):
     study.forget_results()
     run = dataclasses.replace(study.chapter().run_of("cam"), images=IMAGES.model_copy(update={"limit": 3}))
     result = execute(MAP_EVALUATIONS["cam"], run)
-    assert result.item_names() == ["train_000002"]
+    (name,) = result.item_names()
+    assert name in run.items(RIB)
+    assert name not in shown_names(study)
     assert run.is_finished(MAP_EVALUATIONS["cam"])
 
 

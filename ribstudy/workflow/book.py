@@ -1,0 +1,24 @@
+"""The presets that the book shows, and the chapters that show each of them: what batches/book.yml says."""
+
+from ribstudy.runtime.paths import PROJECT
+from ribstudy.workflow.batch import Batch, read
+from ribstudy.workflow.jobs import CHAPTERS
+
+FILE = PROJECT / "batches" / "book.yml"
+
+
+def batch_of_book() -> Batch:
+    """The batch that `make book` runs without a preset."""
+    return read(FILE)
+
+
+def presets_shown_with(preset: str) -> tuple[str, ...]:
+    """The presets of a page about all results: the presets of the book if `preset` is its own, or else only `preset`."""
+    batch = batch_of_book()
+    return batch.presets if preset == batch.preset else (preset,)
+
+
+def chapters_of(preset: str) -> tuple[str, ...]:
+    """The chapters whose results the book shows with a preset: all, unless batches/book.yml names the preset for some."""
+    first = batch_of_book().first
+    return tuple(chapter for chapter in CHAPTERS if not first or preset != first.preset or chapter in first.notebooks)
