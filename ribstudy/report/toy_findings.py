@@ -7,7 +7,7 @@ import pandas as pd
 
 from ribstudy.evaluation.statistics import Estimate, student_interval, student_mean
 from ribstudy.report import toy as summary
-from ribstudy.report.toy_conditions import Conditions, factor_name, in_words, largest, map_choice
+from ribstudy.report.toy_conditions import Conditions, combined_choice, in_words, largest, map_choice
 from ribstudy.toy.data import REGIONS
 from ribstudy.toy.experiment import THRESHOLDS
 
@@ -61,7 +61,7 @@ def words(runs: Sequence[summary.Run], conditions: Conditions, numbers: Mapping[
     return {
         "word_marker": reliance(numbers["accuracy_gain_own"], numbers["accuracy_gain_other"]),
         "word_effect": {YES: "confirm", NO: "do not confirm"}.get(answer(effect), "can neither confirm nor refute"),
-        "word_size": _relation(over_paper(effect), {YES: "as large as", NO: "smaller than"}),
+        "word_size": _relation(over_paper(effect), {YES: "at least as large as", NO: "smaller than"}),
         "word_levels": _levels(runs),
         "word_thresholds": _by_threshold(runs),
         "word_none": _relation(numbers["difference_sigmoid_none"], {YES: "less than", NO: "no less than"}),
@@ -70,11 +70,11 @@ def words(runs: Sequence[summary.Run], conditions: Conditions, numbers: Mapping[
         "word_bits_digit": _change(numbers["bits_digit_change_layers"]),
         "word_bits_marker": _change(numbers["bits_marker_change_layers"]),
         "word_map": map_choice(conditions),
+        "word_combined": combined_choice(conditions),
         "word_largest": in_words(largest(conditions).condition),
         "word_reaches": {YES: "reaches", NO: "does not reach"}.get(
             answer(over_paper(numbers["largest_effect_without_luck"])), "may or may not reach"
         ),
-        "word_map_settings": " and ".join(map(factor_name, conditions.settings.conditions.map)) or "not run",
     }
 
 

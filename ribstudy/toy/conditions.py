@@ -1,7 +1,7 @@
 """The other conditions under which the simulated experiment is repeated, to see when the paper's effect appears.
 
-A condition changes one setting of the section `toy` (the sweep) or two (the map). Under the unchanged settings, the experiment
-itself measures the same and more (`experiment.run_seed`).
+A condition changes one setting of the section `toy` (the sweep), two (the map), or several (the combined condition). Under the
+unchanged settings, the experiment itself measures the same and more (`experiment.run_seed`).
 """
 
 import itertools
@@ -13,7 +13,7 @@ Condition = tuple[tuple[str, Value], ...]  # names and values of the changed set
 DEFAULT: Condition = ()
 
 
-def condition(settings: ToySettings, changes: Mapping[str, Value]) -> Condition:
+def condition_of(settings: ToySettings, changes: Mapping[str, Value]) -> Condition:
     """The condition with these changes; a change to the settings' own value is none."""
     return tuple((name, value) for name, value in sorted(changes.items()) if value != getattr(settings, name))
 
@@ -27,7 +27,7 @@ def axis(settings: ToySettings, name: str) -> list[Value]:
 def sweep(settings: ToySettings) -> dict[str, dict[Value, Condition]]:
     """By the name of a setting, and by each of its values, the condition."""
     names = settings.conditions.sweep
-    return {name: {value: condition(settings, {name: value}) for value in axis(settings, name)} for name in names}
+    return {name: {value: condition_of(settings, {name: value}) for value in axis(settings, name)} for name in names}
 
 
 def cells(settings: ToySettings) -> dict[tuple[Value, Value], Condition]:
@@ -36,12 +36,18 @@ def cells(settings: ToySettings) -> dict[tuple[Value, Value], Condition]:
         return {}
     first, second = settings.conditions.map
     pairs = itertools.product(axis(settings, first), axis(settings, second))
-    return {pair: condition(settings, dict(zip((first, second), pair, strict=True))) for pair in pairs}
+    return {pair: condition_of(settings, dict(zip((first, second), pair, strict=True))) for pair in pairs}
+
+
+def combined(settings: ToySettings) -> Condition:
+    """The condition that changes several settings together."""
+    return condition_of(settings, settings.conditions.combined)
 
 
 def conditions(settings: ToySettings) -> list[Condition]:
-    """Every condition of the sweep and of the map once, without the settings themselves."""
-    found = [*(each for values in sweep(settings).values() for each in values.values()), *cells(settings).values()]
+    """Every condition once, without the settings themselves."""
+    swept = [each for values in sweep(settings).values() for each in values.values()]
+    found = [*swept, *cells(settings).values(), combined(settings)]
     return [each for each in dict.fromkeys(found) if each != DEFAULT]
 
 

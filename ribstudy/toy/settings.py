@@ -24,13 +24,16 @@ class ProbeSettings(Section):
 
 SWEEP: dict[str, tuple[Value, ...]] = {
     "marker_rate": (0.02, 0.05, 0.3, 1.0),
-    "marker_size": (3, 4, 7),
+    "marker_size": (3, 4, 6, 7),
     "training_steps": (150, 350, 1500, 3000),
-    "weight_decay": (0.01, 0.1, 1.0),
+    "weight_decay": (0.1, 0.3, 1.0, 3.0),
     "depth": (3, 4, 6, 8),
     "width": (2, 8, 16),
     "norm_layer": ("batch", "layer"),
 }
+# By the effects of the first two seeds: the two settings (with numbers as values) that matter most, and the best value of each.
+MAP = ("marker_size", "depth")
+COMBINED: dict[str, Value] = {"marker_rate": 0.05, "marker_size": 7, "training_steps": 1500, "weight_decay": 1.0, "depth": 4}
 
 
 class ConditionSettings(Section):
@@ -41,8 +44,9 @@ class ConditionSettings(Section):
         SWEEP, description="values of settings of the section `toy`; a condition of the sweep changes one setting"
     )
     map: Annotated[tuple[str, ...], Strict(False), Field(max_length=2)] = Field(
-        ("marker_rate", "depth"), description="two settings of the sweep (or none), whose values are also combined"
+        MAP, description="two settings of the sweep (or none), all of whose values are also combined"
     )
+    combined: dict[str, Value] = Field(COMBINED, description="settings that one more condition changes together")
 
     @model_validator(mode="after")
     def _map_two_settings_of_the_sweep(self) -> Self:
@@ -78,11 +82,11 @@ class ToySettings(Section):
 
     @field_validator("conditions")
     @classmethod
-    def _allow_every_value_of_the_sweep(cls, conditions: ConditionSettings, info: ValidationInfo) -> ConditionSettings:
+    def _allow_every_condition(cls, conditions: ConditionSettings, info: ValidationInfo) -> ConditionSettings:
         if set(info.data) == set(cls.model_fields) - {"conditions"}:  # else another setting is wrong, and its error is shown
-            for name, values in conditions.sweep.items():
-                for value in values:
-                    _changed(info.data, {name: value})
+            swept = [{name: value} for name, values in conditions.sweep.items() for value in values]
+            for changes in filter(None, (*swept, conditions.combined)):
+                _changed(info.data, changes)
         return conditions
 
     def changed(self, changes: Mapping[str, Value]) -> "ToySettings":
@@ -94,4 +98,5 @@ class ToySettings(Section):
 
 
 def _changed(values: Mapping[str, Any], changes: Mapping[str, Value]) -> ToySettings:
-    return validate(ToySettings, {**values, **changes, "conditions": {"sweep": {}, "map": ()}}, what="a condition")
+    none = {"sweep": {}, "map": (), "combined": {}}
+    return validate(ToySettings, {**values, **changes, "conditions": none}, what="a condition")

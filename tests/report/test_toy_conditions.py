@@ -13,8 +13,8 @@ DEPTH_3, DEPTH_4, WIDE = (("depth", 3),), (("depth", 4),), (("width", 8),)
 
 
 def settings_of(**changed):
-    given = {"toy.conditions.sweep": SWEEP, "toy.conditions.map": ["depth", "width"], "toy.conditions.seeds": 3}
-    return load_settings("study", {**given, **changed}).toy
+    given = {"sweep": SWEEP, "map": ["depth", "width"], "seeds": 3, "combined": {"depth": 3, "width": 8}}
+    return load_settings("study", {**{f"toy.conditions.{name}": value for name, value in given.items()}, **changed}).toy
 
 
 def network(effect):
@@ -91,6 +91,24 @@ def test_the_settings_of_the_map_are_compared_with_the_rule():
     )
     assert report.map_choice(changing).endswith("from all seeds it chooses others: depth and marker size")
     assert report.map_choice(made_up({}, **{"toy.conditions.map": []})) == "not run"
+
+
+def test_the_combined_condition_is_compared_with_the_best_value_of_each_setting():
+    found = made_up({DEPTH_3: (0.5, 0.5, 0.5), DEPTH_4: (0.4, 0.4, 0.9), WIDE: (0.2, 0.2, 0.2)})
+    assert report.best_of_each(found, num_seeds=2) == (("depth", 3), ("width", 8))
+    assert report.best_of_each(found) == (("depth", 4), ("width", 8))
+    assert report.combined_choice(found) == (
+        "depth 3, width 8, as the rule chooses from the first 2 seeds; from all seeds it chooses depth 4, width 8"
+    )
+    none_better = made_up({}, default=(0.2, 0.2, 0.2), **{"toy.conditions.combined": {}})
+    assert report.combined_choice(none_better).startswith("the default settings, as the rule")
+
+
+def test_levels_are_shown_with_the_papers():
+    table = report.level_table(made_up({DEPTH_3: (0.5, 0.5, 0.5)}))
+    assert list(table.index) == ["default settings", "combined", "largest effect", "paper's figure"]
+    assert table.loc["largest effect", "settings"] == "depth 3"
+    assert table.loc["paper's figure", "marker"] == "0.88 → 0.09"
 
 
 def test_the_largest_effect_is_also_measured_on_seeds_that_did_not_choose_it():

@@ -1,5 +1,7 @@
 """The conditions of the sweep and of the map, and the names of their repetitions."""
 
+import itertools
+
 import pytest
 
 from ribstudy.config import load_settings
@@ -10,8 +12,8 @@ SWEEP = {"depth": [4, 3], "norm_layer": ["layer", "batch"], "width": [4, 8]}
 
 def settings_of(**changed):
     """The study's settings (depth 5, width 4, no normalisation) with a small sweep."""
-    given = {"toy.conditions.sweep": SWEEP, "toy.conditions.map": ["depth", "width"], "toy.conditions.seeds": 2}
-    return load_settings("study", {**given, **changed}).toy
+    given = {"sweep": SWEEP, "map": ["depth", "width"], "seeds": 2, "combined": {}}
+    return load_settings("study", {**{f"toy.conditions.{name}": value for name, value in given.items()}, **changed}).toy
 
 
 def test_the_own_value_is_part_of_an_axis_and_no_condition():
@@ -38,13 +40,22 @@ def test_the_map_combines_two_axes_and_shares_its_margins_with_the_sweep():
     assert set(both[len(sweep_alone) :]) == {(("depth", 3), ("width", 8)), (("depth", 4), ("width", 8))}
 
 
+def test_the_combined_condition_is_one_more():
+    settings = settings_of(**{"toy.conditions.combined": {"width": 8, "depth": 5, "marker_size": 7}})
+    assert conditions.combined(settings) == (("marker_size", 7), ("width", 8))  # 5 is the depth of the settings
+    assert conditions.conditions(settings)[-1] == conditions.combined(settings)
+    assert len(conditions.conditions(settings)) == 8
+    assert len(conditions.conditions(settings_of())) == 7
+
+
 def test_other_settings_give_other_conditions_around_them():
     assert conditions.sweep(settings_of(**{"toy.depth": 4}))["depth"] == {3: (("depth", 3),), 4: ()}
 
 
 def test_a_condition_does_not_depend_on_the_order_of_its_changes():
-    settings = settings_of()
-    assert conditions.condition(settings, {"width": 8, "depth": 3}) == conditions.condition(settings, {"depth": 3, "width": 8})
+    orders = itertools.permutations([("width", 8), ("depth", 3)])
+    found = [conditions.condition_of(settings_of(), dict(changes)) for changes in orders]
+    assert found == [(("depth", 3), ("width", 8))] * 2
 
 
 def test_every_repetition_has_a_name_of_its_own():
@@ -68,6 +79,7 @@ def test_changed_settings_have_no_conditions_and_keep_the_rest():
         ({"toy.conditions.sweep": {"depth": []}}, r"toy\.conditions\.sweep\.depth"),
         ({"toy.conditions.map": ["depth"]}, "expected two settings of the sweep: depth, norm_layer, width"),
         ({"toy.conditions.map": ["depth", "canvas"]}, "expected two settings of the sweep"),
+        ({"toy.conditions.combined": {"depth": 99}}, "depth = 99"),
         ({"toy.depth": 99}, r"^preset study: toy\.depth = 99: Input should be less than or equal to 8$"),
     ],
 )
