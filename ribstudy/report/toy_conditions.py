@@ -180,7 +180,7 @@ class Largest:
     Args:
         condition: the condition.
         effect: its effect. Of many conditions, the one with the largest effect is partly chosen for its luck.
-        without_luck: for each seed, the effect of the condition that has the largest mean over the other seeds.
+        without_luck: for each seed after the pilot, the effect of the condition with the largest mean over all other seeds.
     """
 
     condition: Condition
@@ -193,11 +193,14 @@ def largest(conditions: Conditions, **reading) -> Largest:
     names, count = list(conditions.runs), conditions.num_seeds
     effects = np.stack([conditions.extra_fall(name, **reading)[:count] for name in names])  # [C, S]
     best = effects.mean(axis=1).argmax()
-    without_luck = Estimate(float("nan"), n=count)
-    if count > 1:
-        chosen = (effects.sum(axis=1, keepdims=True) - effects).argmax(axis=0)
-        without_luck = student_mean(effects[chosen, np.arange(count)])
-    return Largest(names[best], student_mean(effects[best]), without_luck)
+    chosen = (effects.sum(axis=1, keepdims=True) - effects).argmax(axis=0)
+    return Largest(names[best], student_mean(effects[best]), _after_pilot(effects[chosen, np.arange(count)]))
+
+
+def _after_pilot(values: np.ndarray) -> Estimate:
+    """The mean over the seeds that chose no condition; nan if there are none."""
+    fresh = values[PILOT_SEEDS:]
+    return student_mean(fresh) if len(fresh) else Estimate(float("nan"), n=0)
 
 
 def reading_table(conditions: Conditions) -> pd.DataFrame:
@@ -240,7 +243,7 @@ def headline(conditions: Conditions) -> dict[str, Estimate]:
     return {
         "largest_effect": found.effect,
         "largest_effect_without_luck": found.without_luck,
-        "combined_effect": student_mean(conditions.extra_fall(conditions.combined)),
+        "combined_effect": _after_pilot(conditions.extra_fall(conditions.combined)),
         "conditions_above_zero": share_above_zero(conditions),
         "conditions": Estimate(len(conditions.runs)),
         "condition_seeds": Estimate(conditions.num_seeds),

@@ -111,19 +111,31 @@ def test_levels_are_shown_with_the_papers():
     assert table.loc["paper's figure", "marker"] == "0.88 → 0.09"
 
 
+FOUR = {"toy.conditions.seeds": 4}  # two of them after the pilot
+
+
 def test_the_largest_effect_is_also_measured_on_seeds_that_did_not_choose_it():
-    found = report.largest(made_up({DEPTH_3: (0.9, 0.0, 0.0), DEPTH_4: (0.2, 0.2, 0.2)}))
+    found = report.largest(made_up({DEPTH_3: (0.0, 0.0, 0.9, 0.0), DEPTH_4: (0.2,) * 4}, **FOUR))
     assert found.condition == DEPTH_3
-    assert found.effect.value == pytest.approx(0.3)
-    # Without seed 0, depth 4 has the largest mean (0.2); without seed 1 or 2, depth 3 has it, with 0 in the seed left out.
-    assert found.without_luck.value == pytest.approx((0.2 + 0 + 0) / 3)
+    assert found.effect.value == pytest.approx(0.225)
+    # Without seed 2, depth 4 has the largest mean, with 0.2 in that seed; without seed 3, depth 3 has it, with 0 in that seed.
+    assert found.without_luck.value == pytest.approx((0.2 + 0) / 2)
+    assert found.without_luck.n == 2
 
 
 def test_an_effect_that_all_seeds_agree_on_owes_nothing_to_luck():
-    found = report.largest(made_up({WIDE: (0.5, 0.6, 0.7)}))
+    agreeing = made_up({WIDE: (0.5, 0.6, 0.7, 0.8)}, **FOUR)
+    found = report.largest(agreeing)
     assert found.condition == WIDE
-    assert found.without_luck == found.effect
-    assert report.largest(made_up({WIDE: (0.5, 0.6, 0.7)}), normalization="common").effect.value == 0
+    assert found.without_luck.value == pytest.approx((0.7 + 0.8) / 2)
+    assert report.largest(agreeing, normalization="common").effect.value == 0
+
+
+def test_the_combined_effect_has_no_seed_that_chose_the_condition():
+    combined = (("depth", 3), ("width", 8))
+    numbers = report.headline(made_up({combined: (0.9, 0.9, 0.3, 0.4)}, **FOUR))
+    assert numbers["combined_effect"].value == pytest.approx(0.35)
+    assert np.isnan(report.headline(made_up({}, **{"toy.conditions.seeds": 2}))["combined_effect"].value)
 
 
 def test_headline_counts_the_conditions():
