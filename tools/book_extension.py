@@ -11,6 +11,7 @@ from pathlib import Path
 from string import ascii_lowercase
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
+import yaml
 from docutils import nodes
 from docutils.statemachine import StringList
 from pybtex.database import Entry
@@ -54,6 +55,25 @@ def repository_options(url: str | None, branch: str) -> dict[str, Any]:
 def _add_buttons(_app: Sphinx, config: Config) -> None:
     found = repository_options(os.environ.get("RIBSTUDY_REPOSITORY"), os.environ.get("RIBSTUDY_BRANCH", "main"))
     config.html_theme_options = {**config.html_theme_options, **found}
+
+
+def _buttons_of_second_page(app: Sphinx, page: str, _template: str, context: dict[str, Any], _tree: nodes.document) -> None:
+    """Lets the buttons of a second page lead to the notebook of its chapter, which alone is in the repository."""
+    toc = yaml.safe_load((Path(app.srcdir) / "_toc.yml").read_text())
+    chapters = [chapter for part in toc.get("parts", [toc]) for chapter in part.get("chapters", [])]
+    of = {section["file"]: chapter["file"] for chapter in chapters for section in chapter.get("sections", [])}
+    if page in of:
+        context["header_buttons"] = with_notebook(context.get("header_buttons", []), page, of[page])
+
+
+def with_notebook(buttons: Any, page: str, chapter: str) -> Any:
+    """Buttons, in lists and dictionaries, in which addresses of other sites name the notebook of `chapter`, not of `page`."""
+    if isinstance(buttons, dict):
+        return {name: with_notebook(value, page, chapter) for name, value in buttons.items()}
+    if isinstance(buttons, list):
+        return [with_notebook(value, page, chapter) for value in buttons]
+    is_address = isinstance(buttons, str) and buttons.startswith("https://")
+    return buttons.replace(f"{page}.ipynb", f"{chapter}.ipynb") if is_address else buttons
 
 
 def _leave_thebe_out(app: Sphinx) -> None:
@@ -185,6 +205,7 @@ def _shorten_signature(_app: Sphinx, *documented: Any) -> tuple[str | None, str 
 def setup(app: Sphinx) -> dict[str, bool]:
     app.connect("config-inited", _add_buttons)
     app.connect("builder-inited", _leave_thebe_out)
+    app.connect("html-page-context", _buttons_of_second_page, priority=900)  # after the theme has added its buttons
     app.connect("autodoc-process-signature", _shorten_signature)
     app.add_directive("settings-table", SettingsTable)
     app.add_directive("headline-table", HeadlineTable)

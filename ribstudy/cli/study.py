@@ -35,13 +35,13 @@ def left(options: argparse.Namespace) -> None:
     from ribstudy.workflow.outcome import table
     from ribstudy.workflow.plan import plan_of_book
 
-    shown = presets(options)
-    found = left(plan_of_book(shown, data_root=options.data_root, is_done=is_done))
     cores, device = ranks.cores(), ranks.device()
-    if not found:
-        print(f"Nothing is left to compute of {' and '.join(shown)}.")
-        return
-    print(table(left_rows(found, cores=cores, device=device)))
+    for preset in presets(options):
+        found = left(plan_of_book(preset, data_root=options.data_root, is_done=is_done))
+        if found:
+            print(f"{preset}:\n{table(left_rows(found, cores=cores, device=device))}")
+        else:
+            print(f"Nothing is left to compute of {preset}.")
     print(f"Minutes on {cores} cores, from the measured seconds per item. What is finished is kept if the work is stopped.")
 
 

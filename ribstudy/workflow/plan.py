@@ -278,19 +278,11 @@ class Plan:
 
 
 def plan_of_book(
-    presets: Sequence[str],
-    overrides: Mapping[str, Any] | None = None,
-    *,
-    data_root: Path | None = None,
-    is_done: IsDone = _never_done,
+    preset: str, overrides: Mapping[str, Any] | None = None, *, data_root: Path | None = None, is_done: IsDone = _never_done
 ) -> Plan:
-    """The plan of all chapters that the book shows with each of the presets, with `overrides`."""
-    batch = Batch(about="all chapters", preset=presets[0], data_root=data_root)
-    runs = [
-        BatchRun(f"{chapter}.{Path(preset).stem}", chapter, preset, dict(overrides or {}), {})
-        for preset in presets
-        for chapter in chapters_of(preset)
-    ]
+    """The plan of all chapters that show a preset, under its settings with `overrides`."""
+    batch = Batch(about="all chapters", preset=preset, data_root=data_root)
+    runs = [BatchRun(chapter, chapter, preset, dict(overrides or {}), {}) for chapter in chapters_of(preset)]
     return Plan(batch, runs, is_done=is_done)
 
 

@@ -56,7 +56,7 @@ def planned_jobs(preset: str, overrides: Mapping[str, Any], run: Run) -> list[tu
 
     Each with the run that computes it in the store of `run`.
     """
-    jobs = [job for group in plan_of_book([preset], overrides).groups.values() for job in group.jobs]
+    jobs = [job for group in plan_of_book(preset, overrides).groups.values() for job in group.jobs]
     runs = (replace(run, settings=load_settings(preset, {**overrides, **job.overrides})) for job in jobs)
     return [(job, run.with_images(job.images)) for job, run in zip(jobs, runs, strict=True)]
 

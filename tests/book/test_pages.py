@@ -13,7 +13,7 @@ from pybtex.database import parse_string
 
 from ribstudy.config import Settings
 from tools import check_links, print_book
-from tools.book_extension import AuthorYearLabels, repository_options, setting_rows, short_signature
+from tools.book_extension import AuthorYearLabels, repository_options, setting_rows, short_signature, with_notebook
 from tools.browser import find_browser, open_browser
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -164,6 +164,14 @@ def test_a_published_book_has_buttons_to_its_repository(tmp_path, monkeypatch):
     html = small_book(tmp_path, monkeypatch, REPOSITORY)
     assert f'href="{REPOSITORY}"' in html
     assert f'href="{REPOSITORY}/edit/main/book/index.md"' in html
+
+
+def test_buttons_of_a_second_page_lead_to_the_notebook_of_its_chapter():
+    edit = {"url": f"{REPOSITORY}/edit/main/book/03_cam_minivoc.ipynb", "text": "edit"}
+    local = {"url": "_sources/03_cam_minivoc.ipynb"}
+    (group, kept) = with_notebook([{"buttons": [edit]}, local], "03_cam_minivoc", "03_cam")
+    assert group["buttons"] == [{**edit, "url": f"{REPOSITORY}/edit/main/book/03_cam.ipynb"}]
+    assert kept == local
 
 
 def test_the_repository_is_checked():

@@ -95,8 +95,11 @@ class Project:
             "book",
             *(["--config", *config] if config else []),
         ]
+        repository = {"RIBSTUDY_REPOSITORY": "https://github.com/owner/name"}
         places = {f"RIBSTUDY_{name.upper()}": str(self.folder / name) for name in ("results", "data", "published")}
-        run = subprocess.run(command, cwd=self.folder, env={**os.environ, **places}, capture_output=True, text=True)
+        run = subprocess.run(
+            command, cwd=self.folder, env={**os.environ, **places, **repository}, capture_output=True, text=True
+        )
         assert run.returncode == 0, (run.stdout + run.stderr)[-5000:]
         return {path.stem: BeautifulSoup(path.read_text(), "html.parser") for path in self.html.glob("*.html")}
 
@@ -142,6 +145,9 @@ def test_a_second_page_has_a_title_labels_and_a_place_of_its_own(pages, project)
     sidebar = [link.get_text().strip() for link in pages["index"].select("nav.bd-links a.reference")]
     assert sidebar[-2:] == ["What it costs", "On MiniVOC"]
     assert check_links.broken_within(project.html) == []
+    addresses = [link.get("href", "") for link in pages["costs_minivoc"].select("header a, .article-header-buttons a")]
+    assert any(address.endswith("/edit/main/book/costs.ipynb") for address in addresses)
+    assert not any("costs_minivoc.ipynb" in address for address in addresses if address.startswith("https:"))
     assert print_book.page_names(project.html) == ["index", "costs", "costs_minivoc"]
 
 

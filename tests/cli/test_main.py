@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 from helpers.tiny_study import options_of, run_in
 
-from ribstudy.cli.main import main
+from ribstudy.cli.main import _parser, main
+from ribstudy.cli.study import presets
 from ribstudy.stages import Shard
 
 
@@ -68,3 +69,9 @@ def test_a_stage_is_run_under_each_of_several_settings(tmp_path, data_root, trai
     assert len(set(capsys.readouterr().out.split())) == len(list((root / "runs").glob("cam-*"))) == 2
     assert main(["cam", *options, "--each", "{cam.scalse: [1.0]}"]) == 1
     assert "scalse" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("command", [["left"], ["compare"], ["publish"], ["verify"]])
+def test_commands_on_the_study_are_on_the_presets_of_the_book(command):
+    assert presets(_parser().parse_args(command)) == ("voc12-lite", "study")
+    assert presets(_parser().parse_args([*command, "--preset", "mini"])) == ("mini",)

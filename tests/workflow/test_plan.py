@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from ribstudy.cli.main import _parser
+from ribstudy.config import load_settings
 from ribstudy.datasets.settings import ImageSelection
 from ribstudy.stages import STAGES
 from ribstudy.stages.classifier import CLASSIFIER
@@ -17,6 +18,7 @@ from ribstudy.stages.masks import MASKS
 from ribstudy.stages.segmentation import EVALUATE_PREDICTIONS
 from ribstudy.workflow import batch, plan
 from ribstudy.workflow.batch import Batch, BatchRun
+from ribstudy.workflow.book import chapters_of, presets_shown_with
 from ribstudy.workflow.jobs import CHAPTERS, Job
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -141,26 +143,34 @@ def test_a_training_of_which_a_chapter_reads_a_file_is_pending_if_another_stage_
 
 
 def test_the_book_of_a_preset_has_the_jobs_of_all_chapters():
-    found = plan.plan_of_book([TINY], {"toy.seeds": 1})
-    assert set(found.runs) == {f"{chapter}.tiny" for chapter in CHAPTERS}
+    found = plan.plan_of_book(TINY, {"toy.seeds": 1})
+    assert set(found.runs) == set(CHAPTERS)
     assert {"toy", "segmentation", "evaluate-advcam", "bottleneck"} <= set(stages(found))
 
 
-def test_the_book_of_several_presets_has_the_jobs_of_each(monkeypatch, tmp_path):
-    """The presets differ in the images, so they share only the toy experiment."""
+def test_runs_of_several_presets_have_the_jobs_of_each(tmp_path):
+    """The presets differ in the images, so they share nothing."""
     other = tmp_path / "other.yml"
     other.write_text(Path(TINY).read_text().replace("seed: 0}", "seed: 1}"))
-    book = Batch(about="a test", preset=TINY, first={"preset": str(other), "notebooks": ["03_cam"]})
+    presets = {"first": str(other), "second": TINY}
+    found = plan.Plan(
+        Batch(about="a test", preset=TINY), [BatchRun(name, "03_cam", preset, {}, {}) for name, preset in presets.items()]
+    )
+    assert len(found.groups) == 2 * len(plan.Plan(Batch(about="one", preset=TINY), [found.runs["second"]]).groups)
+    for name, preset in presets.items():
+        groups = [found.groups[group] for group in found.missing(name)]
+        assert {group.stage for group in groups} == {DATA, CLASSIFIER, EVALUATE_CAM}
+        assert {shlex.split(group.command)[2] for group in groups} == {preset}
+        assert {found.settings_of(job).data for job in found.shown[name]} == {load_settings(preset).data}
+
+
+def test_the_book_shows_a_preset_in_some_chapters(monkeypatch):
+    book = Batch(about="a test", preset="study", first={"preset": TINY, "notebooks": ["03_cam"]})
     monkeypatch.setattr("ribstudy.workflow.book.batch_of_book", lambda: book)
-    found = plan.plan_of_book(book.presets)
-    assert list(found.runs) == ["03_cam.other", *(f"{chapter}.tiny" for chapter in CHAPTERS)]
-    classifiers = groups_of(found, CLASSIFIER)
-    assert {shlex.split(group.command)[2] for group in classifiers} == {TINY, str(other)}
-    (mine,) = {job.preset for group in found.missing("03_cam.other") for job in found.groups[group].jobs}
-    assert mine == str(other)
-    settings = {found.settings_of(job).data.minivoc.seed for job in found.shown["03_cam.other"]}
-    assert settings == {1}
-    assert len(found.groups) == sum(len(plan.plan_of_book([preset]).groups) for preset in book.presets)
+    assert list(plan.plan_of_book(TINY).runs) == ["03_cam"]
+    assert chapters_of("study") == chapters_of("my.yml") == tuple(CHAPTERS)
+    assert presets_shown_with("study") == (TINY, "study")
+    assert presets_shown_with("mini") == ("mini",)
 
 
 def test_only_runs_whose_data_are_not_drawn_get_the_folder_of_the_data(monkeypatch):

@@ -52,7 +52,7 @@ def use_style() -> None:
 
 
 def draw_panel(axis: Axes, panel: Panel) -> None:
-    """Draws a panel; background and void of its mask stay transparent."""
+    """Draws a panel; background and void of its mask stay transparent. A mask of void alone is not at hand (`true_mask`)."""
     axis.imshow(panel.image)
     if panel.map is not None:
         axis.imshow(panel.map, cmap=MAP_COLORS, vmin=0, vmax=1, alpha=0.65)
@@ -60,6 +60,8 @@ def draw_panel(axis: Axes, panel: Panel) -> None:
         shown = PALETTE[np.where(panel.mask == VOID, 0, panel.mask)]
         alpha = np.where((panel.mask > 0) & (panel.mask != VOID), 0.75, 0.0)
         axis.imshow(np.dstack([shown / 255, alpha]))
+        if (panel.mask == VOID).all():
+            axis.text(0.5, 0.5, "not at hand", fontsize=10, ha="center", va="center", transform=axis.transAxes)
     axis.set_title(panel.title, fontsize=11)
     axis.set_axis_off()
 
@@ -70,7 +72,7 @@ def photograph(dataset: Dataset, name: str, size: tuple[int, int]) -> np.ndarray
 
 
 def true_mask(dataset: Dataset, name: str, size: tuple[int, int]) -> np.ndarray:
-    """A true mask, uint8 [H, W]; where the photographs are not at hand, only void, which panels show as nothing."""
+    """A true mask, uint8 [H, W]; where the photographs are not at hand, only void."""
     return dataset.mask(name) if dataset.has_pictures else np.full(size, VOID, np.uint8)
 
 

@@ -31,3 +31,10 @@ def test_void_and_background_are_not_painted():
     figures.draw_panel(axis, Panel("t", np.zeros((2, 2, 3), np.uint8), mask=mask))
     painted = axis.images[1].get_array()[..., 3] > 0
     assert painted.tolist() == [[False, True], [False, True]]
+
+
+def test_a_mask_that_is_not_at_hand_says_so():
+    for value, texts in ((255, ["not at hand"]), (0, [])):
+        _, axis = plt.subplots()
+        figures.draw_panel(axis, Panel("t", np.zeros((2, 2, 3), np.uint8), mask=np.full((2, 2), value)))
+        assert [text.get_text() for text in axis.texts] == texts
