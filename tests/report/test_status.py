@@ -4,7 +4,7 @@ import pytest
 from helpers.shown_study import IMAGES
 
 from ribstudy.report.chapter import Chapter
-from ribstudy.report.status import OTHER_CODE, check_rows, job_rows
+from ribstudy.report.status import OTHER_CODE, check_rows, job_rows, runs, unchecked_text
 from ribstudy.runtime.machine import machine_name
 from ribstudy.workflow.spot_check import Check, Difference
 
@@ -65,3 +65,13 @@ def test_the_spot_check_has_a_row_for_each_published_stage(study):
     assert rows["classifier"]["rechecked"] == 0
     assert {row["preset"] for row in rows.values()} == {"shown"}
     assert check_rows({"other preset": checks}, study.store) == []
+
+
+def test_the_page_of_the_book_is_about_all_its_presets(study, monkeypatch, tmp_path):
+    monkeypatch.setattr("ribstudy.runtime.paths.DATA", tmp_path)
+    chapter = Chapter("status", "study", {})
+    assert list(runs(chapter)) == ["voc12-lite", "study"]
+    assert {row["preset"] for row in job_rows(chapter)} == {"study"}  # the test's only chapter does not show the other
+    assert unchecked_text(chapter).startswith("**Not computed again:** results on a public third of PASCAL VOC 2012")
+    assert unchecked_text(Chapter("status", "mini", {})) == ""
+    assert list(runs(Chapter("status", "mini", {}))) == ["mini"]
