@@ -1,4 +1,4 @@
-"""How chapters show differences between methods by the protocol (`evaluation.protocol`): notes, texts, a table of all rules."""
+"""How chapters show methods and their differences by the protocol (`evaluation.protocol`): notes, texts and tables."""
 
 from collections.abc import Mapping
 
@@ -78,3 +78,24 @@ def _line(found: ByRule, trainings: int) -> dict[str, str | int]:
         "images": MISSING if images is None else f"{images:,}",
         "A larger?": judged.answer(),
     }
+
+
+def scores_table(found: Mapping[str, Mapping[str, Mapping[str, Estimate]]]) -> pd.DataFrame:
+    """mIoU with its interval, precision, recall, over- and under-activation; a row for each method and rule.
+
+    Args:
+        found: by method, results of `protocol.values`.
+    """
+    rows = {
+        (method, rule): {
+            "mIoU (95 %)": scores["miou"].text(signed=False),
+            "precision": scores["precision"].value,
+            "recall": scores["recall"].value,
+            "over-activation": scores["over"].value,
+            "under-activation": scores["under"].value,
+        }
+        for method, by_rule in found.items()
+        for rule, scores in by_rule.items()
+    }
+    index = pd.MultiIndex.from_tuples(rows, names=["method", "threshold"])
+    return pd.DataFrame(list(rows.values()), index=index)

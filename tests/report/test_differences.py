@@ -1,4 +1,4 @@
-"""The notes and the table of differences by the protocol."""
+"""The notes and the tables of methods and their differences by the protocol."""
 
 from types import SimpleNamespace
 
@@ -71,3 +71,10 @@ def test_what_is_not_known_has_a_dash():
     only = Comparison(Estimate(0.4), Estimate(0.5), Estimate(0.1))
     line = differences.rules_table({"RIB − CAM": {FROM_VAL: only}}, trainings=1).loc["RIB − CAM"]
     assert (line["could tell"], line["images"], line["A larger?"]) == ("–", "–", "cannot tell")
+
+
+def test_scores_are_shown_for_every_rule():
+    of_rule = {measure: Estimate(0.5, 0.4, 0.6) for measure in ("miou", "precision", "recall", "over", "under")}
+    table = differences.scores_table({"CAM": {FROM_VAL: of_rule, BEST: of_rule}, "masks": {FROM_VAL: of_rule}})
+    assert table.index.tolist() == [("CAM", FROM_VAL), ("CAM", BEST), ("masks", FROM_VAL)]
+    assert table.loc[("CAM", BEST)].tolist() == ["0.500 (0.400 to 0.600)", 0.5, 0.5, 0.5, 0.5]
