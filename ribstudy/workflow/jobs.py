@@ -204,9 +204,8 @@ def _steps(method: str, seed: int, settings: Settings) -> dict[str, Any]:
 
 
 def _masks(settings: Settings) -> Jobs:
-    """Every step from maps to masks for each method and seed; with the first seed also on DeepLab-v2's training images."""
+    """Every step from maps to masks for each method and seed. Before a CRF, the scores of maps contain those of masks."""
     jobs: Jobs = {"labels": Job(LABELS, FIRST, {"maps": "rib"})}
-    learned = settings.segmentation.images.model_copy(update={"masked": True})
     for method, maps in sources(settings).items():
         seeds_of_maps = methods(settings)[method]
         for seed in seeds(settings):
@@ -218,9 +217,8 @@ def _masks(settings: Settings) -> Jobs:
             for kind, walk in (("seeds", False), ("walk", True)):
                 jobs["agreement", kind, method, seed] = Job(AGREEMENT, FIRST, {**own, "masks.walk": walk})
             for step, changes in STEPS.items():
-                jobs["reported", method, step, seed] = Job(EVALUATE_MASKS, REPORTED, {**own, **changes})
-        for step, changes in STEPS.items():
-            jobs["learned", method, step, settings.seed] = Job(EVALUATE_MASKS, learned, {**maps, **changes})
+                if changes["masks.crf"]:
+                    jobs["reported", method, step, seed] = Job(EVALUATE_MASKS, REPORTED, {**own, **changes})
     return jobs
 
 
