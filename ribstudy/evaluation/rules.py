@@ -5,25 +5,27 @@ from collections.abc import Mapping
 import numpy as np
 import pandas as pd
 
-from ribstudy.evaluation.map_scores import MapScores
-from ribstudy.evaluation.sweeps import sweep_scores
+from ribstudy.evaluation.protocol import FROM_VAL, Scored
 from ribstudy.masks.threshold import RULES, most_agreed
 
 
-def threshold_rules(scores: Mapping[str, MapScores], agreement: Mapping[str, Mapping[str, np.ndarray]]) -> pd.DataFrame:
-    """A row for each rule of `masks.threshold`: its threshold, and the mIoU that it loses.
+def threshold_rules(scored: Scored, agreement: Mapping[str, Mapping[str, np.ndarray]]) -> pd.DataFrame:
+    """A row for each rule: its threshold, and the mIoU that it loses on the reported images.
 
-    Columns: `threshold`, `miou` at it, `best_threshold` and `best_miou` on these images, `lost` = best_miou - miou.
+    The rules are those of `masks.threshold` ("otsu", "yen", "crf") and, for comparison, "from val": the best threshold on the
+    images for choices, which needs true masks. Columns: `threshold`, `miou` at it, `best_threshold` and `best_miou` on the
+    reported images, `lost` = best_miou - miou.
 
     Args:
-        scores: of the maps of each image.
+        scored: the maps of one training, with images for choices.
         agreement: for the rule "crf", the result of `crf_agreement` at `AGREEMENT_THRESHOLDS` as "agreement", for each of some
-            of these images.
+            of the reported images.
     """
-    sweep = sweep_scores(scores)
-    histogram = sum(of_image.histogram for of_image in scores.values())
+    sweep, choices = scored.reported, scored.choices
+    histogram = sweep.histograms.sum(axis=0)
     agreed = most_agreed(np.stack([of_image["agreement"] for of_image in agreement.values()]))
-    found = {rule: find(histogram) for rule, find in RULES.items()} | {"crf": agreed}
+    without_masks = {rule: find(histogram) for rule, find in RULES.items()} | {"crf": agreed}
+    found = {FROM_VAL: choices.thresholds[choices.best()], **without_masks}
     curve, best = sweep.miou(), sweep.best()
     rows = {}
     for rule, threshold in found.items():
