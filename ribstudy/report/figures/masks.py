@@ -1,7 +1,6 @@
 """The figures and tables of the chapter on pseudo masks: one image step by step, and scores after each step."""
 
 from collections.abc import Mapping, Sequence
-from types import MappingProxyType
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -11,7 +10,7 @@ from matplotlib.figure import Figure
 from skimage.transform import resize
 
 from ribstudy.datasets.pictures import PALETTE, VOID
-from ribstudy.evaluation.mask_scores import MaskScores
+from ribstudy.evaluation.protocol import BEST
 from ribstudy.evaluation.statistics import NOT_RUN, Estimate
 from ribstudy.masks.walked_maps import WalkedMaps
 from ribstudy.method.stored_maps import StoredMaps
@@ -55,20 +54,19 @@ def way_gallery(
     return gallery([upper, lower], title="From a map to a mask")
 
 
-def steps_table(
-    found: Mapping[Step, Sequence[MaskScores]], estimates: Mapping[Step, Estimate] = MappingProxyType({})
-) -> pd.DataFrame:
-    """Scores of the masks after each step, means over classes and seeds; a row for each (method, step).
+def steps_table(found: Mapping[Step, Mapping[str, Estimate]]) -> pd.DataFrame:
+    """Scores of the masks after each step, means over classes and trainings; a row for each (method, step).
+
+    Columns: mIoU, `low` and `high` of its 95 % interval (nan without one), precision, recall.
 
     Args:
-        found: by (method, step), the scores of each seed.
-        estimates: of the mIoU, from the same scores; they give `low` and `high` of the 95 % interval, else nan.
+        found: by (method, step), the estimates of `protocol.values` by one rule.
     """
     rows = {}
-    for key, of_step in found.items():
-        scores, estimate = pd.DataFrame([of_seed.summary() for of_seed in of_step]).mean(), estimates.get(key, Estimate(np.nan))
-        interval = {"low": estimate.low, "high": estimate.high}
-        rows[key] = {"mIoU": scores["miou"], "precision": scores["precision"], "recall": scores["recall"], **interval}
+    for step, scores in found.items():
+        miou = scores["miou"]
+        interval = {"low": miou.low, "high": miou.high}
+        rows[step] = {"mIoU": miou.value, **interval, **{name: scores[name].value for name in ("precision", "recall")}}
     index = pd.MultiIndex.from_tuples(rows, names=["method", "step"])
     return pd.DataFrame(list(rows.values()), index=index).astype(float)
 
@@ -106,6 +104,21 @@ def _draw_intervals(axis: Axes, lefts: np.ndarray, rows: pd.DataFrame) -> None:
             axis.annotate(NOT_RUN, (left, 0), rotation=90, **style)
         else:
             axis.annotate(f"{value:.2f}", (left, top), **style)
+
+
+def losses_table(tables: Mapping[tuple[str, str], pd.DataFrame]) -> pd.DataFrame:
+    """The best mIoU on the reported images, and the mIoU that each rule loses, each with its threshold; a row for each table.
+
+    Args:
+        tables: by (maps, method), a result of `threshold_rules`, or its mean over trainings.
+    """
+    rows = {}
+    for key, table in tables.items():
+        best = table.iloc[0]
+        at_best = {BEST: f"{best['best_miou']:.3f} at {best['best_threshold']:.2f}"}
+        rows[key] = at_best | {rule: f"{-row['lost']:+.3f} at {row['threshold']:.2f}" for rule, row in table.iterrows()}
+    index = pd.MultiIndex.from_tuples(rows, names=["maps", "method"])
+    return pd.DataFrame(list(rows.values()), index=index)
 
 
 def seconds_table(sessions: Mapping[str, Sequence[Mapping]]) -> pd.DataFrame:

@@ -1,19 +1,22 @@
 """The figures and tables of the chapter on masks: the right numbers, and labels on everything."""
 
 import numpy as np
+import pandas as pd
 import pytest
 from helpers.figures import is_readable
 
 from ribstudy.datasets.pictures import PALETTE
-from ribstudy.evaluation.mask_scores import MaskScores
 from ribstudy.evaluation.statistics import Estimate
 from ribstudy.report.figures import masks as mask_figures
 
 pytestmark = pytest.mark.usefixtures("style")
 
-OF_IMAGE = [[4, 1], [5, 1], [4, 2]]  # hits, predicted, true: IoU 0.8 and 0.5
-SCORES = MaskScores(("a", "b"), np.array([OF_IMAGE, OF_IMAGE]), np.zeros((2, 2), int))
-BETTER = MaskScores(("a",), np.array([[[4, 2], [4, 2], [4, 2]]]), np.zeros((2, 2), int))
+
+def estimates(miou: Estimate, *, precision: float = 0.9, recall: float = 0.75) -> dict[str, Estimate]:
+    return {"miou": miou, "precision": Estimate(precision), "recall": Estimate(recall), "over": Estimate(0.1)}
+
+
+KNOWN, WITH_INTERVAL = estimates(Estimate(0.65)), estimates(Estimate(0.75, 0.6, 0.9, 9))
 STEPS = ["seed", "seed + CRF", "walk", "masks", "masks + CRF"]
 
 
@@ -33,38 +36,49 @@ def test_unsure_labels_are_grey_and_the_others_have_the_devkits_colours():
     assert picture.tolist() == [[[0, 0, 0], PALETTE[1].tolist()], [PALETTE[20].tolist(), list(mask_figures.UNSURE_COLOR)]]
 
 
-def test_steps_table_by_hand():
-    table = mask_figures.steps_table(
-        {("CAM", "seed"): [SCORES], ("RIB", "seed"): [SCORES, BETTER]}, {("RIB", "seed"): Estimate(0.75, 0.6, 0.9, 9)}
-    )
-    assert list(table.columns) == ["mIoU", "precision", "recall", "low", "high"]
-    assert table.loc[("CAM", "seed")].tolist() == pytest.approx([0.65, 0.9, 0.75, np.nan, np.nan], nan_ok=True)
-    assert table.loc[("RIB", "seed")].tolist() == pytest.approx([0.825, 0.95, 0.875, 0.6, 0.9])  # means of two seeds
+def test_steps_table_has_the_interval_of_the_miou():
+    table = mask_figures.steps_table({("CAM", "seed"): KNOWN, ("RIB", "seed"): WITH_INTERVAL})
+    assert list(table.columns) == ["mIoU", "low", "high", "precision", "recall"]
+    assert table.loc[("CAM", "seed")].tolist() == pytest.approx([0.65, np.nan, np.nan, 0.9, 0.75], nan_ok=True)
+    assert table.loc[("RIB", "seed")].tolist() == pytest.approx([0.75, 0.6, 0.9, 0.9, 0.75])
 
 
 def test_step_bars_are_in_the_order_of_the_steps_and_mark_missing_ones():
-    scores = {("CAM", step): [SCORES] for step in STEPS} | {("RIB", step): [SCORES] for step in STEPS[:2]}
-    figure = mask_figures.step_bars(mask_figures.steps_table(scores, {("CAM", "walk"): Estimate(0.65, 0.6, 0.75)}))
+    methods = ("CAM", "CAM, blurred", "RIB")
+    scores = {(method, step): KNOWN for method in methods for step in (STEPS if method == "CAM" else STEPS[:2])}
+    figure = mask_figures.step_bars(mask_figures.steps_table({**scores, ("CAM", "walk"): estimates(Estimate(0.65, 0.6, 0.75))}))
     (axis,) = figure.axes
     assert is_readable(figure)
     assert "95 %" in axis.get_ylabel()
     assert mask_figures.step_bars(mask_figures.steps_table(scores)).axes[0].get_ylabel() == "mIoU"
     assert [label.get_text().replace("\n", " ") for label in axis.get_xticklabels()] == STEPS
     heights = np.array([[bar.get_height() for bar in container] for container in axis.containers if len(container) == 5])
-    assert heights == pytest.approx(np.array([[0.65] * 5, [0.65] * 2 + [np.nan] * 3]), nan_ok=True)
-    assert [text.get_text() for text in axis.texts] == ["0.65"] * 7 + ["not run"] * 3
+    two = [0.65] * 2 + [np.nan] * 3
+    assert heights == pytest.approx(np.array([[0.65] * 5, two, two]), nan_ok=True)
+    assert [text.get_text() for text in axis.texts] == ["0.65"] * 7 + ["not run"] * 3 + ["0.65"] * 2 + ["not run"] * 3
     whiskers = [line for lines in axis.collections for line in lines.get_segments() if len(line)]
     assert [sorted(line[:, 1]) for line in whiskers] == [pytest.approx([0.6, 0.75])]
-    assert axis.patches[0].get_facecolor() != axis.patches[5].get_facecolor()
+    assert len({bar.get_facecolor() for bar in axis.patches}) == 3
 
 
 def test_an_interval_that_excludes_the_value_is_drawn_at_its_place():
-    figure = mask_figures.step_bars(
-        mask_figures.steps_table({("CAM", "walk"): [SCORES]}, {("CAM", "walk"): Estimate(0.65, 0.7, 0.8)})
-    )
-    (axis,) = figure.axes
+    table = mask_figures.steps_table({("CAM", "walk"): estimates(Estimate(0.65, 0.7, 0.8))})
+    (axis,) = mask_figures.step_bars(table).axes
     whiskers = [line for lines in axis.collections for line in lines.get_segments() if len(line)]
     assert [sorted(line[:, 1]) for line in whiskers] == [pytest.approx([0.7, 0.8])]
+
+
+def test_losses_stand_beside_the_best_score_with_their_thresholds():
+    rules = {
+        "from val": {"threshold": 0.3, "best_threshold": 0.25, "best_miou": 0.5, "lost": 0.004},
+        "otsu": {"threshold": 0.4, "best_threshold": 0.25, "best_miou": 0.5, "lost": 0.1},
+    }
+    table = mask_figures.losses_table({("walk", "RIB"): pd.DataFrame.from_dict(rules, orient="index")})
+    assert table.loc[("walk", "RIB")].to_dict() == {
+        "best on these images": "0.500 at 0.25",
+        "from val": "-0.004 at 0.30",
+        "otsu": "-0.100 at 0.40",
+    }
 
 
 def test_seconds_per_image_come_from_the_sessions_of_all_processes():
