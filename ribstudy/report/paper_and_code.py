@@ -11,7 +11,6 @@ from pathlib import Path
 import pandas as pd
 
 from ribstudy.evaluation.statistics import NOT_RUN, Estimate
-from ribstudy.report.records import read_record
 from ribstudy.runtime.paths import PROJECT
 
 PAPER_AND_CODE = PROJECT / "data" / "paper_and_code.csv"
@@ -29,22 +28,33 @@ def ablations(row: pd.Series) -> list[str]:
     return [name for name in row["ablation"].split("; ") if name]
 
 
-def measured(records: Path, settings_name: str) -> dict[str, Estimate]:
-    """The differences in the record of the chapter on ablations, by variant; empty if the chapter was not run."""
-    notes = read_record(records / f"{CHAPTER}.{settings_name}.json")
-    return {name.removeprefix("difference_"): note for name, note in notes.items() if name.startswith("difference_")}
+def measured(rows: pd.DataFrame, record: Mapping[str, Estimate]) -> dict[str, Estimate]:
+    """The differences of the rows' variants, from the record of the chapter on ablations, as far as they were run.
+
+    Args:
+        record: its numbers by name; {} if the chapter was not run.
+    """
+    names = dict.fromkeys(name for _, row in rows.iterrows() for name in ablations(row))
+    return {name: record[f"difference_{name}"] for name in names if f"difference_{name}" in record}
 
 
-def table(rows: pd.DataFrame, found: Mapping[str, Estimate]) -> pd.DataFrame:
-    """The table of the page: each row with its measured differences and intervals, or the reason why there are none."""
-    shown = rows[["kind", "paper", "code", "ours"]].copy()
-    shown["measured, or why not"] = [_evidence(row, found) for _, row in rows.iterrows()]
-    return shown.rename(columns={"code": "reference code", "ours": "ribstudy"})
+def table(rows: pd.DataFrame, found: Mapping[str, Mapping[str, Estimate]]) -> pd.DataFrame:
+    """The table of the page: each row with its measured differences and intervals, or the reason why there are none.
+
+    Args:
+        found: `measured` of each data set, by its title.
+    """
+    shown = rows[["kind", "paper", "code", "ours"]].rename(columns={"code": "reference code", "ours": "ribstudy"})
+    for title, of_data in found.items():
+        shown[f"measured: {title}"] = [_differences(row, of_data) for _, row in rows.iterrows()]
+    shown["not measured because"] = [_reason(row) for _, row in rows.iterrows()]
+    return shown
 
 
-def _evidence(row: pd.Series, found: Mapping[str, Estimate]) -> str:
-    names = ablations(row)
-    if not names:
-        test = f" (test: {row['test'].partition('::')[2].removeprefix('test_').replace('_', ' ')})" if row["test"] else ""
-        return f"not an ablation: {row['reason']}{test}"
-    return "; ".join(f"{name}: {found[name].text() if name in found else NOT_RUN}" for name in names)
+def _differences(row: pd.Series, found: Mapping[str, Estimate]) -> str:
+    return "; ".join(f"{name}: {found[name].text() if name in found else NOT_RUN}" for name in ablations(row))
+
+
+def _reason(row: pd.Series) -> str:
+    test = f" (test: {row['test'].partition('::')[2].removeprefix('test_').replace('_', ' ')})" if row["test"] else ""
+    return "" if ablations(row) else f"{row['reason']}{test}"

@@ -63,7 +63,6 @@ ITERATIONS = "iterations"  # the variant whose steps are the curve over K
 
 # Variants that do not depend on a preset. The values of `code` and `paper` are for VOC.
 FIXED = (
-    Variant("cam", "steps", "rib.iterations", 1, 10, 10, "the plain CAM: no step is made", {"rib.include_last": False}),
     Variant("tau_low", "region", "rib.tau", 0.2, 0.4, 0.4, "positions below this share of the maximum are pooled"),
     Variant("tau_high", "region", "rib.tau", 0.6, 0.4, 0.4, "positions below this share of the maximum are pooled"),
     Variant("gap", "region", "rib.pooling", "gap", "gndrp", "gndrp", "all positions are pooled: the paper's ablation of GNDRP"),

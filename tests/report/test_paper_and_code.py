@@ -1,10 +1,7 @@
-import json
-
 import pytest
 
 from ribstudy.config import load_settings
 from ribstudy.evaluation.statistics import Estimate
-from ribstudy.report import paper_and_code
 from ribstudy.report.paper_and_code import KINDS, ablations, measured, read, table
 from ribstudy.runtime.paths import PROJECT
 from ribstudy.workflow.variants import every_variant
@@ -46,19 +43,23 @@ def test_an_ablation_of_a_row_varies_its_setting():
             assert row["setting"] in varied | {"rib.loss_scales"}, number
 
 
-def test_differences_come_from_the_record_of_the_chapter(tmp_path):
-    assert measured(tmp_path, "mini") == {}
-    note = {"value": -0.02, "low": -0.03, "high": -0.01, "n": 4}
-    record = tmp_path / f"{paper_and_code.CHAPTER}.mini.json"
-    record.write_text(json.dumps({"difference_region": note, "num_images": {**note, "low": None, "high": None}}))
-    assert measured(tmp_path, "mini") == {"region": Estimate(-0.02, -0.03, -0.01, 4)}
+def test_differences_come_from_the_record_of_the_chapter():
+    difference = Estimate(-0.02, -0.03, -0.01, 4)
+    record = {"difference_region": difference, "difference_region_unmasked": Estimate(0.1), "num_images": Estimate(4)}
+    assert measured(ROWS, {}) == {}
+    assert measured(ROWS, record) == {"region": difference}
 
 
 def test_the_table_shows_differences_and_what_was_not_run():
-    shown = table(ROWS, {"region": Estimate(-0.02, -0.03, -0.01, 4)})["measured, or why not"]
-    assert shown[2] == "region: -0.020 (-0.030 to -0.010)"
-    assert shown[1] == "first_20: not run"
-    assert shown[40] == ("not an ablation: the same walk in a ten-thousandth of the work (test: equals the dense form)")
+    shown = table(ROWS, {"photographs": {"region": Estimate(-0.02, -0.03, -0.01, 4)}, "drawn": {}})
+    assert shown.loc[2, "measured: photographs"] == "region: -0.020 (-0.030 to -0.010)"
+    assert shown.loc[2, "measured: drawn"] == "region: not run"
+    assert shown.loc[2, "not measured because"] == ""
+    assert shown.loc[1, "measured: photographs"] == "first_20: not run"
+    assert (
+        shown.loc[40, "not measured because"] == "the same walk in a ten-thousandth of the work (test: equals the dense form)"
+    )
+    assert shown.loc[40, "measured: drawn"] == ""
     assert len(shown) == 45
 
 

@@ -51,7 +51,7 @@ def _seed(net, settings, num_aux):
 def test_variants_of_a_preset_are_valid_and_each_differs_from_it(preset):
     settings = load_settings(preset)
     chosen = variants(settings)
-    assert len(chosen) > 25
+    assert len(chosen) > 25 or len(chosen) == len(settings.ablations.variants)
     assert len({variant.name for variant in chosen}) == len(chosen)
     assert [variant.group for variant in chosen] == sorted((v.group for v in chosen), key=list(GROUPS).index)
     for variant in chosen:
@@ -60,7 +60,7 @@ def test_variants_of_a_preset_are_valid_and_each_differs_from_it(preset):
 
 
 def test_what_cannot_differ_is_left_out():
-    names = {variant.name for variant in variants(load_settings("study"))}
+    names = {variant.name for variant in variants(load_settings("mini"))}
     assert not names & {"spread_all", "first_20"}  # one scale, twenty classes
     assert "first_20" in {variant.name for variant in variants(load_settings("coco14"))}
     assert "tau_high" not in {variant.name for variant in variants(load_settings("study", {"rib.tau": 0.6}))}

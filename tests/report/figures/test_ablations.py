@@ -2,6 +2,7 @@ import matplotlib.pyplot as plt
 import pandas as pd
 
 from ribstudy.config import load_settings
+from ribstudy.evaluation.protocol import BEST, WITHOUT_MASKS
 from ribstudy.evaluation.statistics import Comparison, Estimate
 from ribstudy.report.figures.ablations import curve_figure, group_figure, summary_table
 from ribstudy.workflow.variants import GROUPS, every_variant, variants
@@ -9,22 +10,31 @@ from ribstudy.workflow.variants import GROUPS, every_variant, variants
 
 def comparison(value, low, high):
     one = Estimate(0.5, 0.4, 0.6, 4)
-    return Comparison(one, one, Estimate(value, low, high, 4))
+    return Comparison(one, one, Estimate(value, low, high, 4, 0.01))
 
 
 FOUND = {"gap": comparison(-0.02, -0.03, -0.01), "region": comparison(0.01, -0.01, 0.03), "bce": comparison(0.04, 0.02, 0.05)}
 
 
 def test_the_summary_says_what_was_not_run():
-    settings = load_settings("study")
-    table = summary_table(every_variant(settings), FOUND, settings)
-    assert table.loc["gap", "difference (95 %)"] == "-0.020 (-0.030 to -0.010)"
-    assert table.loc["first_20", "difference (95 %)"] == "not run"
-    assert table.loc["momentum", ["here", "preset", "paper"]].tolist() == ["0.9", "0.0001", "–"]
+    settings = load_settings("mini")
+    shown = {BEST: FOUND, WITHOUT_MASKS: {**FOUND, "gap": comparison(0.01, 0.0, 0.02)}}
+    table = summary_table(every_variant(settings), shown, {"gap": 0.0001, "region": 0.5, "bce": 0.02}, settings)
+    differences = [f"{rule} (95 %)" for rule in (BEST, WITHOUT_MASKS)]
+    assert table.loc["gap", differences].tolist() == ["-0.020 (-0.030 to -0.010)", "+0.010 (+0.000 to +0.020)"]
+    assert table.loc["gap", ["could tell", "adjusted p"]].tolist() == ["0.028", "< 0.001"]
+    assert table.loc["bce", "adjusted p"] == "0.020"
+    assert table.loc["first_20", [*differences, "could tell", "adjusted p"]].tolist() == ["not run", "not run", "–", "–"]
+    assert table.loc["momentum", ["here", "default", "paper"]].tolist() == ["0.9", "0.0001", "–"]
+
+
+def test_the_default_has_the_scales_of_the_ablations():
+    settings = load_settings("mini", {"ablations.scales": [1.0, 0.5]})
+    assert summary_table(every_variant(settings), {}, {}, settings).loc["scales", "default"] == "1, 0.5"
 
 
 def test_figures_show_each_variant_of_a_group_and_the_line_at_zero():
-    chosen = variants(load_settings("study"))
+    chosen = variants(load_settings("mini"))
     figure = group_figure("region", chosen, FOUND)
     (axis,) = figure.axes
     assert [label.get_text() for label in axis.get_yticklabels()] == ["denominator region", "pooling gap"]
@@ -33,6 +43,7 @@ def test_figures_show_each_variant_of_a_group_and_the_line_at_zero():
     filled = [line.get_markerfacecolor() for line in axis.lines if line.get_marker() == "o"]
     assert filled.count("white") == 1  # the interval of `region` includes zero
     plt.close(figure)
+    assert group_figure("views", chosen, FOUND) is None  # none of its variants was run
 
 
 def test_the_curve_is_drawn_over_all_steps():

@@ -1,0 +1,162 @@
+"""The texts of the chapter on ablations. They follow from the variants that were run and from their estimates.
+
+`found` is `ablation.differences`: comparisons with the default by rule and by variant. `adjusted` is `ablation.adjusted` of the
+first rule.
+"""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import pandas as pd
+
+from ribstudy.evaluation.ablation import telling
+from ribstudy.evaluation.chance import Chance
+from ribstudy.evaluation.map_scores import MapScores
+from ribstudy.evaluation.protocol import BEST, Scored, compare, resample
+from ribstudy.evaluation.statistics import NOT_RUN, Comparison, Estimate
+from ribstudy.evaluation.sweeps import Sweep, sweep_scores
+from ribstudy.evaluation.verdicts import NO, TO_TELL, Verdict, verdict
+from ribstudy.workflow.variants import GROUPS, Variant
+
+LEVEL = 0.05  # of p-values that are adjusted for the number of variants
+Found = Mapping[str, Mapping[str, Comparison]]
+
+# The change that each variant makes, by its name.
+CHANGES = {
+    "bce": "the same steps with the loss of the training, which keeps the sigmoid",
+    "bce_gap": "the same control, pooled over the whole map, as in the training",
+    "tau_low": "a smaller region is pooled",
+    "tau_high": "a larger region is pooled",
+    "gap": "all positions are pooled, without GNDRP",
+    "region": "divided by the size of the region, as in the paper, so that steps are larger if the region is small",
+    "empty": "a map that is negative everywhere is pooled, and not left out as in the code",
+    "first_20": "GNDRP for only the first 20 classes, as in the code",
+    "margin": "large logits end the loop; the code compares their magnitude, so that logits far below zero end it too",
+    "clamp": "the margin caps each logit, as in the paper's formula",
+    "spread": "the loop ends once the maps cover less than in the preset",
+    "no_spread": "the loop does not end because a map covers much of the image",
+    "spread_all": "the maps of all scales are still added when the loop ends",
+    "last": "the map after the last step is added too, as in the paper's sum",
+    "last_only": "only the map of the last step is used, without the sum",
+    "normalized": "every step has the same weight in the sum",
+    "range": "maps are scaled from their smallest to their largest value",
+    "percentile": "maps are scaled by their 99th percentile",
+    "slow": "about a third of the learning rate",
+    "fast": "three times the learning rate",
+    "no_momentum": "in effect, the code has a momentum of 0.0001, so that this should change nothing",
+    "momentum": "with which the same steps reach farther",
+    "iterations": "the learning rate falls over all of these steps",
+    "alone": "no auxiliary images",
+    "one_other": "a single auxiliary image in each step",
+    "more_others": "twice as many auxiliary images",
+    "last_stage": "only the last stage and the classifier adapt",
+    "classifier": "only the classifier adapts, which reweights the features",
+    "affine": "the affine weights of batch norm do not adapt",
+    "batch": "batch norm uses the statistics of each view, for every map including the first",
+    "scales": "maps are summed over other scales",
+}
+
+
+def group_texts(
+    chosen: Sequence[Variant], found: Found, adjusted: Mapping[str, float], ended: Mapping[str, Estimate]
+) -> dict[str, str]:
+    """By group, a list in Markdown of its variants that were run, each with its change and its effect; or that none was run.
+
+    Args:
+        chosen: the variants that were run.
+        ended: the share of adaptations that a variant's stopping rule ended, by name of the variant.
+    """
+    texts = {}
+    for group in GROUPS:
+        lines = [f"- {_sentence(variant, found, adjusted, ended)}" for variant in chosen if variant.group == group]
+        texts[group] = "\n".join(lines) or f"{NOT_RUN.capitalize()} on these data."
+    return texts
+
+
+def _sentence(variant: Variant, found: Found, adjusted: Mapping[str, float], ended: Mapping[str, Estimate]) -> str:
+    name = variant.name
+    judged = verdict_of(name, found)
+    share = f" It ended {ended[name].value:.0%} of the adaptations." if name in ended else ""
+    label = variant.label.replace("\n", ", ")
+    return f"*{label}* ({CHANGES[name]}): {judged.headline.text()}, {_effect(judged, adjusted[name])}.{share}"
+
+
+def verdict_of(name: str, found: Found) -> Verdict:
+    """The verdict on whether a variant's mIoU is larger than the default's, by all rules."""
+    return verdict({rule: of_rule[name].difference for rule, of_rule in found.items()})
+
+
+def _effect(judged: Verdict, adjusted: float) -> str:
+    difference = judged.headline
+    depends = "; the sign depends on the rule for thresholds" if judged.depends_on_rule else ""
+    if adjusted < LEVEL:
+        return ("better" if difference.value > 0 else "worse") + f" than the default{depends}"
+    if difference.excludes_zero:
+        return f"not more than chance can do with this many variants{depends}"
+    return "no difference of 0.01 or more" if judged.word == NO else "not distinguishable from the default"
+
+
+def power_text(bars: Mapping[str, Comparison]) -> str:
+    """The smallest differences from the default that these images and trainings could have told, as sentences."""
+    told = {name: bar.difference.detectable for name, bar in bars.items()}
+    known = [value for value in told.values() if value is not None]
+    if not known:
+        return "It is not known which differences these images and classifiers could tell from none."
+    text = (
+        "With a power of 80 %, these images and classifiers tell a difference from none if it is at least "
+        f"{min(known):.3f} to {max(known):.3f}, depending on the variant (median {np.median(known):.3f})."
+    )
+    weak = [name for name, value in told.items() if value is None or value > TO_TELL]
+    return text + (f" For {', '.join(weak)} they cannot tell a difference of {TO_TELL:.2f}." if weak else "")
+
+
+def chance_text(bars: Mapping[str, Comparison], adjusted: Mapping[str, float], chance: Chance) -> str:
+    """How many bars exclude zero, how many would by chance, and which variants remain, as a list in Markdown."""
+    sides = dict(zip(("better", "worse"), telling(bars), strict=True))
+    remaining = {side: [name for name in names if adjusted[name] < LEVEL] for side, names in sides.items()}
+    kept = "; ".join(f"{side}: {', '.join(names)}" for side, names in remaining.items() if names) or "none"
+    better, worse = map(len, sides.values())
+    lines = [
+        f"{better + worse} of {len(bars)} bars exclude zero: {better} variants are better than the default, and {worse} are "
+        f"worse. If no variant made a difference, {chance.expected:.1f} bars would exclude zero on average, and no more than "
+        f"{chance.most} with a probability of 95 %.",
+        f"Variants whose difference remains after the adjustment for their number: {kept}.",
+    ]
+    return "\n".join(f"- {line}" for line in lines)
+
+
+def removed_text(found: Found, adjusted: Mapping[str, float]) -> str:
+    """The variants that remove one of the three parts that RIB adds to plain fine-tuning, as a list in Markdown."""
+    parts = {
+        "bce": "fine-tuning with the sigmoid kept, minus RIB",
+        "gap": "RIB with average pooling in place of GNDRP, minus RIB",
+        "alone": "RIB without auxiliary images, minus RIB",
+    }
+    bars = next(iter(found.values()))
+    lines = []
+    for name, words in parts.items():
+        result = NOT_RUN
+        if name in bars:
+            result = f"{bars[name].difference.text()}, {_effect(verdict_of(name, found), adjusted[name])}"
+        lines.append(f"- {words}: {result}.")
+    return "\n".join(lines)
+
+
+def steps_table(default: Sequence[Sweep], scores: Sequence[Mapping[str, MapScores]]) -> pd.DataFrame:
+    """mIoU of the maps summed over the first 2, 3, ... steps of a run minus the mIoU of the default.
+
+    Columns: `steps`, `value`, `low`, `high`. Both sides have their best thresholds on these images. One summed map would be the
+    plain CAM, with which the chapter on RIB compares, on more images.
+
+    Args:
+        default: of each training, the sweep of the default.
+        scores: of each training, the scores of the run by image name.
+    """
+    held = [dict(of_training) for of_training in scores]
+    most = max(of_image.num_steps for of_training in held for of_image in of_training.values())
+    reference, rows = resample([Scored(sweep) for sweep in default]), []
+    for steps in range(2, most + 1):
+        summed = resample([Scored(sweep_scores(of_training, steps=steps)) for of_training in held])
+        found = compare(reference, summed)[BEST].difference
+        rows.append({"steps": steps, "value": found.value, "low": found.low, "high": found.high})
+    return pd.DataFrame(rows, columns=["steps", "value", "low", "high"])

@@ -1,0 +1,40 @@
+"""The records of all presets that a page about the whole study shows."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from ribstudy import datasets
+from ribstudy.evaluation.statistics import Estimate
+from ribstudy.report.chapter import Chapter
+from ribstudy.report.records import read_records
+from ribstudy.report.status import runs
+from ribstudy.workflow.jobs import CHAPTERS
+
+
+@dataclass(frozen=True)
+class Shown:
+    """The records of a preset.
+
+    Args:
+        title: its images, in words.
+        records: by chapter and by name of the number; chapters without a record are missing.
+    """
+
+    title: str
+    records: Mapping[str, Mapping[str, Estimate]]
+
+    def of(self, chapter: str) -> Mapping[str, Estimate]:
+        """The record of a chapter; {} if it was not run."""
+        return self.records.get(chapter, {})
+
+
+def shown_records(chapter: Chapter) -> list[Shown]:
+    """The records of each preset that the page of `chapter` is about. A record from here replaces the published one."""
+    store, shown = chapter.run.store, []
+    for preset, run in runs(chapter).items():
+        name = chapter.settings_name() if preset == chapter.preset else Path(preset).stem
+        published, here = (read_records(root / "records", name, CHAPTERS) for root in (store.published_folder, store.root))
+        title = datasets.title(run.settings.data)
+        shown.append(Shown(title[0].upper() + title[1:], {**published, **here}))
+    return shown
