@@ -54,17 +54,16 @@ STEPS = {
     "walk + CRF": {"masks.walk": True, "masks.crf": True},
 }
 
-# For each compared method the stage that computes its maps, and its settings. The classifier reads the output of `trained`.
+# For each method other than CAM and RIB the stage that computes its maps, and its settings. The classifier reads the output of
+# `trained`.
 _EARLY, _LAST = "frozen", "trained"
-METHODS: dict[str, tuple[ItemStage, dict[str, Any]]] = {
-    "CAM": (CAM, {}),
+OTHER_METHODS: dict[str, tuple[ItemStage, dict[str, Any]]] = {
     "Grad-CAM": (BASELINE, {"baseline.method": "gradcam", "baseline.layers": [_LAST]}),
     "Grad-CAM, stride 8": (BASELINE, {"baseline.method": "gradcam", "baseline.layers": [_EARLY]}),
     "Grad-CAM++": (BASELINE, {"baseline.method": "gradcam++", "baseline.layers": [_LAST]}),
     "LayerCAM": (BASELINE, {"baseline.method": "layercam", "baseline.layers": [_LAST]}),
     "LayerCAM, two layers": (BASELINE, {"baseline.method": "layercam", "baseline.layers": [_EARLY, _LAST]}),
     "AdvCAM": (ADVCAM, {}),
-    "RIB": (RIB, {}),
 }
 TORCHCAM = {"baseline.method": "cam", "baseline.layers": [_LAST]}  # the plain CAM, computed by torch-cam
 
@@ -137,6 +136,12 @@ def methods(settings: Settings) -> dict[str, tuple[ItemStage, dict[str, Any]]]:
         BLURRED_RIB: (of_rib, {"rib.blur": width, **ONE_SUM}),
         AS_WRITTEN: (of_rib, as_written),
     }
+
+
+def compared_methods(settings: Settings) -> dict[str, tuple[ItemStage, dict[str, Any]]]:
+    """The methods that the chapter on other methods compares: the stage that computes the maps of each, and its settings."""
+    blurred = (CAM, {"cam.blur": settings.controls.blur})
+    return {CAM_NAME: (CAM, {}), BLURRED: blurred, **OTHER_METHODS, RIB_NAME: (RIB, {})}
 
 
 def sources(settings: Settings) -> dict[str, dict[str, Any]]:
@@ -252,7 +257,7 @@ def _other_methods(settings: Settings) -> Jobs:
     few = _first(settings.compared, NUM_CHECKED)
     jobs: Jobs = {"CAM by torch-cam": Job(BASELINE, few, TORCHCAM)}
     for seed in seeds(settings):
-        for method, (stage, changes) in METHODS.items():
+        for method, (stage, changes) in compared_methods(settings).items():
             for images, selected in (("compared", settings.compared), ("val", settings.choices)):
                 jobs[method, images, seed] = Job(MAP_EVALUATIONS[stage.name], selected, {"seed": seed, **changes})
     return jobs

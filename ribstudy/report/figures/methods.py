@@ -1,21 +1,22 @@
-"""The figures and tables of the chapter that compares CAM and RIB with other methods."""
+"""The figures and the table of the chapter that compares CAM and RIB with other methods."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from ribstudy.evaluation.statistics import Comparison
+from ribstudy.evaluation.statistics import Estimate
 from ribstudy.evaluation.sweeps import Sweep
 from ribstudy.method.stored_maps import StoredMaps
-from ribstudy.report.figures.common import COLORS, GREEN, LINE, ORANGE, PINK, SKY, WIDTH, Panel, gallery
+from ribstudy.report.figures.common import COLORS, GREEN, ORANGE, PINK, SKY, WIDTH, Panel, gallery
 
 COLUMNS = 5  # panels side by side
 # Two methods with the same colour have different lines. The curve of Grad-CAM is the same as the CAM's, or close to it.
 STYLES = {
     "CAM": (COLORS["CAM"], "-"),
+    "CAM, blurred": (COLORS["CAM"], "--"),
     "Grad-CAM": (COLORS["CAM"], ":"),
     "Grad-CAM, stride 8": (SKY, ":"),
     "Grad-CAM++": (PINK, "-"),
@@ -35,41 +36,43 @@ def method_gallery(image: np.ndarray, truth: np.ndarray, maps: Mapping[str, Stor
     return gallery(rows, title=f"One classifier, one image: {class_name}")
 
 
-def method_curves(sweeps: Mapping[str, Sweep], chosen: Mapping[str, int]) -> Figure:
-    """mIoU of each method over the background threshold; a dot marks the threshold chosen on other images."""
+def method_curves(sweeps: Mapping[str, Sequence[Sweep]], chosen: Mapping[str, Sequence[int]]) -> Figure:
+    """mIoU of each method over the background threshold, a mean over the trainings; a dot is at its mean threshold from val.
+
+    Args:
+        sweeps: by method, the sweep of the reported images with each training.
+        chosen: by method, the threshold index from other images with each training.
+    """
     figure, axis = plt.subplots(figsize=(WIDTH, 5.2))
-    for name, sweep in sweeps.items():
-        color, line = STYLES.get(name, (LINE, "-"))
-        axis.plot(sweep.thresholds, sweep.miou(), line, color=color, label=name)
-        axis.plot(sweep.thresholds[chosen[name]], sweep.miou()[chosen[name]], "o", color=color)
+    for name, of_method in sweeps.items():
+        color, line = STYLES[name]
+        curves = np.stack([sweep.miou() for sweep in of_method])
+        axis.plot(of_method[0].thresholds, curves.mean(axis=0), line, color=color, label=name)
+        at = list(chosen[name])
+        axis.plot(of_method[0].thresholds[at].mean(), curves[range(len(at)), at].mean(), "o", color=color)
     axis.set(title="Seeds at every threshold (dot: chosen on val)", ylabel="mIoU", ylim=(0, None))
     axis.set_xlabel("background threshold (share of the map's maximum)")
     figure.legend(loc="outside lower center", ncols=2)
     return figure
 
 
-def method_table(comparisons: Mapping[str, Comparison]) -> pd.DataFrame:
-    """The mIoU of each method and its difference from the CAM, with intervals; each comparison is of CAM and method."""
-    rows = {
-        name: {"mIoU (95 %)": found.second.text(signed=False), "difference from the CAM (95 %)": found.difference.text()}
-        for name, found in comparisons.items()
-    }
-    return pd.DataFrame.from_dict(rows, orient="index").rename_axis("method")
-
-
 def detail_table(
-    summaries: Mapping[str, Mapping[str, float]], painted: Mapping[str, float], seconds: Mapping[str, float]
+    scores: Mapping[str, Mapping[str, Estimate]], painted: Mapping[str, Estimate], seconds: Mapping[str, float]
 ) -> pd.DataFrame:
     """A row for each method.
 
     Args:
-        summaries: `sweeps.summary` of each method; the mIoU is left out.
+        scores: of each method by one rule, `protocol.values`; the mIoU is left out.
         painted: share of the background that is predicted as an object.
         seconds: for an image; nan if unknown.
     """
-    rows = {}
-    for name, scores in summaries.items():
-        activation = {f"{side}-activation": scores[side] for side in ("over", "under")}
-        rows[name] = {"precision": scores["precision"], "recall": scores["recall"], **activation}
-        rows[name] |= {"background painted": painted[name], "seconds": seconds[name]}
+    names = {"precision": "precision", "recall": "recall", "over": "over-activation", "under": "under-activation"}
+    rows = {
+        method: {
+            **{column: of_method[name].value for name, column in names.items()},
+            "background painted": painted[method].value,
+            "seconds": seconds[method],
+        }
+        for method, of_method in scores.items()
+    }
     return pd.DataFrame.from_dict(rows, orient="index").rename_axis("method")
