@@ -284,6 +284,11 @@ def _bottleneck(settings: Settings) -> Jobs:
     return jobs
 
 
+def _power(settings: Settings) -> Jobs:
+    """The methods of the chapter on RIB on the images for choices, for each seed."""
+    return {(method, seed): job for (method, seed, *images), job in _rib(settings).items() if images == ["val"]}
+
+
 def _nothing(settings: Settings) -> Jobs:
     return {}
 
@@ -299,6 +304,7 @@ CHAPTERS: dict[str, Callable[[Settings], Jobs]] = {
     "07_ablations": _ablations,
     "08_other_methods": _other_methods,
     "09_bottleneck": _bottleneck,
+    "power": _power,
     "own_data": _nothing,
     "costs": _nothing,
 }
