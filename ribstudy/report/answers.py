@@ -1,0 +1,228 @@
+"""The answers of the study: a verdict on each question for each data set, from the records of the chapters."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from math import isnan
+
+import pandas as pd
+from pandas.io.formats.style import Styler
+
+from ribstudy.evaluation.statistics import NOT_RUN, Estimate
+from ribstudy.evaluation.verdicts import CANNOT_TELL, NO, YES, cannot_tell_much, verdict
+from ribstudy.report import toy_findings
+from ribstudy.report.differences import noted_differences
+from ribstudy.report.power import COMPARISONS, EFFECT, LABELS
+from ribstudy.report.shown import Shown
+
+NOT_COMPARED = "not compared"  # in place of a verdict, if the chapter has reasons against one
+RIB_CHAPTER, METHODS_CHAPTER, TOY_CHAPTER, POWER_CHAPTER = "04_rib", "08_other_methods", "01_toy", "power"
+
+
+@dataclass(frozen=True)
+class Question:
+    """A question that the sign of a difference in mIoU answers.
+
+    Args:
+        text: the question.
+        chapter, name: the difference in the records.
+        opposite: whether the noted difference is the other way round.
+        methods: the methods whose time is stated, of `SECONDS`.
+    """
+
+    text: str
+    chapter: str
+    name: str
+    opposite: bool = False
+    methods: tuple[str, ...] = ()
+
+
+# The end of the name of the note `seconds_...` in the record of the chapter on other methods, by method.
+SECONDS = {"RIB": "rib", "CAM, blurred": "blur", "LayerCAM": "layercam", "AdvCAM": "advcam"}
+QUESTIONS = (
+    Question("Are RIB's maps better than the CAM's, as the code does it?", RIB_CHAPTER, "gain_rib", methods=("RIB",)),
+    Question("Are they better than the CAM's, as the paper writes it?", RIB_CHAPTER, "gain_as_written"),
+    Question("Is the CAM better after a blur, which costs nothing?", RIB_CHAPTER, "gain_blur", methods=("CAM, blurred",)),
+    Question("Is RIB better than the blurred CAM?", RIB_CHAPTER, "rib_less_blur"),
+    Question("Is RIB better than the CAM if both are blurred?", RIB_CHAPTER, "gain_blurred_rib"),
+    Question("After the CRF: are RIB's masks better than the CAM's?", "05_masks", "gain_seeds_crf"),
+    Question("After the CRF: better than the blurred CAM's?", "05_masks", "blur_seeds_crf"),
+    Question("After the random walk: better than the CAM's?", "05_masks", "gain_walk"),
+    Question("After the random walk: better than the blurred CAM's?", "05_masks", "blur_walk"),
+    Question("After walk and CRF: better than the CAM's?", "05_masks", "gain_walk_crf"),
+    Question("After walk and CRF: better than the blurred CAM's?", "05_masks", "blur_walk_crf"),
+    Question("Does DeepLab learn more from RIB's masks than from the CAM's?", "06_segmentation", "gain_rib_crf"),
+    Question("Is RIB better than fine-tuning that keeps the sigmoid?", "07_ablations", "difference_bce", opposite=True),
+    Question("Is RIB better with GNDRP than with average pooling?", "07_ablations", "difference_gap", opposite=True),
+    Question("Is LayerCAM better than the CAM?", METHODS_CHAPTER, "difference_layercam", methods=("LayerCAM",)),
+    Question("Is AdvCAM better than the CAM?", METHODS_CHAPTER, "difference_advcam", methods=("AdvCAM",)),
+    Question("Is RIB better than LayerCAM?", METHODS_CHAPTER, "rib_less_layercam", methods=("RIB", "LayerCAM")),
+    Question("Is RIB better than AdvCAM?", METHODS_CHAPTER, "rib_less_advcam", methods=("RIB", "AdvCAM")),
+)
+REACH = "How far from the peak of the CAM does RIB find more of the object?"
+REACH_AFTER = "gain_blurred_rib"  # the question before it
+# Of the questions of the chapter on the toy experiment (`toy_findings.QUESTIONS`).
+TOY = (
+    "extra_fall_sigmoid",
+    "difference_sigmoid_untrained",
+    "difference_sigmoid_none",
+    "difference_bce_rib",
+    "bits_marker_lost",
+)
+
+
+@dataclass(frozen=True)
+class Answer:
+    """The answer to a question for one data set.
+
+    Args:
+        word: the verdict, "not compared" or "not run".
+        estimate: the estimate that gives it.
+        warning: its limits, which precede it.
+        depends_on_rule: whether the sign depends on the rule for thresholds.
+        basis: images, trainings and other numbers.
+    """
+
+    word: str
+    estimate: str = ""
+    warning: str = ""
+    depends_on_rule: bool = False
+    basis: tuple[str, ...] = ()
+
+    def html(self) -> str:
+        """The lines of a cell of the table."""
+        sign = "the sign depends on the rule" if self.depends_on_rule else ""
+        small = (f"<small>{line}</small>" if line else "" for line in (self.warning, sign, *self.basis))
+        warning, *others = small
+        return "<br>".join(filter(None, (warning, f"<b>{self.word}</b> {self.estimate}".strip(), *others)))
+
+
+def answer(question: Question, shown: Shown) -> Answer:
+    """The answer to a question, from the records of one data set."""
+    record = shown.of(question.chapter)
+    differences = noted_differences(record, question.name)
+    if not differences:
+        return Answer(NOT_RUN)
+    headline = next(iter(differences.values()))
+    if isnan(headline.value):
+        return Answer(NOT_COMPARED, basis=("the chapter says why",))
+    if question.opposite:
+        differences = {rule: found.negative for rule, found in differences.items()}
+    judged = verdict(differences)
+    basis = (_counts(headline, record), _adjusted(record, question), *(_seconds(shown, method) for method in question.methods))
+    return Answer(judged.word, judged.headline.text(), _warning(headline), judged.depends_on_rule, basis)
+
+
+def _warning(found: Estimate) -> str:
+    """The smallest difference that could have been told, if it is so large that the comparison says little; "" otherwise."""
+    if not cannot_tell_much(found):
+        return ""
+    return "unknown power" if found.detectable is None else f"low power: could tell {found.detectable:.3f}"
+
+
+def _number(chapter: str) -> int:
+    return int(chapter.partition("_")[0])
+
+
+def _counts(found: Estimate, record: Mapping[str, Estimate]) -> str:
+    """The numbers of images and trainings."""
+    trainings = f"{record['num_seeds'].value:.0f} trainings" if "num_seeds" in record else ""
+    return ", ".join(filter(None, ("" if found.n is None else f"{found.n:,} images", trainings)))
+
+
+def _adjusted(record: Mapping[str, Estimate], question: Question) -> str:
+    """The p-value of an ablation, adjusted for the number of variants; "" for another question."""
+    found = record.get(question.name.replace("difference_", "adjusted_")) if "difference_" in question.name else None
+    return "" if found is None else f"adjusted p = {found.value:.3f}" if found.value >= 0.001 else "adjusted p &lt; 0.001"
+
+
+def _seconds(shown: Shown, method: str) -> str:
+    found = shown.of(METHODS_CHAPTER).get(f"seconds_{SECONDS[method]}")
+    return "" if found is None or isnan(found.value) else f"{method}: {found.value:.2f} s for an image"
+
+
+def reach_answer(shown: Shown) -> Answer:
+    """The distance from the peak up to which RIB finds more of the objects than the CAM."""
+    record = shown.of(RIB_CHAPTER)
+    by_rule = noted_differences(record, "reach")
+    if not by_rule:
+        return Answer(NOT_RUN)
+    texts = {
+        rule: "nowhere" if isnan(found.value) else f"up to {found.value:.2f} object sizes" for rule, found in by_rule.items()
+    }
+    headline, *others = texts.values()
+    differ = [f"{rule}: {text}" for rule, text in texts.items()] if set(others) - {headline} else []
+    return Answer(headline, basis=(*differ[1:], _counts(next(iter(by_rule.values())), record)))
+
+
+def answers(shown: Sequence[Shown]) -> dict[str, list[Answer]]:
+    """The answers by question, for each data set."""
+    found = {}
+    for question in QUESTIONS:
+        found[question.text] = [answer(question, of_data) for of_data in shown]
+        if question.name == REACH_AFTER:
+            found[REACH] = [reach_answer(of_data) for of_data in shown]
+    return found
+
+
+def answers_table(shown: Sequence[Shown]) -> Styler:
+    """The table of all answers: a row for each question with its chapter, and a column for each data set."""
+    chapters = {question.text: question.chapter for question in QUESTIONS} | {REACH: RIB_CHAPTER}
+    rows = {
+        f"{text}<br><small>chapter {_number(chapters[text])}</small>": [found.html() for found in of_question]
+        for text, of_question in answers(shown).items()
+    }
+    titles = [of_data.title for of_data in shown]
+    return _styled(pd.DataFrame.from_dict(rows, orient="index", columns=titles), "answers")
+
+
+def toy_table(shown: Sequence[Shown]) -> Styler:
+    """The answers of the simulated experiment, which has data of its own."""
+    record = next((record for of_data in shown if (record := of_data.of(TOY_CHAPTER))), {})
+    rows = {toy_findings.QUESTIONS[name]: _toy_answer(name, record).html() for name in TOY}
+    return _styled(pd.DataFrame({"digits with markers": rows}), "toy-answers")
+
+
+def _toy_answer(name: str, record: Mapping[str, Estimate]) -> Answer:
+    if name not in record:
+        return Answer(NOT_RUN)
+    found = record[name]
+    paper = record.get("extra_fall_paper") if name == TOY[0] else None
+    basis = (f"{found.n} seeds", "" if paper is None else f"the paper's figure: {paper.value:+.2f}")
+    return Answer(toy_findings.answer(found), found.text(2), basis=basis)
+
+
+def _styled(table: pd.DataFrame, name: str) -> Styler:
+    """The table as HTML whose cells have several lines."""
+    layout = {"selector": "th, td", "props": "text-align: left; vertical-align: top; font-weight: normal"}
+    return table.style.set_uuid(name).set_table_attributes('class="dataframe"').set_table_styles([layout])
+
+
+def counts_text(shown: Sequence[Shown]) -> str:
+    """How many questions have which answer, a sentence for each data set."""
+    sentences = []
+    for place, of_data in enumerate(shown):
+        found = [of_question[place] for text, of_question in answers(shown).items() if text != REACH]
+        words = {word: sum(one.word == word for one in found) for word in (YES, NO, CANNOT_TELL, NOT_RUN, NOT_COMPARED)}
+        told = [f"{words[YES]} have the answer yes", f"{words[NO]} no"]
+        told += [f"{count} {word}" for word, count in list(words.items())[2:] if count]
+        depend = sum(one.depends_on_rule for one in found)
+        sentences.append(
+            f"{of_data.title}: of {len(found)} questions, {', '.join(told)}. "
+            f"The sign depends on the rule for thresholds in {depend}."
+        )
+    return " ".join(sentences)
+
+
+def size_table(shown: Sequence[Shown]) -> pd.DataFrame:
+    """For each comparison of methods and each data set: the difference that is told, and the images that `EFFECT` needs."""
+    columns = {of_data.title: [_size(name, of_data.of(POWER_CHAPTER)) for name in COMPARISONS] for of_data in shown}
+    return pd.DataFrame(columns, index=pd.Index(LABELS.values(), name="comparison"))
+
+
+def _size(name: str, record: Mapping[str, Estimate]) -> str:
+    told, needed = (record.get(f"{what}_{name}") for what in ("told", "images_for"))
+    if told is None or needed is None or isnan(told.value):
+        return NOT_RUN
+    images = "no number of images" if needed.value == float("inf") else f"{needed.value:,.0f} images"
+    counts = _counts(Estimate(0, n=int(record["num_reported"].value)), record)
+    return f"{counts}: tell {told.value:.3f}; {EFFECT:.2f} needs {images}"
