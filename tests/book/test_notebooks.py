@@ -27,7 +27,7 @@ def test_chapter_runs_with_tiny_parameters(tiny_book, name):
     (path,) = (tiny_book.results / "records").glob(f"{name}.*.json")
     assert path.name.split(".")[1] == ("custom" if name == "own_data" else "tiny")
     record = json.loads(path.read_text())
-    assert all(set(number) == {"value", "low", "high", "n"} for number in record.values())
+    assert all(set(number) == {"value", "low", "high", "n", "standard_error"} for number in record.values())
 
 
 @pytest.mark.parametrize(

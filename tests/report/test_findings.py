@@ -1,0 +1,86 @@
+"""Choices on held-out images, changes over the steps, and how far from the peak more is found."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from helpers.scored_maps import ManyMasks, Masks, halves, scored
+from helpers.sweeps import sweep_of, sweep_with_iou
+
+from ribstudy.evaluation.coverage import Coverage
+from ribstudy.evaluation.map_scores import DISTANCE_EDGES
+from ribstudy.evaluation.protocol import BEST, FROM_VAL, Scored, compare, resample
+from ribstudy.evaluation.statistics import Estimate
+from ribstudy.evaluation.sweeps import sweep_scores
+from ribstudy.report import findings
+
+UP, FLAT = Estimate(0.1, 0.05, 0.15), Estimate(0.1, -0.05, 0.25)
+
+
+def test_over_and_under_activation_by_hand():
+    """50 of 70 predicted and 100 true pixels are hits: 20 and 50 of a union of 120."""
+    counts = np.array([50, 70, 100]).reshape(1, 1, 3, 1).repeat(4, axis=0)
+    found = findings.under_less_over(resample([Scored(sweep_of(counts))], num_samples=20))
+    assert list(found) == [BEST]
+    sides = (found[BEST].first.value, found[BEST].second.value, found[BEST].difference.value)
+    assert sides == pytest.approx((20 / 120, 50 / 120, 30 / 120))
+    assert found[BEST].difference.low == pytest.approx(30 / 120)
+
+
+def test_the_best_candidate_is_chosen_at_the_best_threshold_of_each():
+    """The mIoU of the second is better at the first threshold, but the first one's best is better still."""
+    candidates = {0.5: sweep_with_iou([[0.2, 0.8]] * 3), 2.0: sweep_with_iou([[0.7, 0.1]] * 3)}
+    best, table = findings.choice_table(candidates)
+    assert best == 0.5
+    assert table.loc["0.5"].tolist() == ["0.800", "the best"]
+    assert table.loc["2"].tolist() == ["0.700", "-0.100 (-0.100 to -0.100)"]
+
+
+def test_changes_by_step_start_at_the_cam_and_are_means_over_trainings():
+    """The first map finds the object; the second spoils it with one training and, being the same again, not with the other."""
+    spoiled = halves(1.0, 0.0)
+    kept = replace(spoiled, steps=(spoiled.steps[0][[0, 0]],))
+    spoiled, kept = (scored(Masks(), {"first": maps, "second": maps}) for maps in (spoiled, kept))
+    table = findings.changes_by_step([spoiled, kept], [kept, kept]).set_index(["measure", "steps"])
+    assert list(table.index) == [(measure, steps) for measure in findings.CHANGES for steps in (1, 2)]
+    for measure in findings.CHANGES:
+        assert table.loc[(measure, 1)].tolist() == [0, 0, 0]
+    alone = findings.changes_by_step([spoiled], [kept]).set_index(["measure", "steps"])
+    assert alone.loc[("miou", 2), "value"] < -0.1
+    assert table.loc[("miou", 2), "value"] == pytest.approx(alone.loc[("miou", 2), "value"] / 2)
+
+
+def test_changes_by_step_have_thresholds_from_val():
+    reported, choices = ManyMasks(9).scores(), ManyMasks(4).scores()
+    table = findings.changes_by_step([reported], [choices]).set_index(["measure", "steps"])
+    cam, rib = (
+        resample(
+            [Scored(*(sweep_scores(images, steps=steps) for images in (reported, choices)))], num_samples=findings.NUM_SAMPLES
+        )
+        for steps in (1, 2)
+    )
+    for measure in findings.CHANGES:
+        expected = compare(cam, rib, measure=measure)[FROM_VAL].difference
+        assert table.loc[(measure, 2)].tolist() == [expected.value, expected.low, expected.high]
+
+
+@pytest.mark.parametrize(
+    ("places", "expected"),
+    [
+        ([], np.nan),
+        ([0], DISTANCE_EDGES[1]),
+        ([0, 3], DISTANCE_EDGES[4]),
+        ([len(DISTANCE_EDGES) - 1], DISTANCE_EDGES[-1]),
+    ],
+)
+def test_reach_is_the_outer_edge_of_the_last_bin_above_zero(places, expected):
+    objects = [UP if place in places else FLAT for place in range(len(DISTANCE_EDGES))]
+    gain = Coverage(objects, Estimate(0.021, 0.01, 0.03))
+    assert findings.reach(gain) == pytest.approx(expected, nan_ok=True)
+    text = findings.reach_sentence(gain)
+    assert ("at no distance" in text) == (not places)
+    assert "changes by +2.1 (+1.0 to +3.0) percentage points" in text
+
+
+def test_bins_without_an_interval_do_not_count():
+    assert np.isnan(findings.reach(Coverage([Estimate(np.nan)] * len(DISTANCE_EDGES), Estimate(0.0))))
