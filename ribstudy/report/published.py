@@ -75,11 +75,11 @@ class Gain:
 
 
 _GAIN_CRF = Gain("seeds + CRF", "voc12_seeds", "crf", "CAM", ("05_masks", "gain_seeds_crf"))
-_GAIN_LABELLED = Gain("seeds, images with a class", "coco14_seeds", "", "CAM", ("04_rib", "miou_difference_labelled"))
+_GAIN_LABELLED = Gain("seeds, images with a class", "coco14_seeds", "", "CAM", ("04_rib", "gain_rib_labelled"))
 GAINS = {
     data: (
-        Gain("seeds, thresholds from val", f"{data}_seeds", "seed", "CAM", ("05_masks", "gain_seeds")),
-        Gain("seeds, each at its best threshold", f"{data}_seeds", "seed", "CAM", ("04_rib", "best_difference")),
+        Gain("seeds, thresholds from val", f"{data}_seeds", "seed", "CAM", ("04_rib", "gain_rib")),
+        Gain("seeds, each at its best threshold", f"{data}_seeds", "seed", "CAM", ("04_rib", "gain_rib_best")),
         extra,
         Gain("masks", f"{data}_seeds", mask, "CAM", ("05_masks", "gain_walk_crf")),
         Gain("segmentation of val", f"{data}_segmentation", "val", "IRN", ("06_segmentation", "rib_gain_crf")),

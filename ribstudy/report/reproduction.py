@@ -25,8 +25,10 @@ Records = Mapping[str, Mapping[str, Estimate]]  # by chapter and by name of the 
 TOLERANCE = 1e-4  # of numbers of the kind "rounding"
 EXACT_CHAPTERS = ("02_data", "10_voc12", "11_coco14")
 MACHINE_CHAPTERS = ("costs", "status")
-COUNTS = re.compile(r"num_(images|seeds|val|variants|learned|runs|objects|repetitions|several|rows|with_ablation)")
-SETTINGS = re.compile(r"epochs|learning_rate|advcam_steps|step_size|curve_steps")
+COUNTS = re.compile(
+    r"num_(images|images_for_rates|choices|seeds|val|variants|learned|runs|objects|repetitions|several|rows|with_ablation)"
+)
+SETTINGS = re.compile(r"epochs|learning_rate|paper_rate|blur_width|advcam_steps|step_size|curve_steps")
 ROUNDING = re.compile(r"(torchcam|gradcam)_difference")
 TIMES = re.compile(r"seconds_\w+")
 

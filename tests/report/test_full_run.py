@@ -153,7 +153,7 @@ def test_stored_masks_are_shown(tmp_path):
 
 
 def test_every_note_of_the_tables_is_in_the_record_of_its_chapter(tiny_book):
-    of_some_data = {("04_rib", "miou_difference_labelled")}  # only if there are images without a class
+    of_some_data = {("04_rib", "gain_rib_labelled")}  # only if there are images without a class
     notes = {note for places in published.OURS.values() for note in places.values()}
     notes |= {gain.note for gains in published.GAINS.values() for gain in gains}
     left = read_records(tiny_book.results / "records", "tiny", published.chapters())

@@ -63,7 +63,7 @@ def threshold_curves(curves: Mapping[str, np.ndarray], points: Mapping[str, tupl
             if found.low is not None:
                 axis.plot([threshold, threshold], [found.low, found.high], color=colors[name], linewidth=1.5)
     axis.set(title=title, xlabel="background threshold (share of the map's maximum)", ylabel="mIoU", ylim=(0, None))
-    axis.legend(title="dot: thresholds chosen on val")
+    figure.legend(loc="outside lower center", ncols=3, title="dot: thresholds chosen on val")
     return figure
 
 

@@ -1,4 +1,4 @@
-"""The figures and the table of the chapter on RIB: its gain over the CAM, its steps, and where it finds more of the object."""
+"""The figures of the chapter on RIB: choices on val, gains over the CAM, its steps, and where it finds more of the object."""
 
 from collections.abc import Mapping, Sequence
 
@@ -6,32 +6,49 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 from IPython.display import HTML
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from ribstudy.evaluation.map_scores import DISTANCE_EDGES
+from ribstudy.evaluation.protocol import RULES
+from ribstudy.evaluation.statistics import Comparison, Estimate
+from ribstudy.evaluation.verdicts import NO_SIZE
 from ribstudy.method.stored_maps import StoredMaps
-from ribstudy.report.figures.common import COLORS, LINE, WIDTH, Panel, gallery, slider
+from ribstudy.report.figures.common import BLUE, COLORS, GREEN, LINE, RED, WIDTH, Panel, colors_of, gallery, slider
+
+_MARKERS = dict(zip(RULES, ("D", "o", "s"), strict=True))
+_MEASURES = {"miou": ("mIoU", BLUE), "precision": ("precision", GREEN), "recall": ("recall", RED)}
 
 
-def gains(rows: Sequence[dict]) -> Figure:
-    """The gain in mIoU of each method over the CAM, a line for each row.
+def gains(rows: Mapping[str, Mapping[str, Comparison]]) -> Figure:
+    """Differences in mIoU with their intervals, a group of lines for each comparison and a line for each rule.
+
+    Differences inside the grey band have no size that matters.
 
     Args:
-        rows: results of `sweeps.comparisons` with "method" and "seed". A row without a seed is a mean over the seeds and has a
-            diamond.
+        rows: results of `protocol.compare` by label, as in `differences.rules_table`.
     """
-    figure, axis = plt.subplots(figsize=(WIDTH, 0.42 * len(rows) + 1.5))
-    for row, place in zip(rows, range(len(rows))[::-1], strict=True):
-        found = row["compared"].difference
-        axis.plot([found.low, found.high], [place, place], color=COLORS[row["method"]], linewidth=3)
-        axis.plot(found.value, place, "o" if "seed" in row else "D", color=COLORS[row["method"]], markersize=8)
+    figure, axis = plt.subplots(figsize=(WIDTH, 0.62 * len(rows) + 1.9))
+    axis.axvspan(-NO_SIZE, NO_SIZE, color=LINE, alpha=0.08, linewidth=0)
     axis.axvline(0, color=LINE, linewidth=0.8)
-    names = [f"{row['method']}, seed {row['seed']}" if "seed" in row else f"{row['method']}, mean" for row in rows]
-    axis.set_yticks(range(len(rows))[::-1], names)
-    axis.set(title="Gain of RIB over the CAM", xlabel="difference in mIoU (95 % interval)", ylim=(-0.6, len(rows) - 0.4))
+    for place, found in zip(range(len(rows))[::-1], rows.values(), strict=True):
+        for step, rule in enumerate(rule for rule in RULES if rule in found):
+            color = (RED, BLUE, GREEN)[RULES.index(rule)]
+            label = rule if place == len(rows) - 1 else None
+            _bar(axis, found[rule].difference, place + 0.22 - 0.22 * step, color, marker=_MARKERS[rule], label=label)
+    axis.set_yticks(range(len(rows))[::-1], list(rows))
+    axis.set(xlabel="difference in mIoU (95 % interval)", ylim=(-0.6, len(rows) - 0.4))
     axis.xaxis.set_major_locator(MaxNLocator(5))
+    figure.suptitle("Differences by each rule for thresholds", fontsize=13)
+    figure.legend(loc="outside lower center", ncols=3)
     return figure
+
+
+def _bar(axis: Axes, found: Estimate, place: float, color: str, *, marker: str, label: str | None) -> None:
+    if found.low is not None:
+        axis.plot([found.low, found.high], [place, place], color=color, linewidth=2.5)
+    axis.plot(found.value, place, marker, color=color, markersize=6, label=label)
 
 
 def growth_slider(images: Mapping[str, np.ndarray], stored: Mapping[str, StoredMaps], class_names: Sequence[str]) -> HTML:
@@ -49,23 +66,24 @@ def growth_slider(images: Mapping[str, np.ndarray], stored: Mapping[str, StoredM
     return slider(frames, [f"{step} of {len(frames)}" for step in steps], alt="RIB maps over the iterations")
 
 
-def comparison_table(rows: Sequence[dict]) -> pd.DataFrame:
-    """mIoU of CAM and RIB and their difference with its interval, a row for each seed and method; see `gains`."""
-    return pd.DataFrame(map(_comparison_row, rows)).set_index(["seed", "method"])
+def changes_over_steps(tables: Mapping[str, pd.DataFrame]) -> Figure:
+    """The changes in mIoU, precision and recall from the plain CAM, over the steps; a panel for each reading.
 
-
-def _comparison_row(row: dict) -> dict:
-    shown = {
-        "seed": row.get("seed", "mean"),
-        "method": row["method"],
-        "CAM": f"{row['compared'].first.value:.3f}",
-        "method's mIoU": f"{row['compared'].second.value:.3f}",
-        "difference (95 %)": row["compared"].difference.text(),
-        "best threshold: difference (95 %)": row["best"].difference.text(),
-    }
-    if "labelled" in row:
-        shown["images with a class: difference (95 %)"] = row["labelled"].difference.text()
-    return shown
+    Args:
+        tables: by reading, `findings.changes_by_step`.
+    """
+    figure, axes = plt.subplots(1, len(tables), figsize=(WIDTH, 3.6), sharey=True, squeeze=False)
+    for axis, (reading, table) in zip(axes[0], tables.items(), strict=True):
+        axis.axhline(0, color=LINE, linewidth=0.8)
+        for measure, (name, color) in _MEASURES.items():
+            rows = table[table["measure"] == measure]
+            axis.plot(rows["steps"], rows["value"], marker="o", markersize=4, color=color, label=name)
+            axis.fill_between(rows["steps"], rows["low"].astype(float), rows["high"].astype(float), color=color, alpha=0.15)
+        axis.set(title=reading, xlabel="summed maps (1: the plain CAM)")
+        axis.xaxis.set_major_locator(MaxNLocator(6, integer=True))
+    axes[0, 0].set_ylabel("change from the plain CAM")
+    figure.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside lower center", ncols=3)
+    return figure
 
 
 def steps_curves(table: pd.DataFrame, *, cam_miou: float, title: str) -> Figure:
@@ -79,28 +97,49 @@ def steps_curves(table: pd.DataFrame, *, cam_miou: float, title: str) -> Figure:
     return figure
 
 
-def learning_rate_curves(tables: Mapping[float, pd.DataFrame]) -> Figure:
-    """mIoU on images of `choices` over the number of steps, for each learning rate."""
-    figure, axis = plt.subplots()
-    for rate, table in tables.items():
-        axis.plot(table["steps"], table["miou"], marker="o", label=f"{rate:g}")
-    axis.set(title="Learning rates compared on val", xlabel="summed maps (1: the plain CAM)")
-    axis.set_ylabel("mIoU at the best threshold")
-    axis.set_xticks(next(iter(tables.values()))["steps"])
-    axis.legend(title="learning rate")
+def learning_rate_curves(tables: Mapping[str, Mapping[float, pd.DataFrame]]) -> Figure:
+    """mIoU on images for choices over the number of steps, each at its best threshold on them.
+
+    Args:
+        tables: by reading (a panel each) and learning rate, `steps.steps_table`.
+    """
+    figure, axes = plt.subplots(1, len(tables), figsize=(WIDTH, 3.8), sharey=True, squeeze=False)
+    for axis, (reading, by_rate) in zip(axes[0], tables.items(), strict=True):
+        for rate, table in by_rate.items():
+            axis.plot(table["steps"], table["miou"], marker="o", markersize=4, label=f"{rate:g}")
+        axis.set(title=reading, xlabel="summed maps (1: the plain CAM)")
+        axis.xaxis.set_major_locator(MaxNLocator(6, integer=True))
+    axes[0, 0].set_ylabel("mIoU at the best threshold")
+    figure.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside lower center", ncols=3, title="learning rate")
     return figure
 
 
-def coverage(curves: Mapping[str, np.ndarray]) -> Figure:
-    """Share of the objects' pixels that are found, over their distance from the CAM's peak (`coverage.Coverage.objects`)."""
-    figure, axis = plt.subplots()
+def coverage(shares: Mapping[str, Sequence[Estimate]], changes: Mapping[str, Sequence[Estimate]]) -> Figure:
+    """The share of the objects' pixels that is found, over their distance from the CAM's peak, and differences of it below.
+
+    Args:
+        shares: by method, `coverage.Coverage.objects`.
+        changes: the same for differences of two methods, by label.
+    """
+    figure, (upper, lower) = plt.subplots(2, 1, figsize=(WIDTH, 6.2), sharex=True, height_ratios=(3, 2))
+    _by_distance(upper, shares, colors_of(shares))
+    upper.set(title="Found share of the objects by distance from the CAM's peak", ylabel="share of pixels found", ylim=(0, 1))
+    _by_distance(lower, changes, dict(zip(changes, (RED, GREEN), strict=False)))
+    lower.axhline(0, color=LINE, linewidth=0.8)
+    lower.set(ylabel="difference of shares", xlabel="distance from the peak (in object sizes, the square root of its area)")
+    return figure
+
+
+def _by_distance(axis: Axes, curves: Mapping[str, Sequence[Estimate]], colors: Mapping[str, str]) -> None:
     centres = DISTANCE_EDGES + (DISTANCE_EDGES[1] - DISTANCE_EDGES[0]) / 2  # the last bin is open
-    for name, values in curves.items():
-        axis.plot(centres, values, marker="o", label=name, color=COLORS.get(name))
-    axis.set(title="Found share of the objects by distance from the CAM's peak", ylabel="share of pixels found", ylim=(0, 1))
-    axis.set_xlabel("distance from the peak (in object sizes, the square root of its area)")
+    for name, estimates in curves.items():
+        values, low, high = (
+            [np.nan if number is None else number for number in numbers]
+            for numbers in zip(*((found.value, found.low, found.high) for found in estimates), strict=True)
+        )
+        axis.plot(centres, values, marker="o", markersize=4, label=name, color=colors[name])
+        axis.fill_between(centres, low, high, color=colors[name], alpha=0.15)
     axis.legend()
-    return figure
 
 
 def image_differences(first: np.ndarray, second: np.ndarray) -> Figure:

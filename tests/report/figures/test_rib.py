@@ -1,16 +1,19 @@
-import matplotlib.pyplot as plt
 import numpy as np
+import pandas as pd
 import pytest
 
+from ribstudy.evaluation.map_scores import DISTANCE_EDGES
+from ribstudy.evaluation.protocol import BEST, FROM_VAL, WITHOUT_MASKS
 from ribstudy.evaluation.statistics import Comparison, Estimate
 from ribstudy.method.stored_maps import StoredMaps
 from ribstudy.report.figures import rib as rib_figures
 
+pytestmark = pytest.mark.usefixtures("style")
 
-@pytest.fixture(autouse=True)
-def closed_figures():
-    yield
-    plt.close("all")
+ALL_RULES = {
+    rule: Comparison(Estimate(0.5), Estimate(0.5 + gain), Estimate(gain, gain - 0.01, gain + 0.01, 9))
+    for rule, gain in ((FROM_VAL, 0.02), (BEST, 0.03), (WITHOUT_MASKS, -0.04))
+}
 
 
 def test_slider_of_an_adaptation_has_a_frame_for_each_step():
@@ -28,20 +31,33 @@ def test_differences_of_many_images_are_two_patches():
     assert above.get_data().values.max() == 1
 
 
-def test_the_table_shows_the_images_with_a_class_if_some_have_none():
-    compared = Comparison(Estimate(0.5), Estimate(0.6), Estimate(0.1, 0.0, 0.2, 9))
-    row = {"seed": 0, "method": "RIB", "compared": compared, "best": compared}
-    assert len(rib_figures.comparison_table([row]).columns) == 4
-    mean = {name: value for name, value in row.items() if name != "seed"}
-    assert list(rib_figures.comparison_table([mean, row]).index) == [("mean", "RIB"), (0, "RIB")]
-    table = rib_figures.comparison_table([{**row, "labelled": compared}])
-    assert table.iloc[0, -1] == "+0.100 (+0.000 to +0.200)"
-
-
-def test_gains_have_a_line_for_the_mean_and_for_every_seed():
-    compared = Comparison(Estimate(0.5), Estimate(0.6), Estimate(0.1, 0.0, 0.2, 9))
-    rows = [{"method": "RIB", "compared": compared}, {"seed": 3, "method": "RIB", "compared": compared}]
+def test_gains_have_a_point_for_every_rule_of_every_comparison():
+    rows = {"RIB − CAM": ALL_RULES, "masks": {FROM_VAL: ALL_RULES[FROM_VAL]}}
     figure = rib_figures.gains(rows)
     (axis,) = figure.axes
-    assert [label.get_text() for label in axis.get_yticklabels()] == ["RIB, mean", "RIB, seed 3"]
-    assert [line.get_marker() for line in axis.lines if line.get_marker() not in ("None", None, "")] == ["D", "o"]
+    assert [label.get_text() for label in axis.get_yticklabels()] == list(rows)
+    points = [line for line in axis.lines if line.get_marker() not in ("None", None, "")]
+    assert [point.get_xdata()[0] for point in points] == [0.02, 0.03, -0.04, 0.02]
+    assert [text.get_text() for text in figure.legends[0].get_texts()] == [FROM_VAL, BEST, WITHOUT_MASKS]
+
+
+def test_changes_over_the_steps_have_a_panel_for_each_reading():
+    rows = [(measure, steps, 0.1 * steps, 0.0, None) for measure in ("miou", "precision", "recall") for steps in (1, 2)]
+    table = pd.DataFrame(rows, columns=["measure", "steps", "value", "low", "high"])
+    figure = rib_figures.changes_over_steps({"RIB": table, "RIB as written": table})
+    assert [axis.get_title() for axis in figure.axes] == ["RIB", "RIB as written"]
+    assert [len(axis.lines) for axis in figure.axes] == [4, 4]
+
+
+def test_learning_rates_have_a_panel_for_each_reading():
+    table = pd.DataFrame({"steps": [1, 2], "miou": [0.3, 0.4]})
+    figure = rib_figures.learning_rate_curves({"RIB": {1e-5: table, 3e-5: table}, "RIB as written": {1e-5: table, 3e-5: table}})
+    assert [len(axis.lines) for axis in figure.axes] == [2, 2]
+    assert [text.get_text() for text in figure.legends[0].get_texts()] == ["1e-05", "3e-05"]
+
+
+def test_coverage_is_shown_also_where_no_object_reaches():
+    bins = [Estimate(0.5, 0.4, 0.6)] * (len(DISTANCE_EDGES) - 1) + [Estimate(float("nan"))]
+    upper, lower = rib_figures.coverage({"CAM": bins, "CAM, blurred": bins}, {"RIB − CAM": bins}).axes
+    assert [text.get_text() for text in upper.get_legend().get_texts()] == ["CAM", "CAM, blurred"]
+    assert np.isnan(lower.lines[0].get_ydata()[-1])
