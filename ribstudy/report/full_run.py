@@ -145,7 +145,8 @@ def _named(dataset: Dataset, images: Sequence[str]) -> list[str]:
 def _shown(chapter: Chapter) -> dict[str, tuple[Stage, Run]]:
     """The stages of the chapter on masks whose items the figure shows, with their runs of the first seed, by panel."""
     jobs, seed = CHAPTERS["05_masks"](chapter.settings), chapter.settings.seed
-    names = {"CAM": ("seeds", "CAM", seed), "RIB": ("seeds", "RIB", seed), "mask": ("reported", "RIB", "walk + CRF", seed)}
+    maps = {method: ("seeds", method, seed, "train") for method in ("CAM", "RIB")}
+    names = {**maps, "mask": ("reported", "RIB", "walk + CRF", seed)}
     shown = {panel: jobs[name] for panel, name in names.items()}
     return {panel: (job.scored, chapter.variant(job.overrides, job.images)) for panel, job in shown.items()}
 

@@ -145,7 +145,12 @@ def test_stored_masks_are_shown(tmp_path):
     result.write_item("a", np.ones((8, 8), np.uint8))
     image = np.asarray(Image.new("RGB", (8, 8)))
     dataset = SimpleNamespace(
-        image=lambda name: image, label=lambda name: np.array([True]), class_names=("cat",), masked_names=[], mask=None
+        image=lambda name: image,
+        label=lambda name: np.array([True]),
+        class_names=("cat",),
+        masked_names=[],
+        mask=None,
+        has_pictures=True,
     )
     panels = full_run._panels(dataset, "a", {"mask": result})
     assert [panel.title for panel in panels] == ["cat", "mask from RIB", "no true mask"]
