@@ -23,7 +23,7 @@ from ribstudy.evaluation.statistics import Comparison
 
 BLUE, RED, GREEN, PINK, ORANGE, SKY = "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9"  # Okabe and Ito
 LINE = "#333333"  # of lines that mark a value
-COLORS = {"CAM": BLUE, "RIB": RED, "RIB as written": GREEN, "truth": PINK, "chosen on val": LINE}
+COLORS = {"CAM": BLUE, "CAM, blurred": SKY, "RIB": RED, "RIB as written": GREEN, "truth": PINK, "chosen on val": LINE}
 MAP_COLORS = "inferno"
 GREY = 225  # of images whose photographs are not at hand
 WIDTH = 6.5  # inches: text of 10 points stays readable when a phone shrinks the page
