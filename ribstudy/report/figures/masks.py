@@ -110,14 +110,14 @@ def losses_table(tables: Mapping[tuple[str, str], pd.DataFrame]) -> pd.DataFrame
     """The best mIoU on the reported images, and the mIoU that each rule loses, each with its threshold; a row for each table.
 
     Args:
-        tables: by (maps, method), a result of `threshold_rules`, or its mean over trainings.
+        tables: by (method, maps), a result of `threshold_rules`, or its mean over trainings.
     """
     rows = {}
     for key, table in tables.items():
         best = table.iloc[0]
         at_best = {BEST: f"{best['best_miou']:.3f} at {best['best_threshold']:.2f}"}
         rows[key] = at_best | {rule: f"{-row['lost']:+.3f} at {row['threshold']:.2f}" for rule, row in table.iterrows()}
-    index = pd.MultiIndex.from_tuples(rows, names=["maps", "method"])
+    index = pd.MultiIndex.from_tuples(rows, names=["method", "maps"])
     return pd.DataFrame(list(rows.values()), index=index)
 
 

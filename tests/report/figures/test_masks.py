@@ -73,8 +73,8 @@ def test_losses_stand_beside_the_best_score_with_their_thresholds():
         "from val": {"threshold": 0.3, "best_threshold": 0.25, "best_miou": 0.5, "lost": 0.004},
         "otsu": {"threshold": 0.4, "best_threshold": 0.25, "best_miou": 0.5, "lost": 0.1},
     }
-    table = mask_figures.losses_table({("walk", "RIB"): pd.DataFrame.from_dict(rules, orient="index")})
-    assert table.loc[("walk", "RIB")].to_dict() == {
+    table = mask_figures.losses_table({("RIB", "walk"): pd.DataFrame.from_dict(rules, orient="index")})
+    assert table.loc[("RIB", "walk")].to_dict() == {
         "best on these images": "0.500 at 0.25",
         "from val": "-0.004 at 0.30",
         "otsu": "-0.100 at 0.40",
