@@ -78,7 +78,7 @@ def test_what_is_left_is_planned_without_photographs(without, monkeypatch):
 
 
 def test_only_the_toy_experiment_needs_no_pictures(without):
-    assert [name for name, stage in STAGES.items() if not reads_data(stage, without.settings)] == ["toy"]
+    assert [name for name, stage in STAGES.items() if not reads_data(stage, without.settings)] == ["toy", "toy-conditions"]
 
 
 def test_pages_show_grey_in_place_of_photographs(without, computed):
