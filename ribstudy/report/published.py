@@ -9,6 +9,8 @@ from dataclasses import dataclass
 
 import pandas as pd
 
+from ribstudy import datasets
+from ribstudy.config import Settings
 from ribstudy.evaluation.statistics import NOT_KNOWN, NOT_RUN, Estimate
 from ribstudy.report import paper
 from ribstudy.report.chapter import Chapter
@@ -19,10 +21,10 @@ Records = Mapping[str, Mapping[str, Estimate]]  # chapter -> name -> estimate
 
 # table -> place -> our note. A place without a published value belongs to a method whose value nobody has published.
 _SEGMENTATION = {
-    ("IRN", "val"): ("06_segmentation", "cam_crf"),
-    ("RIB", "val"): ("06_segmentation", "rib_crf"),
-    ("full supervision, no CRF", "val"): ("06_segmentation", "truth"),
-    ("full supervision, CRF", "val"): ("06_segmentation", "truth_crf"),
+    ("IRN", "val"): ("06_segmentation", "miou_cam_crf"),
+    ("RIB", "val"): ("06_segmentation", "miou_rib_crf"),
+    ("full supervision, no CRF", "val"): ("06_segmentation", "miou_truth"),
+    ("full supervision, CRF", "val"): ("06_segmentation", "miou_truth_crf"),
 }
 OURS: dict[str, dict[Place, Note]] = {
     "voc12_seeds": {
@@ -82,7 +84,7 @@ GAINS = {
         Gain("seeds, each at its best threshold", f"{data}_seeds", "seed", "CAM", ("04_rib", "gain_rib_best")),
         extra,
         Gain("masks", f"{data}_seeds", mask, "CAM", ("05_masks", "gain_walk_crf")),
-        Gain("segmentation of val", f"{data}_segmentation", "val", "IRN", ("06_segmentation", "rib_gain_crf")),
+        Gain("segmentation of val", f"{data}_segmentation", "val", "IRN", ("06_segmentation", "gain_rib_crf")),
     )
     for data, mask, extra in (("voc12", "mask_irn", _GAIN_CRF), ("coco14", "mask", _GAIN_LABELLED))
 }
@@ -110,6 +112,19 @@ def own_values(table: str, records: Records) -> dict[Place, Estimate | None]:
 def notes_of(chapter: Chapter, data: str) -> Records:
     """The notes of a running chapter, as records; {} if its data set is not `data`."""
     return {chapter.name: chapter.notes} if chapter.settings.data.name == data else {}
+
+
+def whose_values(settings: Settings) -> str:
+    """Whether the tables of published values on a chapter's page contain its own values, and of which images, as a sentence."""
+    shown = datasets.title(settings.data)
+    if settings.data.name not in ("voc12", "coco14"):
+        return f"This page shows {shown}, so the tables contain no values of this study."
+    if settings.data.listed is None:
+        return "Next to them are the values of this page."
+    return (
+        f"Next to them are the values of this page: of {shown}, with {settings.classifier.backbone} as classifier. The "
+        "published values are of all images and larger networks, so a difference has several causes."
+    )
 
 
 def comparison_table(table: str, records: Records) -> pd.DataFrame:

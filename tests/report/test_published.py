@@ -3,6 +3,7 @@
 import pytest
 from helpers.records import write_record
 
+from ribstudy.config import load_settings
 from ribstudy.evaluation.statistics import Estimate
 from ribstudy.report import published
 from ribstudy.report.records import read_records
@@ -69,7 +70,7 @@ def test_ours_next_to_the_published_by_hand(tmp_path):
 
 def test_coco_is_next_to_the_paper_and_the_third_party(tmp_path):
     write_record(tmp_path, "05_masks", "coco14", rib_seeds=(0.35, 0.345, 0.355, 82783))
-    write_record(tmp_path, "06_segmentation", "coco14", truth_crf=(0.6, 0.59, 0.61, 40000))
+    write_record(tmp_path, "06_segmentation", "coco14", miou_truth_crf=(0.6, 0.59, 0.61, 40000))
     write_record(tmp_path, "04_rib", "coco14", gain_rib_labelled=(0.01, 0.0, 0.02, 82081))
     records = records_in(tmp_path, "coco14")
     table = published.comparison_table("coco14_seeds", records)
@@ -117,3 +118,11 @@ def test_values_that_are_not_published_are_not_known():
     assert list(table.index)[-1] == "RIB as written"
     with pytest.raises(ValueError, match="voc12_sed"):
         published.paper_table("voc12_sed", {})
+
+
+def test_values_of_a_part_of_the_data_are_not_called_the_papers():
+    text = published.whose_values(load_settings("voc12-lite"))
+    assert "of a public third of PASCAL VOC 2012, with tf_efficientnet_lite0 as classifier" in text
+    assert "several causes" in text
+    assert published.whose_values(load_settings("voc12")) == "Next to them are the values of this page."
+    assert published.whose_values(load_settings("mini")).startswith("This page shows MiniVOC, so the tables contain no values")
