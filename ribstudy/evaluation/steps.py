@@ -13,7 +13,7 @@ import numpy as np
 
 from ribstudy.evaluation.map_scores import MapScores
 from ribstudy.evaluation.metrics import DEFAULT_THRESHOLDS, mean_scores, miou
-from ribstudy.evaluation.protocol import Resampled, Scored, compare, resample
+from ribstudy.evaluation.protocol import FROM_VAL, Scored, compare, resample
 from ribstudy.evaluation.sweeps import sweep_scores
 
 if TYPE_CHECKING:
@@ -21,53 +21,52 @@ if TYPE_CHECKING:
 
 ByImage = Mapping[str, MapScores]
 
+CHANGES = ("miou", "precision", "recall")  # of `protocol.MEASURES`
+NUM_SAMPLES = 500  # of the intervals of a curve, which are drawn and not printed
 
-def steps_table(scores: Mapping[str, MapScores], *, threshold: int | None = None) -> pd.DataFrame:
+
+def steps_table(scores: ByImage) -> pd.DataFrame:
     """Scores of the maps summed over the first 1, 2, ... steps; after an early end an image keeps its last maps.
 
-    Columns: `steps`, `threshold`, and the scores of `metrics.mean_scores`.
-
-    Args:
-        threshold: one threshold index for all sums; None: the best threshold of each.
+    Each sum has its best threshold on these images. Columns: `steps`, `threshold`, and the scores of `metrics.mean_scores`.
     """
     import pandas as pd  # takes half a second, and planning and computing need no tables
 
     rows = []
     for steps, counts in enumerate(reduce(_add_steps, map(_counts_of_steps, scores.values())), start=1):
-        index = int(miou(counts).argmax()) if threshold is None else threshold
+        index = int(miou(counts).argmax())
         rows.append({"steps": steps, "threshold": DEFAULT_THRESHOLDS[index], **mean_scores(counts[index])})
     return pd.DataFrame(rows)
 
 
-def gain_curve(reported: Sequence[ByImage], choices: Sequence[ByImage] | None = None) -> pd.DataFrame:
-    """mIoU of the maps summed over the first 1, 2, ... steps, minus the mIoU of the plain CAM, which is the first step.
+def changes_by_step(reported: Sequence[ByImage], choices: Sequence[ByImage]) -> pd.DataFrame:
+    """How the maps summed over the first 1, 2, ... steps differ from the plain CAM, which is the first step.
 
-    Columns: `rule`, `steps`, `value`, `low`, `high`. Means over the trainings, with thresholds for each number of steps by the
-    rules of `protocol`. "without masks" is missing, because partial sums have no histogram.
+    Columns: `measure` (of `CHANGES`), `steps`, `value`, `low`, `high`. Means over the trainings. Each sum of maps has the
+    threshold that is best for it on the images for choices.
 
     Args:
         reported: for each training, the scores of the reported images.
-        choices: for each training, the scores of the images for choices; None leaves out "from val".
+        choices: for each training, the scores of the images for choices.
     """
-    import pandas as pd
+    import pandas as pd  # takes half a second, and planning and computing need no tables
 
-    held = [(dict(of_images), None if choices is None else dict(choices[place])) for place, of_images in enumerate(reported)]
-    most = max(of_image.num_steps for of_images, _ in held for of_image in of_images.values())
-    cam = _sum_of_steps(held, 1)
-    rows = []
-    for steps in range(1, most + 1):
-        for rule, found in compare(cam, _sum_of_steps(held, steps)).items():
-            difference = found.difference
-            rows.append(
-                {"rule": rule, "steps": steps, "value": difference.value, "low": difference.low, "high": difference.high}
-            )
-    return pd.DataFrame(rows)
-
-
-def _sum_of_steps(scores: Sequence[tuple[ByImage, ByImage | None]], steps: int) -> Resampled:
-    """The maps of the first steps, from the scores of the reported images and of the images for choices of each training."""
-    sweeps = [[of_images and sweep_scores(of_images, steps=steps) for of_images in of_training] for of_training in scores]
-    return resample([Scored(*of_training) for of_training in sweeps])
+    held = [tuple(map(dict, of_training)) for of_training in zip(reported, choices, strict=True)]
+    most = max(scores.num_steps for of_images, _ in held for scores in of_images.values())
+    sums = [
+        resample(
+            [Scored(*(sweep_scores(scores, steps=steps) for scores in of_training)) for of_training in held],
+            num_samples=NUM_SAMPLES,
+        )
+        for steps in range(1, most + 1)
+    ]
+    found = {
+        (measure, steps): compare(sums[0], drawn, measure=measure)[FROM_VAL].difference
+        for measure in CHANGES
+        for steps, drawn in enumerate(sums, start=1)
+    }
+    rows = [(*place, change.value, change.low, change.high) for place, change in found.items()]
+    return pd.DataFrame(rows, columns=["measure", "steps", "value", "low", "high"])
 
 
 def _counts_of_steps(scores: MapScores) -> np.ndarray:

@@ -1,23 +1,18 @@
-"""Findings of the chapters on CAM and RIB: choices on held-out images, changes over the steps, and how far from the peak.
+"""Findings of the chapters on CAM and RIB: over- or under-activation, choices on held-out images, distance from the peak.
 
 Shapes: D bins of distance.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 import numpy as np
 import pandas as pd
 
 from ribstudy.evaluation.coverage import Coverage
-from ribstudy.evaluation.map_scores import DISTANCE_EDGES, MapScores
-from ribstudy.evaluation.protocol import BEST, FROM_VAL, Resampled, Scored, compare, resample
+from ribstudy.evaluation.map_scores import DISTANCE_EDGES
+from ribstudy.evaluation.protocol import BEST, Resampled, Scored, compare, resample
 from ribstudy.evaluation.statistics import Comparison
-from ribstudy.evaluation.sweeps import Sweep, sweep_scores
-
-ByImage = Mapping[str, MapScores]
-
-CHANGES = ("miou", "precision", "recall")
-NUM_SAMPLES = 500  # of the intervals of a curve, which are drawn and not printed
+from ribstudy.evaluation.sweeps import Sweep
 
 
 def under_less_over(drawn: Resampled) -> dict[str, Comparison]:
@@ -43,34 +38,6 @@ def choice_table(candidates: Mapping[float, Sweep]) -> tuple[float, pd.DataFrame
         for value, comparison in found.items()
     }
     return best, pd.DataFrame.from_dict(rows, orient="index")
-
-
-def changes_by_step(reported: Sequence[ByImage], choices: Sequence[ByImage]) -> pd.DataFrame:
-    """How the maps summed over the first 1, 2, ... steps differ from the plain CAM, which is the first step.
-
-    Columns: `measure` (of `CHANGES`), `steps`, `value`, `low`, `high`. Means over the trainings. Each sum of maps has the
-    threshold that is best for it on the images for choices.
-
-    Args:
-        reported: for each training, the scores of the reported images.
-        choices: for each training, the scores of the images for choices.
-    """
-    held = [tuple(map(dict, of_training)) for of_training in zip(reported, choices, strict=True)]
-    most = max(scores.num_steps for of_images, _ in held for scores in of_images.values())
-    sums = [
-        resample(
-            [Scored(*(sweep_scores(scores, steps=steps) for scores in of_training)) for of_training in held],
-            num_samples=NUM_SAMPLES,
-        )
-        for steps in range(1, most + 1)
-    ]
-    found = {
-        (measure, steps): compare(sums[0], drawn, measure=measure)[FROM_VAL].difference
-        for measure in CHANGES
-        for steps, drawn in enumerate(sums, start=1)
-    }
-    rows = [(*place, change.value, change.low, change.high) for place, change in found.items()]
-    return pd.DataFrame(rows, columns=["measure", "steps", "value", "low", "high"])
 
 
 def reach(gain: Coverage) -> float:

@@ -1,17 +1,13 @@
-"""Choices on held-out images, changes over the steps, and how far from the peak more is found."""
-
-from dataclasses import replace
+"""Over- and under-activation, choices on held-out images, and how far from the peak more is found."""
 
 import numpy as np
 import pytest
-from helpers.scored_maps import ManyMasks, Masks, halves, scored
 from helpers.sweeps import sweep_of, sweep_with_iou
 
 from ribstudy.evaluation.coverage import Coverage
 from ribstudy.evaluation.map_scores import DISTANCE_EDGES
-from ribstudy.evaluation.protocol import BEST, FROM_VAL, Scored, compare, resample
+from ribstudy.evaluation.protocol import BEST, Scored, resample
 from ribstudy.evaluation.statistics import Estimate
-from ribstudy.evaluation.sweeps import sweep_scores
 from ribstudy.report import findings
 
 UP, FLAT = Estimate(0.1, 0.05, 0.15), Estimate(0.1, -0.05, 0.25)
@@ -34,34 +30,6 @@ def test_the_best_candidate_is_chosen_at_the_best_threshold_of_each():
     assert best == 0.5
     assert table.loc["0.5"].tolist() == ["0.800", "the best"]
     assert table.loc["2"].tolist() == ["0.700", "-0.100 (-0.100 to -0.100)"]
-
-
-def test_changes_by_step_start_at_the_cam_and_are_means_over_trainings():
-    """The first map finds the object; the second spoils it with one training and, being the same again, not with the other."""
-    spoiled = halves(1.0, 0.0)
-    kept = replace(spoiled, steps=(spoiled.steps[0][[0, 0]],))
-    spoiled, kept = (scored(Masks(), {"first": maps, "second": maps}) for maps in (spoiled, kept))
-    table = findings.changes_by_step([spoiled, kept], [kept, kept]).set_index(["measure", "steps"])
-    assert list(table.index) == [(measure, steps) for measure in findings.CHANGES for steps in (1, 2)]
-    for measure in findings.CHANGES:
-        assert table.loc[(measure, 1)].tolist() == [0, 0, 0]
-    alone = findings.changes_by_step([spoiled], [kept]).set_index(["measure", "steps"])
-    assert alone.loc[("miou", 2), "value"] < -0.1
-    assert table.loc[("miou", 2), "value"] == pytest.approx(alone.loc[("miou", 2), "value"] / 2)
-
-
-def test_changes_by_step_have_thresholds_from_val():
-    reported, choices = ManyMasks(9).scores(), ManyMasks(4).scores()
-    table = findings.changes_by_step([reported], [choices]).set_index(["measure", "steps"])
-    cam, rib = (
-        resample(
-            [Scored(*(sweep_scores(images, steps=steps) for images in (reported, choices)))], num_samples=findings.NUM_SAMPLES
-        )
-        for steps in (1, 2)
-    )
-    for measure in findings.CHANGES:
-        expected = compare(cam, rib, measure=measure)[FROM_VAL].difference
-        assert table.loc[(measure, 2)].tolist() == [expected.value, expected.low, expected.high]
 
 
 @pytest.mark.parametrize(

@@ -70,7 +70,7 @@ def changes_over_steps(tables: Mapping[str, pd.DataFrame]) -> Figure:
     """The changes in mIoU, precision and recall from the plain CAM, over the steps; a panel for each reading.
 
     Args:
-        tables: by reading, `findings.changes_by_step`.
+        tables: by reading, `steps.changes_by_step`.
     """
     figure, axes = plt.subplots(1, len(tables), figsize=(WIDTH, 3.6), sharey=True, squeeze=False)
     for axis, (reading, table) in zip(axes[0], tables.items(), strict=True):
