@@ -14,10 +14,9 @@ def dependence_sentence(judged: Mapping[str, Verdict]) -> str:
     several = {label: found for label, found in judged.items() if len(found.differences) > 1}
     depending = {label: found for label, found in several.items() if found.depends_on_rule}
     if not depending:
-        return f"None of the {len(several)} answers with several rules depends on the rule for thresholds."
-    verb = "depends" if len(depending) == 1 else "depend"
+        return f"In none of {len(several)} comparisons does the answer depend on the rule for thresholds."
     described = "; ".join(f"{label} is {_differences(found)}" for label, found in depending.items())
-    return f"{len(depending)} of the {len(several)} answers with several rules {verb} on the rule for thresholds: {described}."
+    return f"The answer depends on the rule for thresholds in {len(depending)} of {len(several)} comparisons: {described}."
 
 
 def _differences(found: Verdict) -> str:
