@@ -15,10 +15,11 @@ SHOWN = [
     (preset, chapter)
     for preset in batch_of_book().presets
     for chapter in chapters_of(preset)
-    if CHAPTERS[chapter](load_settings(preset))
+    if not all(only_checks(job.stage) for job in CHAPTERS[chapter](load_settings(preset)).values())
 ]
 
 
+@pytest.mark.xfail(reason="the study is being computed anew, on photographs and on a new MiniVOC", strict=True)
 @pytest.mark.parametrize(("preset", "chapter"), SHOWN)
 def test_a_chapter_finds_everything_that_it_shows_published(preset, chapter, tmp_path):
     """If this fails on purpose, compute the study again: make study, make book, make publish."""
