@@ -45,11 +45,6 @@ def stopped(scores: Sequence[Mapping[str, MapScores]], ending: str) -> Estimate:
     return Estimate(float(np.mean([found == ending for found in endings_of_all])), n=len(endings_of_all))
 
 
-def gain_of_default(found: Mapping[str, Comparison]) -> Estimate:
-    """mIoU of the default minus mIoU of the plain CAM (variant "cam"); 0 if the default is the plain CAM."""
-    return found["cam"].difference.negative if "cam" in found else Estimate(0.0, 0.0, 0.0)
-
-
 def telling(found: Mapping[str, Comparison]) -> tuple[list[str], list[str]]:
     """Names of the variants whose interval is above zero, and of the variants whose interval is below zero."""
     better = [name for name, comparison in found.items() if comparison.difference.low > 0]

@@ -15,7 +15,7 @@ from ribstudy.evaluation.map_scores import MapScores
 from ribstudy.evaluation.protocol import BEST, Scored, compare, resample
 from ribstudy.evaluation.statistics import NOT_RUN, Comparison, Estimate
 from ribstudy.evaluation.sweeps import Sweep, sweep_scores
-from ribstudy.evaluation.verdicts import NO, TO_TELL, Verdict, verdict
+from ribstudy.evaluation.verdicts import NO, NO_SIZE, TO_TELL, Verdict, verdict
 from ribstudy.workflow.variants import GROUPS, Variant
 
 LEVEL = 0.05  # of p-values that are adjusted for the number of variants
@@ -75,13 +75,13 @@ def group_texts(
 
 def _sentence(variant: Variant, found: Found, adjusted: Mapping[str, float], ended: Mapping[str, Estimate]) -> str:
     name = variant.name
-    judged = verdict_of(name, found)
+    judged = _judged(name, found)
     share = f" It ended {ended[name].value:.0%} of the adaptations." if name in ended else ""
     label = variant.label.replace("\n", ", ")
     return f"*{label}* ({CHANGES[name]}): {judged.headline.text()}, {_effect(judged, adjusted[name])}.{share}"
 
 
-def verdict_of(name: str, found: Found) -> Verdict:
+def _judged(name: str, found: Found) -> Verdict:
     """The verdict on whether a variant's mIoU is larger than the default's, by all rules."""
     return verdict({rule: of_rule[name].difference for rule, of_rule in found.items()})
 
@@ -90,7 +90,8 @@ def _effect(judged: Verdict, adjusted: float) -> str:
     difference = judged.headline
     depends = "; the sign depends on the rule for thresholds" if judged.depends_on_rule else ""
     if adjusted < LEVEL:
-        return ("better" if difference.value > 0 else "worse") + f" than the default{depends}"
+        size = f", by less than {NO_SIZE}" if max(abs(difference.low), abs(difference.high)) < NO_SIZE else ""
+        return f"{'better' if difference.value > 0 else 'worse'} than the default{size}{depends}"
     if difference.excludes_zero:
         return f"not more than chance can do with this many variants{depends}"
     return "no difference of 0.01 or more" if judged.word == NO else "not distinguishable from the default"
@@ -137,7 +138,7 @@ def removed_text(found: Found, adjusted: Mapping[str, float]) -> str:
     for name, words in parts.items():
         result = NOT_RUN
         if name in bars:
-            result = f"{bars[name].difference.text()}, {_effect(verdict_of(name, found), adjusted[name])}"
+            result = f"{bars[name].difference.text()}, {_effect(_judged(name, found), adjusted[name])}"
         lines.append(f"- {words}: {result}.")
     return "\n".join(lines)
 

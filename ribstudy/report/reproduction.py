@@ -26,7 +26,8 @@ TOLERANCE = 1e-4  # of numbers of the kind "rounding"
 EXACT_CHAPTERS = ("02_data", "10_voc12", "11_coco14")
 MACHINE_CHAPTERS = ("costs", "status")
 COUNTS = re.compile(
-    r"num_(images|images_for_rates|choices|seeds|val|variants|learned|runs|objects|repetitions|several|rows|with_ablation)"
+    r"num_(images|images_for_rates|choices|seeds|val|variants|learned|runs|objects|repetitions|several|rows|with_ablation"
+    r"|comparisons|reported|pilot|data|questions)"
 )
 SETTINGS = re.compile(r"epochs|learning_rate|paper_rate|blur_width|advcam_steps|step_size|curve_steps")
 ROUNDING = re.compile(r"(torchcam|gradcam)_difference")

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from helpers.scored_maps import Masks, halves, scored
 
-from ribstudy.evaluation.ablation import DEFAULT, adjusted, differences, gain_of_default, stopped, telling
+from ribstudy.evaluation.ablation import DEFAULT, adjusted, differences, stopped, telling
 from ribstudy.evaluation.protocol import BEST, WITHOUT_MASKS, Scored, compare, resample
 from ribstudy.evaluation.statistics import Comparison, Estimate
 from ribstudy.evaluation.sweeps import sweep_scores
@@ -46,11 +46,6 @@ def comparison(value, low, high, standard_error=None):
 
 
 FOUND = {"gap": comparison(-0.02, -0.03, -0.01), "region": comparison(0.01, -0.01, 0.03), "bce": comparison(0.04, 0.02, 0.05)}
-
-
-def test_the_gain_of_the_default_is_the_negative_difference_of_the_cam():
-    assert gain_of_default({"cam": comparison(-0.02, -0.03, 0.01)}) == Estimate(0.02, -0.01, 0.03, 4)
-    assert gain_of_default(FOUND) == Estimate(0, 0, 0)
 
 
 def test_p_values_are_adjusted_by_hand():

@@ -48,6 +48,13 @@ def test_each_group_says_what_its_variants_do_or_that_none_was_run():
     assert texts["stop"].endswith("not distinguishable from the default. It ended 50% of the adaptations.")
 
 
+def test_an_effect_without_size_is_named():
+    found = {rule: {"gap": comparison(0.005)} for rule in FOUND}
+    (chosen,) = [variant for variant in CHOSEN if variant.name == "gap"]
+    text = group_texts([chosen], found, {"gap": 0.001}, {})["region"]
+    assert text.endswith("+0.005 (+0.001 to +0.009), better than the default, by less than 0.01.")
+
+
 def test_a_result_is_preceded_by_the_differences_that_could_be_told():
     text = power_text(BARS)
     assert "at least 0.006 to 0.056" in text
