@@ -145,7 +145,7 @@ class HeadlineTable(SphinxDirective):
     """Headline numbers of all presets of the book next to each other, from the records of the executed chapters: ::
 
         ```{headline-table}
-        what RIB adds | 04_rib::miou_difference:+.3f
+        what RIB adds | 04_rib::gain_rib:+.3f
         ```
 
     Each line is a row: its label, the chapter, the name of its number, and the number's format.

@@ -43,14 +43,14 @@ class Headline:
 
     @classmethod
     def parse(cls, text: str) -> "Headline":
-        """The row that a text describes, such as "RIB adds | 04_rib::miou_difference:+.3f".
+        """The row that a text describes, such as "RIB adds | 04_rib::gain_rib:+.3f".
 
         Raises ValueError for a text of another form.
         """
         label, bar, place = text.rpartition("|")
         chapter, colons, note = place.strip().partition("::")
         if not (bar and colons):
-            raise ValueError(f"{text!r}: expected a row such as: RIB adds | 04_rib::miou_difference:+.3f")
+            raise ValueError(f"{text!r}: expected a row such as: RIB adds | 04_rib::gain_rib:+.3f")
         name, _, spec = note.partition(":")
         return cls(label.strip(), chapter, name, spec)
 
