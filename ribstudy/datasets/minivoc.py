@@ -1,8 +1,9 @@
 """MiniVOC: a small data set in the layout of the VOC devkit, drawn from a seed.
 
-One to three colour glyphs of OpenMoji (CC BY-SA 4.0) are scaled, mirrored, rotated, recoloured and placed on a textured
-background, later ones over earlier ones. Image i of a set depends only on (seed, set, i), so a larger set begins with the
-images of a smaller one. Every drawn object is labelled and visible enough to be labelled (see `MIN_VISIBLE_SHARE`).
+One to three objects (`minivoc_objects`) are mirrored, rotated and placed on a textured background with glyphs of no class,
+later ones over earlier ones. All glyphs are OpenMoji's (CC BY-SA 4.0). Image i of a set depends only on (seed, set, i), so a
+larger set begins with the images of a smaller one. Every drawn object is labelled, and visible enough to be labelled, as is
+its discriminative part (see `MIN_VISIBLE_SHARE`).
 """
 
 import json
@@ -15,41 +16,26 @@ from PIL import Image
 
 from ribstudy.datasets.base import DataError, new_folder
 from ribstudy.datasets.devkit import FOLDERS, write_annotation, write_names
-from ribstudy.datasets.minivoc_drawing import draw_background, draw_glyph, draw_waves, recolour
+from ribstudy.datasets.minivoc_drawing import draw_background, draw_waves, scatter
+from ribstudy.datasets.minivoc_objects import CLASS_NAMES, Drawing, draw_object
 from ribstudy.datasets.pictures import VOID, write_mask
 from ribstudy.datasets.settings import MiniVocSettings
 from ribstudy.datasets.voc12 import content, mask_content
 from ribstudy.runtime.files import write_json
 from ribstudy.runtime.progress import track
 
-VERSION = 1  # increased when the code changes the images; part of the identity of the data
-
-# Class names and their order are VOC's. If a class has several glyphs, each object gets a random one.
-GLYPHS: dict[str, tuple[str, ...]] = {
-    "aeroplane": ("✈", "🛩"),
-    "bird": ("🐦", "🦆"),
-    "bus": ("🚌", "🚎"),
-    "car": ("🚗", "🚙"),
-    "cat": ("🐈",),
-    "cow": ("🐄", "🐂"),
-    "dog": ("🐕",),
-    "horse": ("🐎",),
-    "motorbike": ("🏍", "🛵"),
-    "person": ("🧍", "🚶"),
-    "sheep": ("🐑",),
-    "train": ("🚂", "🚅"),
-}
-CLASS_NAMES: tuple[str, ...] = tuple(GLYPHS)
+VERSION = 2  # increased when the code changes the images; part of the identity of the data
 
 # Odds of 1, 2 and 3 classes in an image. VOC 2012 train_aug: 59 % one, 29 % two, 12 % more (labels of the reference code).
 NUM_CLASSES_ODDS = (0.59, 0.29, 0.12)
 SECOND_OBJECT_ODDS = 0.1  # that an image with fewer than three objects gets a second object of its first class
 # The range of an object's longer side, as a share of the image side, by the number of objects in the image.
-SIZES = {1: (0.50, 0.85), 2: (0.42, 0.65), 3: (0.35, 0.52)}
+SIZES = {1: (0.60, 0.90), 2: (0.45, 0.65), 3: (0.40, 0.52)}
 MAX_ROTATION = 20.0  # degrees
 MAX_CUT = 0.15  # share of an object's width or height that may be outside the image
-# A placement is valid if afterwards every object of the image shows at least this share of its pixels, and at least this many
-# pixels inside its void border. Otherwise another placement is drawn; after NUM_TRIES the object is left out of the image.
+# A placement is valid if afterwards every object of the image shows at least this share of its pixels and of its part's, and
+# at least this many pixels inside its void border. Otherwise another placement is drawn; after NUM_TRIES the object is left out
+# of the image.
 MIN_VISIBLE_SHARE = 0.7
 MIN_LABELLED_PIXELS = 32
 NUM_TRIES = 40
@@ -63,19 +49,34 @@ class Placement:
     """An object, ready to be pasted."""
 
     class_index: int
-    picture: Image.Image  # RGBA
+    drawing: Drawing
     corner: tuple[int, int]  # left, top; may be outside the image
 
     def shape(self, size: int) -> np.ndarray:
         """The pixels of a size x size image that the object covers if nothing hides it, bool [size, size]."""
+        return self._pasted(self.drawing.picture.getchannel("A"), size)
+
+    def part(self, size: int) -> np.ndarray:
+        """Those of them that show its discriminative part, bool [size, size]."""
+        return self._pasted(self.drawing.part, size)
+
+    def _pasted(self, opacity: Image.Image, size: int) -> np.ndarray:
         canvas = Image.new("L", (size, size))
-        canvas.paste(self.picture.getchannel("A"), self.corner)
+        canvas.paste(opacity, self.corner)
         return np.asarray(canvas) > 127
 
     @property
     def num_pixels(self) -> int:
         """The number of its pixels, including pixels outside the image."""
-        return int((np.asarray(self.picture.getchannel("A")) > 127).sum())
+        return _num_opaque(self.drawing.picture.getchannel("A"))
+
+    @property
+    def num_part_pixels(self) -> int:
+        return _num_opaque(self.drawing.part)
+
+
+def _num_opaque(opacity: Image.Image) -> int:
+    return int((np.asarray(opacity) > 127).sum())
 
 
 @dataclass(frozen=True)
@@ -116,12 +117,14 @@ def draw_scene(settings: MiniVocSettings, set_name: str, index: int) -> Scene:
     size = settings.image_size
     background = draw_background(rng, size=size)
     wanted = _draw_classes(rng, first=_first_class(settings.seed, set_name, index))
-    objects, owners = _place_all(rng, wanted, size=size)
+    clutter, *of_objects = rng.spawn(1 + len(wanted))
+    objects, owners = _place_all(of_objects, settings, wanted)
     if has_tied_background(settings, set_name, index, classes=[item.class_index for item in objects]):
         background = draw_waves(_tied_rng(settings, set_name, index), size=size)
     canvas = Image.fromarray(background)
+    scatter(clutter, canvas)
     for item in objects:
-        canvas.paste(item.picture, item.corner, item.picture)
+        canvas.paste(item.drawing.picture, item.corner, item.drawing.picture)
     return Scene(np.asarray(canvas), owners, objects)
 
 
@@ -173,13 +176,20 @@ def _draw_classes(rng: np.random.Generator, *, first: int) -> list[int]:
     return rng.permutation(classes).tolist()
 
 
-def _place_all(rng: np.random.Generator, wanted: Sequence[int], *, size: int) -> tuple[tuple[Placement, ...], np.ndarray]:
-    """The placed objects, and the owner of each pixel (see Scene). Raises DataError if no object could be placed."""
+def _place_all(
+    rngs: Sequence[np.random.Generator], settings: MiniVocSettings, wanted: Sequence[int]
+) -> tuple[tuple[Placement, ...], np.ndarray]:
+    """The placed objects, and the owner of each pixel (see Scene). Raises DataError if no object could be placed.
+
+    Each object has its own random numbers, so that it does not depend on how often another one was placed.
+    """
+    size = settings.image_size
     objects: tuple[Placement, ...] = ()
     owners = np.zeros((size, size), np.uint8)
-    for class_index in wanted:
+    for class_index, rng in zip(wanted, rngs, strict=True):
+        drawing = draw_object(rng, settings, class_index, side=size * rng.uniform(*SIZES[len(wanted)]))
         for _ in range(NUM_TRIES):
-            item = _draw_placement(rng, class_index, sizes=SIZES[len(wanted)], size=size)
+            item = _place(rng, class_index, drawing, size=size)
             new_owners = np.where(item.shape(size), np.uint8(len(objects) + 1), owners)
             if _all_show(new_owners, (*objects, item)):
                 objects, owners = (*objects, item), new_owners
@@ -190,27 +200,25 @@ def _place_all(rng: np.random.Generator, wanted: Sequence[int], *, size: int) ->
 
 
 def _all_show(owners: np.ndarray, objects: Sequence[Placement]) -> bool:
-    """Whether every object is visible enough (see MIN_VISIBLE_SHARE)."""
-    visible = np.bincount(owners.ravel(), minlength=len(objects) + 1)[1:]
+    """Whether every object and its part are visible enough (see MIN_VISIBLE_SHARE)."""
+    num_owners = len(objects) + 1
+    visible = np.bincount(owners.ravel(), minlength=num_owners)[1:]
     if any(seen < MIN_VISIBLE_SHARE * item.num_pixels for seen, item in zip(visible, objects, strict=True)):
         return False
-    labelled = np.bincount(owners[~void_border(owners)], minlength=len(objects) + 1)[1:]
+    for owner, item in enumerate(objects, start=1):
+        if (owners[item.part(len(owners))] == owner).sum() < MIN_VISIBLE_SHARE * item.num_part_pixels:
+            return False
+    labelled = np.bincount(owners[~void_border(owners)], minlength=num_owners)[1:]
     return bool((labelled >= MIN_LABELLED_PIXELS).all())
 
 
-def _draw_placement(rng: np.random.Generator, class_index: int, *, sizes: tuple[float, float], size: int) -> Placement:
-    """A glyph of the class in a random colour, size, rotation and position."""
-    glyphs = GLYPHS[CLASS_NAMES[class_index]]
-    glyph = draw_glyph(glyphs[rng.integers(len(glyphs))])
-    side = size * rng.uniform(*sizes)
-    shape = [max(1, round(length * side / max(glyph.size))) for length in glyph.size]
-    glyph = glyph.resize(shape, Image.Resampling.BOX)
+def _place(rng: np.random.Generator, class_index: int, drawing: Drawing, *, size: int) -> Placement:
+    """The object, mirrored or not, at a random angle and place in an image of `size` pixels."""
     if rng.random() < 0.5:
-        glyph = glyph.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
-    glyph = recolour(rng, glyph).rotate(rng.uniform(-MAX_ROTATION, MAX_ROTATION), Image.Resampling.BICUBIC, expand=True)
-    glyph = glyph.crop(glyph.getchannel("A").getbbox())
-    corner = tuple(round(rng.uniform(-MAX_CUT * length, size - (1 - MAX_CUT) * length)) for length in glyph.size)
-    return Placement(class_index, glyph, corner)
+        drawing = drawing.mirrored()
+    drawing = drawing.rotated(rng.uniform(-MAX_ROTATION, MAX_ROTATION))
+    corner = tuple(round(rng.uniform(-MAX_CUT * length, size - (1 - MAX_CUT) * length)) for length in drawing.picture.size)
+    return Placement(class_index, drawing, corner)
 
 
 def generate(root: Path, settings: MiniVocSettings) -> None:

@@ -8,6 +8,11 @@ from PIL import Image, ImageDraw, ImageFont, ImageOps
 
 from ribstudy.datasets.base import DataError
 
+# Glyphs of no class that lie on the background.
+CLUTTER = tuple("🌵🌻🌲🍄🍁🔑⚽🪴🎲🧩🔧🔨📌🧭⏰🎺🍌🍓🍍🥕🌽🍩🧀🥨🐚🦋🐛🐌🐞🦀🐙🐠🪐⭐🌙💡")
+NUM_CLUTTER = (3, 7)  # glyphs in an image
+CLUTTER_SIZES = (0.10, 0.24)  # the longer side, as a share of the image side
+
 GLYPH_PIXELS = 512  # height at which the font is drawn, once for each glyph
 
 
@@ -48,6 +53,17 @@ def recolour(rng: np.random.Generator, glyph: Image.Image) -> Image.Image:
     tinted = Image.fromarray(np.uint8(np.round(colours * tint)))
     tinted.putalpha(alpha)
     return tinted
+
+
+def scatter(rng: np.random.Generator, canvas: Image.Image) -> None:
+    """Pastes glyphs of no class at random places, in random colours, sizes and angles."""
+    for _ in range(rng.integers(NUM_CLUTTER[0], NUM_CLUTTER[1] + 1)):
+        glyph = draw_glyph(CLUTTER[rng.integers(len(CLUTTER))])
+        scale = canvas.width * rng.uniform(*CLUTTER_SIZES) / max(glyph.size)
+        glyph = glyph.resize([max(1, round(length * scale)) for length in glyph.size], Image.Resampling.BOX)
+        glyph = recolour(rng, glyph).rotate(rng.uniform(0, 360), Image.Resampling.BICUBIC, expand=True)
+        corner = tuple(int(rng.integers(-length // 2, canvas.width - length // 2)) for length in glyph.size)
+        canvas.paste(glyph, corner, glyph)
 
 
 def draw_background(rng: np.random.Generator, *, size: int) -> np.ndarray:

@@ -10,6 +10,8 @@ from pydantic import Field, Strict, model_validator
 
 from ribstudy.settings import Count, Section, Seed, Share, validate
 
+PartShare = Annotated[float, Field(gt=0, le=1)]
+
 
 class TiedBackground(Section):
     """A background that co-occurs with a class, so that a classifier can mistake it for the class."""
@@ -27,6 +29,12 @@ class MiniVocSettings(Section):
     num_val: Count = Field(description="held-out images, on which choices are made")
     image_size: Annotated[int, Field(ge=64)] = Field(description="side of the square images in pixels")
     seed: Seed = Field(description="seed of the images; separate from the study's seed, so that all seeds share one data set")
+    part_share: PartShare = Field(
+        0.15, description="area of an object's discriminative part, as a share of the area of the body that classes share"
+    )
+    part_place: Literal["fixed", "anywhere"] = Field(
+        "fixed", description="where the part is: at the widest place of the body, or anywhere away from its outline"
+    )
     tied: TiedBackground | None = Field(None, description="a background that co-occurs with one class; None: there is none")
 
     @model_validator(mode="after")

@@ -27,6 +27,7 @@ PLUMBING = ("stages.stage", "stages.execution", "runtime", "config")
 PREPARATION = (
     "datasets.minivoc",
     "datasets.minivoc_drawing",
+    "datasets.minivoc_objects",
     "datasets.coco_annotations",
     "datasets.folder_lists",
     "datasets.listed",

@@ -7,19 +7,18 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.patches import Rectangle
 from pandas.io.formats.style import Styler
-from PIL import ImageOps
 
 from ribstudy.datasets import minivoc
 from ribstudy.datasets.base import Dataset
+from ribstudy.datasets.minivoc_objects import FAMILIES, draw_object
 from ribstudy.datasets.pictures import PALETTE, VOID
+from ribstudy.datasets.settings import MiniVocSettings
 from ribstudy.report import paper
 from ribstudy.report.figures.common import BLUE, ORANGE, WIDTH, blank
+from ribstudy.runtime.paths import PROJECT
 
-ANIMALS = ("cat", "dog", "horse", "cow", "sheep")
-SIDE = 128  # of the square that silhouettes are compared in
-HEAD_BOX = (38, 70)  # width and height of the corner of that square that contains the heads; chosen by eye
+OBJECT_SIDE = 300  # pixels of the objects that are shown alone
 COUNTS = ["images", "annotated", "labelled", "objects"]
 FEW_CLASSES = 25  # with more classes, bars are thinner
 
@@ -202,40 +201,43 @@ def _draw_detail(ax: Axes, dataset: Dataset, name: str) -> None:
     ax.set_axis_off()
 
 
-def silhouette(class_name: str) -> np.ndarray:
-    """The shape of a class's first glyph, stretched to a square, bool [SIDE, SIDE]; all animals look to the left."""
-    glyph = minivoc.draw_glyph(minivoc.GLYPHS[class_name][0])
-    return np.asarray(glyph.getchannel("A").resize((SIDE, SIDE))) > 127
-
-
-def shared_silhouette() -> tuple[float, float]:
-    """Pixels that all ANIMALS cover, as a share of the pixels that any of them covers: around the heads, and elsewhere."""
-    number = np.sum([silhouette(name) for name in ANIMALS], axis=0)
-    head = np.zeros((SIDE, SIDE), bool)
-    head[: HEAD_BOX[1], : HEAD_BOX[0]] = True
-    shares = [(number[region] == len(ANIMALS)).sum() / (number[region] > 0).sum() for region in (head, ~head)]
-    return float(shares[0]), float(shares[1])
-
-
-def draw_animals() -> Figure:
-    """The glyphs of the four-legged animals, and for each pixel how many of their silhouettes cover it."""
-    figure = plt.figure(figsize=(WIDTH, 5.6), layout="constrained")
-    figure.suptitle("Five animals share one body")
-    upper, lower = figure.subfigures(2, 1, height_ratios=(1, 2))
-    for ax, name in zip(upper.subplots(1, len(ANIMALS)), ANIMALS, strict=True):
-        glyph = minivoc.draw_glyph(minivoc.GLYPHS[name][0])
-        ax.imshow(ImageOps.pad(glyph, (512, 400), color=(255, 255, 255, 0), centering=(0.5, 1)))
-        ax.set_title(name)
-        ax.set_axis_off()
-    ax = lower.subplots()
-    number = np.sum([silhouette(name) for name in ANIMALS], axis=0)
-    shown = ax.imshow(number, cmap=plt.get_cmap("cividis", len(ANIMALS) + 1), vmin=-0.5, vmax=len(ANIMALS) + 0.5)
-    lower.colorbar(shown, ax=ax, ticks=range(len(ANIMALS) + 1), label="animals that cover a pixel")
-    ax.add_patch(Rectangle((0, 0), *HEAD_BOX, fill=False, edgecolor="white", linestyle="--"))
-    ax.text(3, HEAD_BOX[1] - 3, "heads", color="white")
-    ax.set_title("Overlay of their silhouettes")
-    ax.set_axis_off()
+def draw_families(settings: MiniVocSettings) -> Figure:
+    """A row for each family of MiniVOC's classes: the same body, in the same colour, with the part of each class."""
+    columns = max(len(family) for family in FAMILIES)
+    figure, axes = plt.subplots(len(FAMILIES), columns, figsize=(WIDTH, 1.05 * WIDTH * len(FAMILIES) / columns), squeeze=False)
+    for row, family in zip(axes, FAMILIES, strict=True):
+        for ax, name in zip(row, family, strict=True):
+            rng = np.random.default_rng(len(family[0]))  # the same for the classes of a family; chosen by eye
+            ax.imshow(draw_object(rng, settings, minivoc.CLASS_NAMES.index(name), side=OBJECT_SIDE).picture)
+            ax.set_title(name)
+            ax.set_axis_off()
+    figure.suptitle("Classes that share a body")
     return figure
+
+
+def read_trials() -> pd.DataFrame:
+    """The designs of MiniVOC that were tried (data/minivoc_trials.csv), in the order of the trials."""
+    return pd.read_csv(
+        PROJECT / "data" / "minivoc_trials.csv", dtype={"code": str, "trainings": "Int64", "val_images": "Int64"}
+    )
+
+
+def style_trials(trials: pd.DataFrame) -> Styler:
+    """The table of trials with readable names and numbers; a missing number is shown as a dash."""
+    table = trials.rename(columns=lambda name: name.replace("_", " ")).rename(columns={"miou": "mIoU"})
+    styled = table.style.hide().set_uuid("trials").set_table_attributes('class="dataframe"')
+    return styled.format(precision=3, na_rep="–")
+
+
+def part_shares(settings: MiniVocSettings, *, num_images: int) -> np.ndarray:
+    """Visible pixels of the part of each object, as a share of the object's visible pixels, in the first images of train."""
+    shares = []
+    for index in range(num_images):
+        scene = minivoc.draw_scene(settings, "train", index)
+        for owner, item in enumerate(scene.objects, start=1):
+            owned = scene.owners == owner
+            shares.append((owned & item.part(settings.image_size)).sum() / owned.sum())
+    return np.array(shares)
 
 
 def _height(num_classes: int) -> float:
