@@ -14,7 +14,13 @@ import yaml
 from pydantic import Field
 
 from ribstudy.datasets.settings import DataSettings, ImageSelection
-from ribstudy.evaluation.settings import AblationSettings, BottleneckSettings, ControlSettings, EvaluationSettings
+from ribstudy.evaluation.settings import (
+    AblationSettings,
+    BottleneckSettings,
+    ControlSettings,
+    EvaluationSettings,
+    PartSettings,
+)
 from ribstudy.masks.settings import CrfSettings, LabelSettings, MaskSettings, PredictionSettings, ScoreSettings, WalkSettings
 from ribstudy.method.settings import (
     RIB_MODES,
@@ -64,6 +70,7 @@ class Settings(Section):
     controls: ControlSettings = ControlSettings()
     ablations: AblationSettings
     bottleneck: BottleneckSettings
+    discriminative_part: PartSettings | None = Field(None, description="None: not run; only MiniVOC has such a part")
     toy: ToySettings
     compute: ComputeSettings = ComputeSettings()
 

@@ -1,10 +1,10 @@
-"""Images and values with which the chapters on RIB, on ablations and on the bottleneck measure."""
+"""Images and values with which the chapters on RIB, on ablations, on the bottleneck and on the part's size measure."""
 
 from typing import Annotated
 
 from pydantic import Field, Strict
 
-from ribstudy.datasets.settings import ImageSelection, TiedBackground
+from ribstudy.datasets.settings import ImageSelection, PartShare, TiedBackground
 from ribstudy.settings import Count, Positive, Scales, Section, Share
 
 
@@ -42,3 +42,13 @@ class BottleneckSettings(Section):
     images: ImageSelection = Field(description="images with masks whose gradients and logits are followed over the steps")
     tied: TiedBackground | None = Field(None, description="background of a second MiniVOC, tied to a class; None: not run")
     num_tied: Count = Field(24, description="images of that class on which the leak into the background is measured")
+
+
+class PartSettings(Section):
+    """The sizes of MiniVOC's discriminative part that are compared, and the images on which they are."""
+
+    shares: Annotated[tuple[PartShare, ...], Strict(False), Field(min_length=1)] = Field(
+        description="values of data.minivoc.part_share; a classifier is trained for each"
+    )
+    images: ImageSelection = Field(description="images on which CAM and RIB are reported for each share but the preset's own")
+    choices: ImageSelection = Field(description="images on which the thresholds for these are chosen")

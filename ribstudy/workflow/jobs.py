@@ -8,7 +8,7 @@ that depends on a training is a mean over several trainings (`seeds`), as far as
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from ribstudy.config import Settings
@@ -41,6 +41,7 @@ NUM_CHECKED = 3  # images on which two implementations of the CAM are compared, 
 CAM_NAME, BLURRED, RIB_NAME, AS_WRITTEN, BLURRED_RIB = "CAM", "CAM, blurred", "RIB", "RIB as written", "RIB, blurred"
 READINGS: dict[str, dict[str, Any]] = {RIB_NAME: {}, AS_WRITTEN: {"rib.mode": "paper"}}  # the code's and the paper's
 BLUR_WIDTHS = (0.5, 1.0, 1.5, 2.0, 3.0)  # compared on `choices`; the preset's `controls.blur` is the best of them
+PART_METHODS = (CAM_NAME, BLURRED, RIB_NAME)  # of the chapter on the size of the discriminative part
 # The training masks of the segmentation networks. True masks, of the images that have one, give the ceiling.
 TRUTH = {"segmentation.truth": "dataset", "segmentation.images.masked": True}
 
@@ -289,6 +290,32 @@ def _power(settings: Settings) -> Jobs:
     return {(method, seed): job for (method, seed, *images), job in _rib(settings).items() if images == ["val"]}
 
 
+def part_shares(settings: Settings) -> dict[float, dict[str, Any]]:
+    """The compared sizes of MiniVOC's discriminative part, each with its settings; empty if the data have no such part."""
+    part = settings.discriminative_part
+    if part is None or settings.data.name != "minivoc":
+        return {}
+    own = settings.data.minivoc.part_share
+    return {share: {} if share == own else {"data.root": None, "data.minivoc.part_share": share} for share in part.shares}
+
+
+def _discriminative_part(settings: Settings) -> Jobs:
+    """The classifier, and methods of the chapter on RIB, for every size of the part and every seed.
+
+    The preset's own size has the results of that chapter, so that there is one value of RIB's gain.
+    """
+    of_rib, part, jobs = _rib(settings), settings.discriminative_part, {}
+    for share, changes in part_shares(settings).items():
+        for seed in seeds(settings):
+            jobs["classifier", share, seed] = Job(CLASSIFIER, overrides={**changes, "seed": seed}, files=(VALIDATION_LOGITS,))
+            for split, images in {"train": part.images, "val": part.choices}.items():
+                for method in PART_METHODS:
+                    job = of_rib[method, seed, split]
+                    changed = replace(job, images=images, overrides={**job.overrides, **changes})
+                    jobs[share, method, seed, split] = changed if changes else job
+    return jobs
+
+
 def _nothing(settings: Settings) -> Jobs:
     return {}
 
@@ -304,6 +331,7 @@ CHAPTERS: dict[str, Callable[[Settings], Jobs]] = {
     "07_ablations": _ablations,
     "08_other_methods": _other_methods,
     "09_bottleneck": _bottleneck,
+    "discriminative_part": _discriminative_part,
     "power": _power,
     "own_data": _nothing,
     "costs": _nothing,

@@ -7,7 +7,7 @@ from ribstudy.config import load_settings, preset_names
 from ribstudy.runtime.paths import PROJECT
 from ribstudy.stages.maps import RIB
 from ribstudy.stages.stage import ItemStage, WholeStage, result_key
-from ribstudy.workflow.jobs import CHAPTERS, DEFAULT, ablation_seeds
+from ribstudy.workflow.jobs import CHAPTERS, DEFAULT, PART_METHODS, ablation_seeds
 from ribstudy.workflow.variants import ITERATIONS, variants
 
 
@@ -71,3 +71,26 @@ def test_two_chapters_name_the_same_result_by_the_same_settings():
     rib, bottleneck = CHAPTERS["04_rib"](settings), CHAPTERS["09_bottleneck"](settings)
     for seed in range(settings.seeds):
         assert rib["RIB", seed, "train"] == bottleneck["RIB", seed, "train"]
+
+
+def test_the_preset_s_own_part_has_the_results_of_the_chapter_on_rib():
+    settings = load_settings("mini")
+    rib, jobs = CHAPTERS["04_rib"](settings), CHAPTERS["discriminative_part"](settings)
+    own = settings.data.minivoc.part_share
+    for seed in range(settings.seeds):
+        for method in PART_METHODS:
+            assert jobs[own, method, seed, "train"] == rib[method, seed, "train"]
+
+
+def test_every_other_part_has_data_a_classifier_and_images_of_its_own():
+    settings = load_settings("mini")
+    jobs, part = CHAPTERS["discriminative_part"](settings), settings.discriminative_part
+    assert {job.images for (share, *_, split), job in jobs.items() if share == 0.25 and split == "train"} == {part.images}
+    drawn = {load_settings("mini", dict(job.overrides)).data.minivoc.part_share for job in jobs.values()}
+    assert drawn == set(part.shares)
+    keys = {_key(job.stage, job) for name, job in jobs.items() if name[0] == "classifier"}
+    assert len(keys) == len(part.shares) * settings.seeds
+
+
+def test_data_without_parts_need_no_jobs_for_them():
+    assert CHAPTERS["discriminative_part"](load_settings("voc12")) == {}
