@@ -6,6 +6,7 @@ A stage whose result is finished is skipped. A stage that was killed resumes whe
 import contextlib
 import logging
 import os
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
@@ -166,11 +167,17 @@ def _run_whole(stage: WholeStage, run: Run, result: Result) -> None:
 @contextlib.contextmanager
 def _processor_time(notes: dict) -> Iterator[None]:
     """Notes the seconds of all cores that this process and its finished worker processes spend in the block."""
-    start = sum(os.times()[:4])
+    start = _core_seconds()
     try:
         yield
     finally:
-        notes["core_seconds"] = round(sum(os.times()[:4]) - start, 2)
+        notes["core_seconds"] = round(_core_seconds() - start, 3)
+
+
+def _core_seconds() -> float:
+    """The processor time of this process so far, and of its finished worker processes, which is counted in steps of 0.01 s."""
+    workers = os.times()
+    return time.process_time() + workers.children_user + workers.children_system
 
 
 @contextlib.contextmanager

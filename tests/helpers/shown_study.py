@@ -43,7 +43,7 @@ class ShownStudy:
         self.store = Store(folder / "results", folder / "published")
         folder.mkdir(parents=True, exist_ok=True)
         Path(self.preset).write_text(yaml.safe_dump(settings_of(data_root, seeds=1).model_dump(mode="json")))
-        for module in ("models.cam_net", "training.classifier"):
+        for module in ("training.classifier", "models.cam_net"):  # imported in this order, so that the first has the original
             monkeypatch.setattr(
                 f"ribstudy.{module}.build_cam_net", lambda backbone, num_classes, weights: tiny_net(num_classes)
             )
