@@ -4,6 +4,8 @@ Shapes: D bins of distance.
 """
 
 from collections.abc import Mapping
+from itertools import groupby
+from operator import itemgetter
 
 import numpy as np
 import pandas as pd
@@ -41,14 +43,16 @@ def choice_table(candidates: Mapping[float, Sweep]) -> tuple[float, pd.DataFrame
 
 
 def reach(gain: Coverage) -> float:
-    """The largest distance from the peak at which significantly more of the objects is found, in object sizes.
+    """The distance from the peak up to which significantly more of the objects is found, in object sizes.
 
-    It is the outer edge of the last bin whose interval is above zero, or the inner edge of the last bin of all, which is open.
-    nan if there is no such bin.
+    It is the outer edge of the longest row of neighbouring bins whose intervals are above zero, so that a single bin further
+    out, which chance can put there, does not count. The last bin of all is open and counts with its inner edge. nan if there
+    is no such bin.
     """
     edges = [*DISTANCE_EDGES[1:], DISTANCE_EDGES[-1]]
-    found = [edge for edge, of_bin in zip(edges, gain.objects, strict=True) if of_bin.low is not None and of_bin.low > 0]
-    return float(found[-1]) if found else float("nan")
+    above = [of_bin.low is not None and of_bin.low > 0 for of_bin in gain.objects]
+    rows = [[edge for edge, _ in row] for up, row in groupby(zip(edges, above, strict=True), key=itemgetter(1)) if up]
+    return float(max(rows, key=len)[-1]) if rows else float("nan")
 
 
 def reach_sentence(gain: Coverage) -> str:

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from math import isnan
 from pathlib import Path
 
 import pandas as pd
@@ -55,9 +56,14 @@ class Headline:
         return cls(label.strip(), chapter, name, spec)
 
     def text(self, found: Estimate | None) -> str:
-        """A number with its interval and number of observations, such as "+0.011 (+0.002 to +0.020), n = 513"; or "not run"."""
+        """A number with its interval and number of observations, such as "+0.011 (+0.002 to +0.020), n = 513".
+
+        "not run" if there is no record, and a dash if the chapter could not determine the number.
+        """
         if found is None:
             return NOT_RUN
+        if isnan(found.value):
+            return "–"
         value, low, high = (None if x is None else self._formatted(x) for x in (found.value, found.low, found.high))
         return value + ("" if low is None else f" ({low} to {high})") + ("" if found.n is None else f", n = {found.n}")
 

@@ -37,11 +37,11 @@ def test_the_best_candidate_is_chosen_at_the_best_threshold_of_each():
     [
         ([], np.nan),
         ([0], DISTANCE_EDGES[1]),
-        ([0, 3], DISTANCE_EDGES[4]),
+        ([0, 2, 3, 4, 8], DISTANCE_EDGES[5]),
         ([len(DISTANCE_EDGES) - 1], DISTANCE_EDGES[-1]),
     ],
 )
-def test_reach_is_the_outer_edge_of_the_last_bin_above_zero(places, expected):
+def test_reach_is_the_outer_edge_of_the_longest_row_of_bins_above_zero(places, expected):
     objects = [UP if place in places else FLAT for place in range(len(DISTANCE_EDGES))]
     gain = Coverage(objects, Estimate(0.021, 0.01, 0.03))
     assert findings.reach(gain) == pytest.approx(expected, nan_ok=True)

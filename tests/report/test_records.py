@@ -42,6 +42,10 @@ def test_headline_numbers_of_presets_are_next_to_each_other(store):
     assert table.loc["masks"].tolist() == ["not run"] * 3
 
 
+def test_a_number_that_a_chapter_could_not_determine_is_a_dash():
+    assert Headline("masks", "05_masks", "gain", "+.3f").text(Estimate(float("nan"))) == "–"
+
+
 def test_a_number_that_no_record_contains_is_named(store):
     with pytest.raises(ValueError, match="chapter 04_rib notes no number 'gian'; it notes: gain, num_seeds"):
         headline_table([Headline("RIB adds", "04_rib", "gian")], ["voc12-lite"], store)
