@@ -156,7 +156,7 @@ def paper_table(table: str, ours: Mapping[Place, Estimate | None]) -> pd.DataFra
     """A table of published values in percent, a row for each method, with a column of our values after each column.
 
     A published value that is not confirmed is marked "(?)"; a value that nobody has published is "not known". A field is empty
-    if the method is not one of this study. Our value is followed by its difference from the published value.
+    if the method is not one of this study. `comparison_table` has the differences.
 
     Args:
         ours: shares in 0..1 by (row, column); None is shown as "not run".
@@ -170,7 +170,7 @@ def paper_table(table: str, ours: Mapping[Place, Estimate | None]) -> pd.DataFra
             place = (method, column)
             row[column] = _with_status(published.get(place)) if place in published or place in ours else ""
             if any(column == other for _, other in ours):
-                row[f"{column}, ours"] = _with_difference(ours[place], published.get(place)) if place in ours else ""
+                row[f"{column}, ours"] = _percent_or_not_run(ours[place], signed=False) if place in ours else ""
     return pd.DataFrame.from_dict(rows, orient="index").rename_axis("%")
 
 
@@ -232,11 +232,6 @@ def _with_status(value: tuple | None) -> str:
     if value is None:
         return NOT_KNOWN
     return f"{value.value:.1f}" + ("" if value.status == "confirmed" else " (?)")
-
-
-def _with_difference(own: Estimate | None, published: tuple | None) -> str:
-    difference = "" if own is None or published is None else f", {100 * own.value - published.value:+.1f}"
-    return _percent_or_not_run(own, signed=False) + difference
 
 
 def _as_published(value: float) -> str:
