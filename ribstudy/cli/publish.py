@@ -18,6 +18,12 @@ def add_publish_arguments(command: argparse.ArgumentParser) -> None:
         help="accept a result of other code if today's code computes N of its items equally to the bit (default: refuse it)",
     )
     command.add_argument("--seed", type=int, help="seed of the draws for --recheck (default: the date)")
+    command.add_argument(
+        "--chapters",
+        nargs="+",
+        metavar="NAME",
+        help="publish these chapters, such as 04_rib, and keep what is published for others (default: all)",
+    )
 
 
 def add_verify_arguments(command: argparse.ArgumentParser) -> None:
@@ -39,7 +45,7 @@ def publish(options: argparse.Namespace) -> None:
         raise ValueError("publish: only the settings of a preset are published; change the preset instead of using --set")
     _require_positive("recheck", options.recheck, least=0)
     for preset in presets(options):
-        publication = Publication.of(preset, Store(options.results, options.published), options.data_root)
+        publication = Publication.of(preset, Store(options.results, options.published), options.data_root, options.chapters)
         done = publication.write(recheck=options.recheck, seed=options.seed)
         for what, names in (("written", done.changed), ("removed", done.removed)):
             print("\n".join(f"{what} {name}" for name in names), end="\n" * bool(names))

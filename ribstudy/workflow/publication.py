@@ -67,30 +67,39 @@ class Publication:
     Args:
         preset: its name or path.
         store: the results, and the folder of the published results.
-        planned: all results of its chapters, by name (`planned_results`).
+        chapters: the chapters whose results are written.
+        planned: all results of the preset's chapters, by name (`planned_results`).
         contents: the published part of each result, by name.
     """
 
     preset: str
+    chapters: Sequence[str]
     store: Store
     planned: Mapping[str, PlannedResult]
     contents: Mapping[str, Content]
 
     @classmethod
-    def of(cls, preset: str, store: Store, data_root: Path | None = None) -> "Publication":
-        """Raises PublicationError for a chapter that was not run, or was run with other settings."""
+    def of(
+        cls, preset: str, store: Store, data_root: Path | None = None, chapters: Sequence[str] | None = None
+    ) -> "Publication":
+        """The publication of some chapters of a preset; None: of all.
+
+        Raises PublicationError for a chapter that does not exist, was not run, or was run with other settings.
+        """
+        chapters = _known(chapters_of(preset) if chapters is None else chapters, preset)
         overrides = root_of(preset, data_root)
         run = Run(load_settings(preset, overrides), store=store)
         planned = planned_results(preset, overrides, run)
-        contents = _read_by_chapters(preset, run, planned)
+        contents = _read_by_chapters(chapters, preset, run, planned)
         weights = _add_weights(contents, planned, run)
         _add_choices(contents, planned, weights)
-        return cls(preset, store, planned, contents)
+        return cls(preset, chapters, store, planned, contents)
 
     def write(self, *, recheck: int = 0, seed: int | None = None, max_bytes: int = MAX_BYTES) -> Outcome:
         """Writes the folder of published results. If nothing has changed, no byte changes.
 
-        Published results of other presets stay. Those that only this preset used, and that it no longer reads, are removed.
+        Published results of other presets stay, and so do those that other chapters of this preset need. Those that only this
+        preset used, and that it no longer reads, are removed.
 
         Args:
             recheck: the number of random items to compute again of each result of other code, which is published if they
@@ -109,17 +118,21 @@ class Publication:
         with locked(folder / ".lock", "the published results"), TemporaryDirectory(dir=folder, prefix=".new-") as temporary:
             old = Published.of(folder)
             new = {name: self._write_new(name, Path(temporary), old, rechecked[name], commit) for name in self.contents}
-            manifest = _merged(old.manifest, new, Path(self.preset).stem)
+            manifest = _merged(old.manifest, new, Path(self.preset).stem, self._needed_elsewhere())
             _require_size(manifest, max_bytes)
             done = _replace(old, manifest, Path(temporary), len(new))
             self._copy_records(folder / "records")
             write_costs(folder, self.planned, Path(self.preset).stem)
             return done
 
+    def _needed_elsewhere(self) -> set[str]:
+        """The names of the results that stay because chapters need them which this publication leaves out."""
+        return set() if set(self.chapters) >= set(chapters_of(self.preset)) else set(self.planned)
+
     def _copy_records(self, published: Path) -> None:
         """Copies the headline numbers of chapters with results, so that the study computed again can be compared with them."""
         settings = load_settings(self.preset)
-        for chapter in (chapter for chapter in chapters_of(self.preset) if CHAPTERS[chapter](settings)):
+        for chapter in (chapter for chapter in self.chapters if CHAPTERS[chapter](settings)):
             name = f"{chapter}.{Path(self.preset).stem}.json"
             source, target = self.store.root / "records" / name, published / name
             if source.is_file():
@@ -179,9 +192,9 @@ class Publication:
         return {**result.record(), **about, **size, **rechecked}
 
     def _with_content_of_others(self, name: str, before: Bundle | None) -> Content:
-        """The content of a result, with the part of it that is published for other presets."""
+        """The content of a result, with the part of it that is published for other presets or for chapters left out."""
         content = self.contents[name]
-        if before is None or not set(before.record["presets"]) - {Path(self.preset).stem}:
+        if before is None or not (set(before.record["presets"]) - {Path(self.preset).stem} or self._needed_elsewhere()):
             return content
         return Content(content.items | set(before.items), content.files | before.files)
 
@@ -208,9 +221,18 @@ def _clean_commit() -> str:
     return git["commit"]
 
 
-def _read_by_chapters(preset: str, run: Run, planned: Mapping[str, PlannedResult]) -> dict[str, Content]:
+def _known(chapters: Sequence[str], preset: str) -> tuple[str, ...]:
+    known = chapters_of(preset)
+    if unknown := [chapter for chapter in chapters if chapter not in known]:
+        raise PublicationError(f"{unknown[0]!r} is not a chapter that shows the preset {preset}; known: {', '.join(known)}")
+    return tuple(chapters)
+
+
+def _read_by_chapters(
+    chapters: Sequence[str], preset: str, run: Run, planned: Mapping[str, PlannedResult]
+) -> dict[str, Content]:
     """The items and files that the chapters read when they were last run, by name of the result."""
-    files = {chapter: run.store.root / "reads" / f"{chapter}.{Path(preset).stem}.json" for chapter in chapters_of(preset)}
+    files = {chapter: run.store.root / "reads" / f"{chapter}.{Path(preset).stem}.json" for chapter in chapters}
     lacking = [chapter for chapter, file in files.items() if CHAPTERS[chapter](run.settings) and not file.is_file()]
     if lacking:
         raise PublicationError(f"chapters that were not run with the preset {preset}: {', '.join(lacking)}")
@@ -259,9 +281,9 @@ def _condensed(sessions: Sequence[dict]) -> list[dict]:
     return [{"started": min(session["started"] for session in sessions), "device": devices, **sums}]
 
 
-def _merged(old: Mapping[str, dict], new: Mapping[str, dict], preset: str) -> dict[str, dict]:
-    """The manifest: the new entries, and the old ones that other presets use."""
-    users = {name: set(entry["presets"]) - {preset} for name, entry in old.items()}
+def _merged(old: Mapping[str, dict], new: Mapping[str, dict], preset: str, stay: set[str]) -> dict[str, dict]:
+    """The manifest: the new entries, and the old ones that other presets use, or that `stay` although only the preset does."""
+    users = {name: set(entry["presets"]) - (set() if name in stay else {preset}) for name, entry in old.items()}
     kept = {name: {**entry, "presets": sorted(users[name])} for name, entry in old.items() if users[name]}
     return {**kept, **{name: {**entry, "presets": sorted({preset} | users.get(name, set()))} for name, entry in new.items()}}
 

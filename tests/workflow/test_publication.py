@@ -242,6 +242,29 @@ def test_two_publications_at_once_lose_nothing(study):
     assert [entry["presets"] for entry in study.store.published.manifest.values()] == [["other", "shown"]] * 5
 
 
+def test_chapters_that_are_left_out_keep_what_is_published(study, monkeypatch):
+    """Another chapter reads one image only. The images of the first chapter, its other results and its record stay."""
+    other = "08_other_methods"
+    monkeypatch.setitem(CHAPTERS, other, lambda settings: {"cam": Job(MAP_EVALUATIONS["cam"], IMAGES)})
+    before = study.published_bytes()
+    reads = study.store.root / "reads"
+    (of_cam,) = (read for read in json.loads((reads / f"{CHAPTER}.shown.json").read_text()) if read["stage"] == "evaluate-cam")
+    write_json(reads / f"{other}.shown.json", [{**of_cam, "items": of_cam["items"][:1]}])
+    write_json(study.store.root / "records" / f"{other}.shown.json", {"gain": {"value": 0.5}})
+    (reads / f"{CHAPTER}.shown.json").unlink()
+    done = Publication.of(study.preset, study.store, chapters=[other]).write()
+    assert (done.changed, done.removed) == ([], [])
+    record = study.store.published_folder / "records" / f"{other}.shown.json"
+    assert json.loads(record.read_text()) == {"gain": {"value": 0.5}}
+    shutil.rmtree(record.parent)
+    assert study.published_bytes() == before
+
+
+def test_a_chapter_that_does_not_exist_is_named(study):
+    with pytest.raises(PublicationError, match=f"'04_ribs' is not a chapter that shows the preset .*; known: {CHAPTER}"):
+        Publication.of(study.preset, study.store, chapters=["04_ribs"])
+
+
 def test_headline_numbers_of_chapters_with_results_are_published(study, monkeypatch):
     monkeypatch.setitem(CHAPTERS, "costs", lambda settings: {})
     records, published = (folder / "records" for folder in (study.store.root, study.store.published_folder))
