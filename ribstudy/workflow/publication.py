@@ -251,8 +251,12 @@ def _read_by_chapters(
 
 
 def _add_weights(contents: dict[str, Content], planned: Mapping[str, PlannedResult], run: Run) -> set[str]:
-    """Adds the trainings under the preset's own settings, without variants and further seeds; returns their names."""
-    weights = {name for name, result in planned.items() if is_training(result.stage) and name == result_name(result.stage, run)}
+    """Adds the trainings under the preset's own settings, without variants and further seeds; returns their names.
+
+    Trainings on which none of the contents depends are left out, as in a publication of some chapters.
+    """
+    used = {training for name in contents for training in planned[name].trainings} | set(contents)
+    weights = {name for name in used if is_training(planned[name].stage) and name == result_name(planned[name].stage, run)}
     for name in weights:
         contents.setdefault(name, Content()).files.update(planned[name].stage.files)
     return weights
