@@ -19,8 +19,14 @@ SHOWN = [
 ]
 
 
-@pytest.mark.xfail(reason="the study is being computed anew, on photographs and on a new MiniVOC", strict=True)
-@pytest.mark.parametrize(("preset", "chapter"), SHOWN)
+# The study is being computed anew, on photographs and on a new MiniVOC. Each chapter that is published is entered here.
+READY = {("study", "03_cam"), ("study", "04_rib"), ("study", "power")}
+NOT_YET = pytest.mark.xfail(reason="not yet computed anew", strict=True)
+
+
+@pytest.mark.parametrize(
+    ("preset", "chapter"), [pytest.param(*shown, marks=[] if shown in READY else NOT_YET) for shown in SHOWN]
+)
 def test_a_chapter_finds_everything_that_it_shows_published(preset, chapter, tmp_path):
     """If this fails on purpose, compute the study again: make study, make book, make publish."""
     store = Store(tmp_path, PUBLISHED)
