@@ -19,9 +19,9 @@ SHOWN = [
 ]
 
 
-# The study is being computed anew, on photographs and on a new MiniVOC. Each chapter that is published is entered here.
+# The study is being computed again, on photographs and on a new MiniVOC. Each chapter that is published is entered here.
 READY = {("study", "03_cam"), ("study", "04_rib"), ("study", "power")}
-NOT_YET = pytest.mark.xfail(reason="not yet computed anew", strict=True)
+NOT_YET = pytest.mark.xfail(reason="not computed yet", strict=True)
 
 
 @pytest.mark.parametrize(
