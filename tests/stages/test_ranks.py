@@ -53,7 +53,8 @@ def test_ranks_share_a_training_and_get_the_losses_of_one(tmp_path, data_root, t
     pd.testing.assert_frame_equal(*histories, rtol=1e-4)
     weights = [safetensors.torch.load_file(result.path(WEIGHTS)) for result in (ours, theirs)]
     for name, value in weights[1].items():
-        assert torch.allclose(weights[0][name], value, rtol=1e-3, atol=1e-5), name
+        # Sums in another order differ in the last digits, which the steps amplify; a wrong share of a batch would change 1e-3.
+        assert torch.allclose(weights[0][name], value, rtol=1e-3, atol=5e-5), name
     assert Store(tmp_path).result("cam", CAM.key(settings_of(data_root))).finished
 
 
