@@ -13,7 +13,7 @@ from ribstudy.bench.operations import Workload
 from ribstudy.bench.projections import COCO, STRIDE, VOC, DataSetSize
 from ribstudy.bench.records import Measurement
 from ribstudy.datasets.base import Dataset
-from ribstudy.datasets.pictures import open_jpeg
+from ribstudy.datasets.pictures import read_jpeg
 from ribstudy.datasets.transforms import resize
 from ribstudy.evaluation.metrics import threshold_sweep
 from ribstudy.method.auxiliary import AuxiliaryDraws, DisjointPools
@@ -49,7 +49,7 @@ class Photographs(Dataset):
         return None
 
     def image(self, name: str) -> np.ndarray:
-        return np.asarray(open_jpeg(self._paths[int(name) % len(self._paths)]))
+        return read_jpeg(self._paths[int(name) % len(self._paths)])
 
     def mask(self, name: str) -> np.ndarray:
         raise NotImplementedError("the installed photographs have no masks")

@@ -1,14 +1,16 @@
 """The interface that all data sets share, and how their files are watched, read and written."""
 
 import contextlib
+import json
+import logging
 import shutil
 import tempfile
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from functools import cached_property, partial
 from itertools import chain
 from pathlib import Path
-from typing import NamedTuple, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 
@@ -16,10 +18,13 @@ from ribstudy.datasets.settings import DataSettings
 from ribstudy.runtime.processes import map_in_processes
 from ribstudy.runtime.progress import track
 
+log = logging.getLogger(__name__)
+
 Item = TypeVar("Item")
 Outcome = TypeVar("Outcome")
 
 CHUNK = 32  # items that a worker process gets at once
+SHOWN = 20  # classes that a message lists
 
 
 class DataError(ValueError):
@@ -183,6 +188,37 @@ def read_bytes(path: Path) -> bytes:
     if not data:
         raise DataError(f"{path}: is empty (0 bytes)")
     return data
+
+
+def read_text(path: Path) -> str:
+    """The text of a file in UTF-8, without a byte order mark. Raises DataError as `read_bytes` does, or for other encodings."""
+    try:
+        return read_bytes(path).decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise DataError(f"{path}: is not UTF-8 ({error}); save it as UTF-8") from None
+
+
+def read_json(path: Path) -> Any:
+    """The content of a JSON file. Raises DataError as `read_bytes` does, or if the file is not readable as JSON."""
+    data = read_bytes(path)
+    try:
+        return json.loads(data)
+    except (ValueError, RecursionError) as error:  # not JSON, not Unicode, or nested too deeply
+        raise DataError(f"{path}: is not readable as JSON ({error}); it may be truncated") from None
+
+
+def log_unseen_classes(where: Path, class_names: Sequence[str], labels: Collection[Collection[int]]) -> None:
+    """Logs the classes that no image has. labels: the 0-based classes of each image."""
+    seen = set(chain.from_iterable(labels))
+    if unseen := [name for index, name in enumerate(class_names) if index not in seen]:
+        log.warning(
+            "%s: %d of %d classes are in none of the %d labelled images: %s",
+            where,
+            len(unseen),
+            len(class_names),
+            sum(map(bool, labels)),
+            ", ".join(unseen[:SHOWN]) + (", ..." if len(unseen) > SHOWN else ""),
+        )
 
 
 def map_in_order(

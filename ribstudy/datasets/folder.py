@@ -3,15 +3,17 @@
     images/<file>        .jpg .jpeg .png .bmp .webp .tif .tiff, in upper or lower case
     labels.csv           the header "image,class", then one line per image: its file, then its classes (can be none)
     classes.txt          one class per line, in order; needed with masks, otherwise the sorted classes of labels.csv
-    masks/<stem>.png     palette or grey PNG of the upright image's size: 0 background, k for line k of classes.txt, 255 void
+    masks/<stem>.png     palette or grey PNG of the upright image's size: 0 background, k for line k of classes.txt, 255 void;
+                         the numbers in the file count, whatever its number of bits and its colours
     val.txt              the held-out images, one per line; without it they are drawn by checksum (`draw_val`)
 
 The name of an image is its file name without the suffix. Images without a line in labels.csv are ignored. Images are loaded
 the way they appear on screen (`pictures.read_picture`) and shrunk to data.max_side if it is set. Nothing is written into the
-folder.
+folder. There can be at most 254 classes, because a mask has no values for more.
 """
 
 import logging
+from collections.abc import Sequence
 from functools import cached_property, lru_cache, partial
 from itertools import chain
 from pathlib import Path
@@ -22,7 +24,8 @@ from PIL import Image
 from ribstudy.datasets.base import DataError, Dataset, Source, Stamp, collected, map_in_order, stamp
 from ribstudy.datasets.content import Files, content_digest
 from ribstudy.datasets.folder_lists import ROOT_HINT, Listing, normal_form, read_listing
-from ribstudy.datasets.pictures import VOID, picture_size, read_mask, read_picture, shrunk_size, size_problem
+from ribstudy.datasets.mask_checks import LabelledMask, mask_set_problems, require_equal_sizes, summarize_mask
+from ribstudy.datasets.pictures import check_picture, picture_size, read_mask, read_picture, shrunk_size
 from ribstudy.runtime.files import digest
 
 log = logging.getLogger(__name__)
@@ -40,11 +43,12 @@ class FolderDataset(Dataset):
         self.max_side = max_side
         self.names = listing.names(split)
         self.class_names = listing.class_names
-        self._files = listing.files
-        self._labels = {name: listing.label(name) for name in self.names}
+        self.labels = listing.labels(self.names)
+        self._files, self._masks = listing.files, listing.masks
+        self._places = {name: place for place, name in enumerate(self.names)}
 
     def label(self, name: str) -> np.ndarray:
-        return self._labels[name]
+        return self.labels[self._places[name]]
 
     def num_objects(self, name: str) -> None:
         """None, because only classes are annotated."""
@@ -55,30 +59,19 @@ class FolderDataset(Dataset):
     @cached_property
     def masked_names(self) -> list[str]:
         """The images with a file in masks/."""
-        return [name for name in self.names if mask_path(self.root, name).is_file()]
+        return [name for name in self.names if name in self._masks]
 
     def mask(self, name: str) -> np.ndarray:
         """uint8 [H, W], shrunk like the image, with nearest-neighbour interpolation."""
-        path = mask_path(self.root, name)
-        if not path.is_file():
-            why = f"{path} does not exist" if self.has_masks else f"split {self.split} has none in {path.parent}"
+        if name not in self._masks:
+            folder = self.root / "masks"
+            why = f"{folder / name}.png does not exist" if self.has_masks else f"split {self.split} has none in {folder}"
             raise DataError(f"no masks: {why}; scores need masks, maps do not")
-        mask = read_full_mask(path, self._files[name], len(self.class_names))
+        path, picture = self._masks[name], self._files[name]
+        mask = read_mask(path, len(self.class_names))
+        require_equal_sizes(path, mask.shape[::-1], picture, picture_size(picture))
         size = shrunk_size(mask.shape[::-1], self.max_side)
         return np.asarray(Image.fromarray(mask).resize(size, Image.Resampling.NEAREST))
-
-
-def mask_path(root: Path, name: str) -> Path:
-    return root / "masks" / f"{name}.png"
-
-
-def read_full_mask(path: Path, picture: Path, num_classes: int) -> np.ndarray:
-    """Class indices, uint8 [H, W]. Raises DataError if their size differs from the size of the upright image."""
-    mask = read_mask(path, num_classes)
-    size = picture_size(picture)
-    if mask.shape[::-1] != size:
-        raise DataError(size_problem(path, mask.shape[::-1], picture, size))
-    return mask
 
 
 class FolderSource(Source):
@@ -115,11 +108,12 @@ class FolderSource(Source):
     def mask_fingerprint(self) -> dict:
         """Depends on the order of the classes, on data.max_side, and on the content of the masks of listed images."""
         listing = self._listing()
+        masks = tuple((name, (f"masks/{path.name}",)) for name, path in listing.masks.items())
         return {
             "name": "folder",
             "max_side": self.settings.max_side,
             "classes": list(listing.class_names),
-            "masks": content_digest(Files.like(self.root, listing.files, "masks/{}.png")),
+            "masks": content_digest(Files(self.root, masks)),
         }
 
     def lists(self) -> list[Path]:
@@ -133,11 +127,10 @@ class FolderSource(Source):
             listing, table = read_listing(self.root), self.root / "labels.csv"
             if listing.num_unlisted:
                 log.info("%s: %d images have no line in labels.csv and are ignored", self.root, listing.num_unlisted)
-            _warn_of_lone_images(table, listing)
-            problems += [*listing.problems, *_learning_problems(table, listing), *_mask_problems(self.root, listing)]
-            work = partial(_check_image, root=self.root, listing=listing, decode=decode)
-            found = map_in_order(work, list(listing.files), processes=processes, description="check")
-            problems += chain.from_iterable(found)
+            training = listing.labels(listing.names("train"))
+            _warn_of_lone_images(table, listing, training)
+            problems += [*listing.problems, *_learning_problems(table, listing.class_names, training)]
+            problems += _file_problems(listing, self.root / "masks", decode=decode, processes=processes)
         return problems
 
     def _listing(self) -> Listing:
@@ -155,13 +148,12 @@ def _read_listing_once(root: Path, parts: tuple[Stamp, ...]) -> Listing:
     return listing
 
 
-def _learning_problems(path: Path, listing: Listing) -> list[str]:
-    """Classes that cannot be learned from the training images."""
-    training = listing.labels("train")
-    if not len(training) or not listing.class_names:
+def _learning_problems(path: Path, class_names: Sequence[str], training: np.ndarray) -> list[str]:
+    """Classes that cannot be learned from the training images, whose labels are bool [N, C]."""
+    if not training.size:
         return []
     problems = []
-    for class_name, here in zip(listing.class_names, training.T, strict=True):
+    for class_name, here in zip(class_names, training.T, strict=True):
         if not here.any():
             problems.append(f"{path}: class {class_name!r} is in no training image; add some, or list others in val.txt")
         elif here.all():
@@ -169,38 +161,51 @@ def _learning_problems(path: Path, listing: Listing) -> list[str]:
     return problems
 
 
-def _warn_of_lone_images(path: Path, listing: Listing) -> None:
+def _warn_of_lone_images(path: Path, listing: Listing, training: np.ndarray) -> None:
     """Logs one line if some images share a class with every training image, so that they have no auxiliary images."""
-    kinds = np.unique(listing.labels("train"), axis=0).astype(int)
-    lone = [name for name in listing.files if len(kinds) and (kinds @ listing.label(name) > 0).all()]
-    if lone:
-        log.warning(
-            "%s: %d images, such as %s (%s), share a class with every training image, so RIB has no auxiliary images for them; "
-            "add images of other classes or of none, or adapt without auxiliary images: --set auxiliary.batch_size=0",
-            path,
-            len(lone),
-            lone[0],
-            ", ".join(listing.classes_of[lone[0]]),
-        )
+    names = list(listing.files)
+    labels = listing.labels(names)
+    lone = np.full(len(names), len(training) > 0)
+    for label in np.unique(training, axis=0):
+        lone[lone] = (labels[lone] & label).any(axis=1)
+    if not lone.any():
+        return
+    first = names[np.flatnonzero(lone)[0]]
+    log.warning(
+        "%s: %d images, such as %s (%s), share a class with every training image, so RIB has no auxiliary images for them; "
+        "add images of other classes or of none, or adapt without auxiliary images: --set auxiliary.batch_size=0",
+        path,
+        lone.sum(),
+        first,
+        ", ".join(listing.classes_of[first]),
+    )
 
 
-def _mask_problems(root: Path, listing: Listing) -> list[str]:
-    """Files in masks/ that do not belong to an image."""
-    paths = sorted(path for path in (root / "masks").glob("[!.]*") if path.is_file())
-    problems = [f"{path}: is not a .png file; masks must be PNGs" for path in paths if path.suffix != ".png"]
-    masks = [path for path in paths if path.suffix == ".png"]
-    return problems + [f"{path}: labels.csv has no image of this name" for path in masks if path.stem not in listing.files]
+def _file_problems(listing: Listing, folder: Path, *, decode: bool, processes: int) -> list[str]:
+    """The faults of the images and of their masks in `folder`, one by one and together."""
+    items = [(picture, listing.masks.get(name), listing.classes_of[name]) for name, picture in listing.files.items()]
+    work = partial(_check_files, class_names=listing.class_names, decode=decode)
+    found = list(map_in_order(work, items, processes=processes, description="check"))
+    problems = list(chain.from_iterable(own for own, _ in found))
+    masks = [mask for _, mask in found if mask is not None]
+    return problems + mask_set_problems(masks, listing.class_names, folder)
 
 
-def _check_image(name: str, *, root: Path, listing: Listing, decode: bool) -> list[str]:
-    """The faults of one image and its mask."""
-    file, path = listing.files[name], mask_path(root, name)
+def _check_files(
+    item: tuple[Path, Path | None, tuple[str, ...]], *, class_names: tuple[str, ...], decode: bool
+) -> tuple[list[str], LabelledMask | None]:
+    """The faults of an image and its mask, and the mask's content. item: their files, and the classes of the image."""
+    picture, path, classes = item
     problems: list[str] = []
+    size = found = None
     with collected(problems):
-        (read_picture if decode else picture_size)(file)
-        if path.is_file():
-            mask = read_full_mask(path, file, len(listing.class_names))
-            shown = [listing.class_names[value - 1] for value in np.unique(mask) if value not in (0, VOID)]
-            if surplus := [class_name for class_name in shown if class_name not in listing.classes_of[name]]:
-                problems.append(f"{path}: contains {', '.join(surplus)}, which labels.csv does not list for {file.name}")
-    return problems
+        size = check_picture(picture, decode=decode)
+    with collected(problems):
+        if path is not None:
+            mask = summarize_mask(path, len(class_names))
+            found = mask, frozenset(map(class_names.index, classes))
+            if surplus := [class_names[index] for index in sorted(mask.classes - found[1])]:
+                problems.append(f"{path}: contains {', '.join(surplus)}, which labels.csv does not list for {picture.name}")
+            if size is not None:
+                require_equal_sizes(path, mask.size, picture, size)
+    return problems, found

@@ -3,32 +3,41 @@
 import csv
 import difflib
 import io
+import re
 import unicodedata
 import zlib
-from collections.abc import Iterable, Sequence
+from bisect import bisect
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-from ribstudy.datasets.base import DataError, read_bytes
-from ribstudy.datasets.pictures import SUFFIXES, VOID
+from ribstudy.datasets.base import DataError, read_text
+from ribstudy.datasets.pictures import MAX_CLASSES, SUFFIXES
 
 ROOT_HINT = "a folder with images/ and labels.csv"
 VAL_PERIOD = 5  # without val.txt, about one image in this many is held out
-RESERVED = ("background", "void")  # the names of the mask values 0 and 255
+SEPARATORS = r"[,|/+&]"  # that people write between the classes of an image, instead of columns
+# No names of classes: tools write them for the mask values 0 and 255 (such as _background_), or for a missing value.
+RESERVED = ("background", "void", "ignore", "none", "nan", "null")
+NEIGHBOURS = 8  # known names before and after a wrong one that are compared with it
+NOT_DATA = ("thumbs.db", "desktop.ini")  # files that Windows writes into folders of images
 
 
 @dataclass(frozen=True)
 class Listing:
     """The content of the lists of a folder, and the faults in them.
 
-    files: image name -> its file; classes_of: image name -> its classes; val: the names of the held-out images; num_unlisted:
-    the number of image files without a line in labels.csv; problems: one line for each fault.
+    files: image name -> its file; masks: image name -> its mask, if it has one; classes_of: image name -> its classes; val: the
+    names of the held-out images; num_unlisted: the number of image files without a line in labels.csv; problems: one line for
+    each fault.
     """
 
     class_names: tuple[str, ...]
     files: dict[str, Path]
+    masks: dict[str, Path]
     classes_of: dict[str, tuple[str, ...]]
     val: frozenset[str]
     num_unlisted: int
@@ -38,14 +47,13 @@ class Listing:
         """The image names of the split "train" or "val", sorted."""
         return [name for name in self.files if (name in self.val) == (split == "val")]
 
-    def label(self, name: str) -> np.ndarray:
-        """The image-level label of one image, bool [C]."""
-        return np.isin(self.class_names, self.classes_of[name])
-
-    def labels(self, split: str) -> np.ndarray:
-        """The labels of a split, bool [N, C]."""
-        names = self.names(split)
-        return np.array([self.label(name) for name in names], bool).reshape(len(names), len(self.class_names))
+    def labels(self, names: Sequence[str]) -> np.ndarray:
+        """The labels of images, bool [N, C]."""
+        places = {class_name: place for place, class_name in enumerate(self.class_names)}
+        labels = np.zeros((len(names), len(self.class_names)), bool)
+        for label, name in zip(labels, names, strict=True):
+            label[[places[class_name] for class_name in self.classes_of[name]]] = True
+        return labels
 
 
 def read_listing(root: Path) -> Listing:
@@ -53,19 +61,27 @@ def read_listing(root: Path) -> Listing:
 
     Raises DataError if there is nothing to read: no folder, no image, no table.
     """
-    pictures = _find_pictures(root)
+    table, pictures = root / "labels.csv", _find_pictures(root)
     problems: list[str] = _subfolder_problems(root / "images")
-    given = _read_classes(root / "classes.txt", problems)
-    rows = _read_table(root / "labels.csv")
+    masks = _find_masks(root / "masks", problems)
+    given = _read_classes(root / "classes.txt", problems, has_masks=bool(masks))
+    rows = _read_table(table)
     class_names = given or tuple(sorted({name for _, _, classes in rows for name in classes}))
-    files, classes_of = _match_rows(root / "labels.csv", rows, pictures, class_names, problems)
+    if not given:
+        problems += [f"{table}: {problem}; if it is right, list all classes in classes.txt" for problem in _doubts(class_names)]
+    files, classes_of = _match_rows(table, rows, pictures, class_names, problems)
     if not class_names:
-        problems.append(f"{root / 'labels.csv'}: names no class; write the classes of an image after its name: cat1.jpg,cat")
+        problems.append(f"{table}: names no class; write the classes of an image after its name: cat1.jpg,cat")
+    if len(class_names) > MAX_CLASSES:
+        source = root / "classes.txt" if given else table
+        problems.append(f"{source}: names {len(class_names)} classes, but a mask has values for at most {MAX_CLASSES}")
     if len(files) < 2:
-        problems.append(f"{root / 'labels.csv'}: names {len(files)} usable images; at least two are needed")
+        problems.append(f"{table}: names {len(files)} usable images; at least two are needed")
+    problems += [f"{path}: labels.csv has no image of this name" for name, path in masks.items() if name not in files]
+    own_masks = {name: masks[name] for name in files if name in masks}
     val = _read_val(root / "val.txt", files, problems)
     num_unlisted = sum(map(len, pictures.values())) - len(rows)
-    return Listing(class_names, files, classes_of, val, max(num_unlisted, 0), tuple(problems))
+    return Listing(class_names, files, own_masks, classes_of, val, max(num_unlisted, 0), tuple(problems))
 
 
 def _find_pictures(root: Path) -> dict[str, list[Path]]:
@@ -97,39 +113,65 @@ def _subfolder_problems(folder: Path) -> list[str]:
     return [f"{path}: images in subfolders are not read; move them to {folder}" for path in with_images]
 
 
-def _read_text(path: Path) -> str:
-    try:
-        return read_bytes(path).decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise DataError(f"{path}: is not UTF-8 ({error}); save it as UTF-8") from None
+def _find_masks(folder: Path, problems: list[str]) -> dict[str, Path]:
+    """Normalised name of an image -> its mask."""
+    masks: dict[str, Path] = {}
+    for path in sorted(folder.glob("[!.]*")):
+        name = normal_form(path.stem)
+        if path.is_dir():
+            if any(path.glob("[!.]*.[pP][nN][gG]")):
+                problems.append(f"{path}: masks in subfolders are not read; move them to {folder}")
+        elif path.suffix.lower() != ".png":
+            if path.name.lower() not in NOT_DATA:
+                problems.append(f"{path}: is not a .png file; masks must be PNGs")
+        elif name in masks:
+            problems.append(f"{path}: is a second mask of the same name as {masks[name].name}; remove one of the two")
+        else:
+            masks[name] = path
+    return masks
 
 
 def _read_lines(path: Path) -> list[str]:
     """The lines that are not empty, without spaces around them."""
-    return [normal_form(line.strip()) for line in _read_text(path).splitlines() if line.strip()]
+    return [normal_form(line.strip()) for line in read_text(path).splitlines() if line.strip()]
 
 
-def _read_classes(path: Path, problems: list[str]) -> tuple[str, ...]:
+def _read_classes(path: Path, problems: list[str], *, has_masks: bool) -> tuple[str, ...]:
     """The lines of classes.txt, or () if there is no such file."""
     if not path.is_file():
-        if any((path.parent / "masks").glob("*.png")):
+        if has_masks:
             problems.append(f"{path}: is missing; masks need it, because value k of a mask is the class on line k")
         return ()
     names = _read_lines(path)
     if not names:
         problems.append(f"{path}: is empty; expected one class per line")
     problems += [f"{path}: class {name!r} is listed more than once" for name in _repeated(names)]
-    problems += [f"{path}: a class cannot be called {name!r}" for name in names if name in RESERVED]
-    if len(names) >= VOID:
-        problems.append(f"{path}: lists {len(names)} classes; a mask has values for at most {VOID - 1}")
+    reserved = [name for name in names if _is_reserved(name)]
+    problems += [f"{path}: a class cannot be called {name!r}; list only classes that can be learned" for name in reserved]
     return tuple(dict.fromkeys(names))
+
+
+def _doubts(class_names: Sequence[str]) -> Iterator[str]:
+    """Signs that a table means other classes than it names."""
+    alike: dict[str, str] = {}
+    for name in class_names:
+        other = alike.setdefault(name.casefold(), name)
+        if other != name:
+            yield f"classes {other!r} and {name!r} differ only in upper and lower case"
+        parts = [part.strip() for part in re.split(SEPARATORS, name)]
+        if len(parts) > 1 and set(parts) <= set(class_names):
+            yield f"class {name!r} seems to be {len(parts)} classes; write each class into a column of its own"
+
+
+def _is_reserved(class_name: str) -> bool:
+    return class_name.lower().strip("_") in RESERVED
 
 
 def _read_table(path: Path) -> list[tuple[int, str, tuple[str, ...]]]:
     """(line number, image, classes) of each line of labels.csv after the header. Empty cells and lines are skipped."""
     if not path.is_file():
         raise DataError(f"{path}: is missing; expected the header image,class and a line for each image: cat1.jpg,cat")
-    reader = csv.reader(io.StringIO(_read_text(path), newline=""), strict=True, skipinitialspace=True)
+    reader = csv.reader(io.StringIO(read_text(path), newline=""), strict=True, skipinitialspace=True)
     try:
         rows = [(reader.line_num, [normal_form(cell.strip()) for cell in cells]) for cells in reader]
     except csv.Error as error:
@@ -153,9 +195,10 @@ def _match_rows(
 ) -> tuple[dict[str, Path], dict[str, tuple[str, ...]]]:
     """The usable rows as two dictionaries, image name -> file and image name -> classes, the first sorted by name."""
     files, classes_of, lines = {}, {}, {}
+    known_files, known_classes = Names(pictures), Names(class_names)
     for line, file_name, classes in rows:
         name = Path(file_name).stem
-        problem = _row_problem(file_name, classes, pictures, class_names)
+        problem = _row_problem(file_name, classes, pictures, known_files, known_classes)
         if problem is None and name in files:
             problem = f"{file_name!r} has the same name as line {lines[name]}; without their suffixes, names must be unique"
         if problem:
@@ -166,7 +209,7 @@ def _match_rows(
 
 
 def _row_problem(
-    file_name: str, classes: tuple[str, ...], pictures: dict[str, list[Path]], class_names: tuple[str, ...]
+    file_name: str, classes: tuple[str, ...], pictures: dict[str, list[Path]], known_files: "Names", known_classes: "Names"
 ) -> str | None:
     """The first fault of a row, or None."""
     if "/" in file_name or "\\" in file_name:
@@ -174,24 +217,37 @@ def _row_problem(
     if file_name not in pictures:
         if Path(file_name).suffix and Path(file_name).suffix.lower() not in SUFFIXES:
             return f"{file_name!r} is not an image; known suffixes: {', '.join(SUFFIXES)}"
-        return f"{file_name!r} is not in images/" + _suggestion(file_name, pictures)
+        return f"{file_name!r} is not in images/" + known_files.suggestion(file_name)
     if len(pictures[file_name]) > 1:
         return f"{file_name!r} exists twice, with its accents encoded in two ways; rename one of the two"
     if any(";" in name for name in classes):
         return f"{';'.join(classes)!r} contains a semicolon; separate classes with commas"
     if repeated := _repeated(classes):
         return f"names {repeated[0]!r} twice"
-    unknown = [name for name in classes if name not in class_names or name in RESERVED]
-    return f"class {unknown[0]!r} is unknown" + _suggestion(unknown[0], class_names) if unknown else None
+    unknown = [name for name in classes if name not in known_classes or _is_reserved(name)]
+    return f"class {unknown[0]!r} is unknown" + known_classes.suggestion(unknown[0]) if unknown else None
 
 
-def _suggestion(wrong: str, known: Iterable[str]) -> str:
-    near = difflib.get_close_matches(wrong, list(known), n=1)
-    return f"; did you mean {near[0]!r}?" if near else ""
+class Names:
+    """Known names. A suggestion for a wrong one takes the same time however many there are."""
+
+    def __init__(self, known: Iterable[str]):
+        self._known = frozenset(known)
+        self._sorted = sorted(self._known, key=str.casefold)
+
+    def __contains__(self, name: str) -> bool:
+        return name in self._known
+
+    def suggestion(self, wrong: str) -> str:
+        """The most similar name among those next to `wrong` in the alphabet, as the end of a message; "" if none is similar."""
+        place = bisect(self._sorted, wrong.casefold(), key=str.casefold)
+        neighbours = self._sorted[max(place - NEIGHBOURS, 0) : place + NEIGHBOURS]
+        near = difflib.get_close_matches(wrong, neighbours, n=1)
+        return f"; did you mean {near[0]!r}?" if near else ""
 
 
 def _repeated(values: Sequence[str]) -> list[str]:
-    return [value for value in dict.fromkeys(values) if values.count(value) > 1]
+    return [value for value, number in Counter(values).items() if number > 1]
 
 
 def _read_val(path: Path, files: dict[str, Path], problems: list[str]) -> frozenset[str]:
@@ -203,8 +259,9 @@ def _read_val(path: Path, files: dict[str, Path], problems: list[str]) -> frozen
         problems.append(f"{path}: is empty; name the images to hold out, or delete the file")
     problems += [f"{path}: {line!r} is listed more than once" for line in _repeated(lines)]
     name_of = {name: name for name in files} | {normal_form(file.name): name for name, file in files.items()}
-    unknown = [line for line in lines if line not in name_of]
-    problems += [f"{path}: {line!r} has no usable line in labels.csv" + _suggestion(line, name_of) for line in unknown]
+    known = Names(name_of)
+    unknown = [line for line in lines if line not in known]
+    problems += [f"{path}: {line!r} has no usable line in labels.csv" + known.suggestion(line) for line in unknown]
     val = frozenset(name_of[line] for line in lines if line in name_of)
     if files and len(val) == len(files):
         problems.append(f"{path}: holds out every image; none is left to train on")

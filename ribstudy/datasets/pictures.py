@@ -1,26 +1,39 @@
 """Image files and masks: the only place that decodes them, and that writes masks.
 
-`read_picture` accepts the image files that users bring, in several formats. `open_jpeg` is for the published data sets, whose
+`read_picture` accepts the image files that users bring, in several formats. `read_jpeg` is for the published data sets, whose
 images are JPEGs. A mask is a PNG of class indices: 0 background, 1..C classes, `VOID` for pixels that no score counts.
 """
 
+import contextlib
 import io
 import warnings
-from collections.abc import Callable
-from functools import partial
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import TypeVar
 
 import numpy as np
-from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
+from PIL import ExifTags, Image, UnidentifiedImageError
 
 from ribstudy.datasets.base import DataError, read_bytes
 
-Value = TypeVar("Value")
+Colour = tuple[int, int, int]
 
 VOID = 255  # the value of void pixels in a mask
+MAX_CLASSES = VOID - 1  # that a mask has values for
 SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff")  # of the files that `read_picture` accepts
 FORMATS = ("JPEG", "PNG", "BMP", "WEBP", "TIFF")
+TURNS = {  # by EXIF orientation
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+SWAPPING = [TURNS[orientation] for orientation in (5, 6, 7, 8)]  # width and height
+PNG_EXIF = (b"eXIf", b"Raw profile type exif", b"XML:com.adobe.xmp")  # one of them is in a PNG that has an orientation
+BIT_DEPTH = 24  # position of this byte in a PNG
+SHOWN = 5  # number of wrong values that an error lists
 
 
 def _voc_palette() -> np.ndarray:
@@ -42,8 +55,9 @@ PALETTE = _voc_palette()
 def read_picture(path: Path, *, max_side: int | None = None) -> np.ndarray:
     """Reads an image file as it appears on screen: RGB, uint8 [H, W, 3].
 
-    The image is rotated as its EXIF orientation says, and transparent parts become white. Grey values of 16 bits are divided
-    by 257, so that 65,535 becomes 255. If a file contains several frames, the first one is read.
+    The image is rotated as its EXIF orientation says, unless the EXIF data are damaged, and transparent parts become white.
+    Grey values of 16 bits are divided by 257, so that 65,535 becomes 255. If a file contains several frames, the first one is
+    read.
 
     Args:
         path: a JPEG, PNG, BMP, WebP or TIFF file; its suffix does not matter.
@@ -53,12 +67,54 @@ def read_picture(path: Path, *, max_side: int | None = None) -> np.ndarray:
         DataError: the file is missing, is not an image of these formats, is damaged, has too many pixels, or has pixels of
             32 bits, whose range is unknown.
     """
-    return _decoded(path, partial(_decode, max_side=max_side))
+    data = read_bytes(path)
+    with _opened(path, data, FORMATS) as picture:
+        return _decode(picture, _turn(picture, data), max_side=max_side)
 
 
 def picture_size(path: Path) -> tuple[int, int]:
     """(width, height) of the image that `read_picture` returns without `max_side`. Reads only the header of the file."""
-    return _decoded(path, _upright_size)
+    data = read_bytes(path)
+    with _opened(path, data, FORMATS) as picture:
+        return _turned_size(picture.size, _turn(picture, data))
+
+
+def check_picture(path: Path, *, decode: bool = False) -> tuple[int, int]:
+    """As `picture_size`, and raises DataError for the files that `read_picture` refuses.
+
+    Without `decode`, a PNG whose checksums are right is not decoded, and a JPEG is decoded at an eighth of its size, which
+    reads all of its data.
+    """
+    data = read_bytes(path)
+    if not decode:
+        # If something seems to be wrong, the full decoding below decides.
+        with contextlib.suppress(DataError), _opened(path, data, FORMATS) as picture:
+            turn, size = _turn(picture, data), picture.size
+            _read_through(picture)
+            return _turned_size(size, turn)
+    with _opened(path, data, FORMATS) as picture:
+        turn = _turn(picture, data)
+        return _decode(picture, turn, max_side=None).shape[1::-1]
+
+
+def read_jpeg(path: Path) -> np.ndarray:
+    """Reads a JPEG of a published data set: RGB, uint8 [H, W, 3]. It is not rotated, because its mask is not either.
+
+    Raises DataError if the file is missing, is not a JPEG, is damaged or has too many pixels.
+    """
+    with _opened(path, read_bytes(path), ("JPEG",)) as picture:
+        return np.asarray(picture.convert("RGB"))
+
+
+def check_jpeg(path: Path, *, decode: bool = False) -> tuple[int, int]:
+    """The (width, height) of a JPEG. Raises DataError for the files that `read_jpeg` refuses (see `check_picture`)."""
+    with _opened(path, read_bytes(path), ("JPEG",)) as picture:
+        size = picture.size
+        if decode:
+            picture.load()
+        else:
+            _read_through(picture)
+        return size
 
 
 def shrunk_size(size: tuple[int, int], max_side: int | None) -> tuple[int, int]:
@@ -69,16 +125,17 @@ def shrunk_size(size: tuple[int, int], max_side: int | None) -> tuple[int, int]:
     return width, height
 
 
-def _decoded(path: Path, work: Callable[[Image.Image], Value]) -> Value:
-    """work(opened image). All its errors become DataErrors that name the file."""
-    data = read_bytes(path)
+@contextlib.contextmanager
+def _opened(path: Path, data: bytes, formats: Sequence[str]) -> Iterator[Image.Image]:
+    """The image in the content of a file, not decoded yet. All errors of the block become DataErrors that name the file."""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("error", Image.DecompressionBombWarning)
-            with Image.open(io.BytesIO(data), formats=FORMATS) as picture:
-                return work(picture)
+            with Image.open(io.BytesIO(data), formats=formats) as picture:
+                yield picture
     except UnidentifiedImageError:
-        raise DataError(f"{path}: is not readable as one of {', '.join(FORMATS)}") from None
+        known = f"readable as one of {', '.join(formats)}" if len(formats) > 1 else f"a {formats[0]}"
+        raise DataError(f"{path}: is not {known}") from None
     except (Image.DecompressionBombError, Image.DecompressionBombWarning):
         limit = f"{Image.MAX_IMAGE_PIXELS / 1e6:.0f} million pixels"
         raise DataError(f"{path}: has more than {limit}; shrink the file") from None
@@ -88,16 +145,38 @@ def _decoded(path: Path, work: Callable[[Image.Image], Value]) -> Value:
         raise DataError(f"{path}: the image is not readable, it may be truncated ({error})") from None
 
 
-def _upright_size(picture: Image.Image) -> tuple[int, int]:
-    rotated = picture.format != "TIFF" and picture.getexif().get(ExifTags.Base.Orientation, 1) in (5, 6, 7, 8)
-    return picture.size[::-1] if rotated else picture.size  # Pillow rotates a TIFF itself
+def _read_through(picture: Image.Image) -> None:
+    """Raises an error if the file is damaged anywhere, as fast as its format allows."""
+    if picture.format == "PNG":
+        picture.verify()
+    elif picture.format in ("JPEG", "MPO"):  # MPO: a JPEG of a phone, with further images after the first
+        picture.draft(None, (1, 1))
+        picture.load()
+    else:
+        _decode(picture, None, max_side=None)
 
 
-def _decode(picture: Image.Image, *, max_side: int | None) -> np.ndarray:
-    size = shrunk_size(_upright_size(picture), max_side)
+def _turn(picture: Image.Image, data: bytes) -> Image.Transpose | None:
+    """The rotation or reflection that makes an image upright, from the EXIF data in its file; None if it needs none."""
+    if picture.format == "TIFF":  # Pillow rotates it when it is decoded
+        return None
+    if picture.format == "PNG" and not any(mark in data for mark in PNG_EXIF):  # Pillow would decode the image to find out
+        return None
+    try:
+        return TURNS.get(picture.getexif().get(ExifTags.Base.Orientation))
+    except Exception:  # damaged EXIF data can raise nearly anything, but the pixels may be fine
+        return None
+
+
+def _turned_size(size: tuple[int, int], turn: Image.Transpose | None) -> tuple[int, int]:
+    return size[::-1] if turn in SWAPPING else size
+
+
+def _decode(picture: Image.Image, turn: Image.Transpose | None, *, max_side: int | None) -> np.ndarray:
+    size = shrunk_size(_turned_size(picture.size, turn), max_side)
     if max(size) < max(picture.size):
         picture.draft(None, (2 * max(size), 2 * max(size)))  # decodes a JPEG at the next larger scale; no effect on others
-    picture = _as_rgb(ImageOps.exif_transpose(picture))
+    picture = _as_rgb(picture if turn is None else picture.transpose(turn))
     return np.asarray(picture if picture.size == size else picture.resize(size, Image.Resampling.BICUBIC))
 
 
@@ -113,40 +192,37 @@ def _as_rgb(picture: Image.Image) -> Image.Image:
     return Image.alpha_composite(white, picture).convert("RGB")
 
 
-def open_jpeg(path: Path, *, decode: bool = True) -> Image.Image:
-    """Opens a JPEG; without `decode` only its header is parsed. Raises DataError if it is missing, truncated or damaged."""
-    data = read_bytes(path)
-    # A camera may pad a file after its end-of-image marker; the coded pixels never contain the marker.
-    if b"\xff\xd9" not in data[-1024:]:
-        raise DataError(f"{path}: the JPEG is truncated (its end marker is missing)")
-    try:
-        with Image.open(io.BytesIO(data), formats=["JPEG"]) as picture:
-            if decode:
-                picture.load()
-            return picture
-    except UnidentifiedImageError:
-        raise DataError(f"{path}: is not a JPEG") from None
-    except OSError as error:
-        raise DataError(f"{path}: the JPEG is not readable ({error})") from None
-
-
 def read_mask(path: Path, num_classes: int) -> np.ndarray:
-    """Reads a mask: uint8 [H, W], with the values 0 to `num_classes` and `VOID`. Raises DataError for any other file."""
-    try:
-        with Image.open(io.BytesIO(read_bytes(path)), formats=["PNG"]) as picture:
-            picture.load()
-    except UnidentifiedImageError:
-        raise DataError(f"{path}: is not a PNG") from None
-    except (OSError, SyntaxError) as error:  # Pillow reports a damaged PNG chunk as SyntaxError
-        raise DataError(f"{path}: the PNG is not readable ({error})") from None
-    if picture.mode not in ("P", "L"):
-        raise DataError(f"{path}: has mode {picture.mode}, but a mask contains class indices (mode P or L)")
-    mask = np.asarray(picture)
-    unknown = sorted(set(np.unique(mask).tolist()) - set(range(num_classes + 1)) - {VOID})
-    if unknown:
+    """Reads a mask: uint8 [H, W], with the values 0 to `num_classes` and `VOID`. Raises DataError for any other file.
+
+    They are the numbers in a grey or palette PNG of any number of bits; its colours, and transparency, do not matter.
+    """
+    return read_coloured_mask(path, num_classes)[0]
+
+
+def read_coloured_mask(path: Path, num_classes: int) -> tuple[np.ndarray, dict[int, Colour | None]]:
+    """As `read_mask`, with the colour in which viewers show each value of the mask; None if it is grey or has none."""
+    data = read_bytes(path)
+    with _opened(path, data, ("PNG",)) as picture:
+        mask = _numbers(picture, bits=data[BIT_DEPTH])
+        palette = np.reshape(picture.getpalette("RGB") or [], (-1, 3)).tolist()
+    values = np.flatnonzero(np.bincount(mask.ravel())).tolist()
+    if unknown := [value for value in values if value > num_classes and value != VOID]:
+        shown = ", ".join(map(str, unknown[:SHOWN])) + (", ..." if len(unknown) > SHOWN else "")
         allowed = f"0 to {num_classes} and {VOID} are allowed for {num_classes} classes"
-        raise DataError(f"{path}: contains {unknown}, but only {allowed}")
-    return mask
+        raise DataError(f"{path}: contains [{shown}], but only {allowed}")
+    colours = {value: tuple(palette[value]) if value < len(palette) else None for value in values}
+    return mask.astype(np.uint8), colours
+
+
+def _numbers(picture: Image.Image, *, bits: int) -> np.ndarray:
+    """The numbers in a grey or palette PNG with `bits` bits per pixel, uint8 or uint16 [H, W]."""
+    if picture.mode not in ("1", "L", "P", "I;16", "I"):
+        raise DataError(f"has mode {picture.mode}, but a mask contains class indices; save it as a grey or palette PNG of them")
+    numbers = np.asarray(picture)
+    if picture.mode == "1":
+        return numbers.astype(np.uint8)
+    return numbers // (255 // (2**bits - 1)) if picture.mode == "L" else numbers  # Pillow scales grey values to 0..255
 
 
 def write_mask(path: Path | io.BytesIO, mask: np.ndarray) -> None:
@@ -154,8 +230,3 @@ def write_mask(path: Path | io.BytesIO, mask: np.ndarray) -> None:
     picture = Image.fromarray(mask).convert("P")
     picture.putpalette(PALETTE.tobytes())
     picture.save(path, format="PNG")
-
-
-def size_problem(mask: Path, mask_size: tuple[int, int], picture: Path, picture_size: tuple[int, int]) -> str:
-    """The message for a mask whose (width, height) differs from the size of its image."""
-    return f"{mask}: is {mask_size[0]} x {mask_size[1]} px, but {picture.name} is {picture_size[0]} x {picture_size[1]} px"

@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ribstudy.datasets.base import DataError, Dataset, Source, Stamp, collected, map_in_order, stamp
+from ribstudy.datasets.base import DataError, Dataset, Source, Stamp, collected, log_unseen_classes, map_in_order, stamp
 from ribstudy.datasets.content import Files, Reading, content_digest
 from ribstudy.datasets.devkit import (
     MASK_FOLDERS,
@@ -29,7 +29,8 @@ from ribstudy.datasets.devkit import (
     read_names,
     read_objects,
 )
-from ribstudy.datasets.pictures import open_jpeg, read_mask, size_problem
+from ribstudy.datasets.mask_checks import MaskSummary, mask_set_problems, require_equal_sizes, summarize_mask
+from ribstudy.datasets.pictures import check_jpeg, read_jpeg, read_mask
 from ribstudy.runtime.files import digest
 
 VOC_CLASSES: tuple[str, ...] = (
@@ -74,7 +75,7 @@ class VocDataset(Dataset):
         return None if self.split in UNLABELLED_SPLITS else len(self.objects(name))
 
     def image(self, name: str) -> np.ndarray:
-        return np.asarray(open_jpeg(picture_path(self.root, name)).convert("RGB"))
+        return read_jpeg(picture_path(self.root, name))
 
     def mask(self, name: str) -> np.ndarray:
         if self.split in UNLABELLED_SPLITS:
@@ -187,7 +188,7 @@ def _class_indices(path: Path, class_names: Sequence[str]) -> list[int] | None:
 def check(root: Path, class_names: Sequence[str], *, decode: bool = False, processes: int = 1) -> list[str]:
     """All faults of a devkit, one line for each that names the file.
 
-    Reads every annotation and mask, and the header and the end of every image file; `decode` also decodes every image.
+    Reads every annotation and mask, and every image; `decode` also decodes every image in full.
     """
     root = Path(root)
     if problems := missing_parts(root):
@@ -202,7 +203,12 @@ def check(root: Path, class_names: Sequence[str], *, decode: bool = False, proce
     names = dict.fromkeys(name for names in names_of.values() for name in names)
     items = [(name, name in labelled, name in need_mask) for name in names]
     work = partial(_check_image, root=root, class_names=class_names, decode=decode)
-    return problems + list(chain.from_iterable(map_in_order(work, items, processes=processes, description="check")))
+    found = list(map_in_order(work, items, processes=processes, description="check"))
+    problems += chain.from_iterable(own for own, _, _ in found)
+    labels = [classes for _, classes, _ in found if classes is not None]
+    log_unseen_classes(root, class_names, labels)
+    masks = [(mask, classes) for _, classes, mask in found if None not in (classes, mask)]
+    return problems + mask_set_problems(masks, class_names, root)
 
 
 def _overlaps(root: Path, names_of: dict[str, list[str]]) -> list[str]:
@@ -216,20 +222,25 @@ def _overlaps(root: Path, names_of: dict[str, list[str]]) -> list[str]:
     ]
 
 
-def _check_image(item: tuple[str, bool, bool], *, root: Path, class_names: Sequence[str], decode: bool) -> list[str]:
-    """The faults of one image. item: its name, whether it needs an annotation, and whether it needs a mask."""
+def _check_image(
+    item: tuple[str, bool, bool], *, root: Path, class_names: Sequence[str], decode: bool
+) -> tuple[list[str], frozenset[int] | None, MaskSummary | None]:
+    """The faults of one image, its classes and its mask; None instead of classes or a mask that cannot be read.
+
+    item: its name, whether it needs an annotation, and whether it needs a mask.
+    """
     name, need_annotation, need_mask = item
     picture = picture_path(root, name)
-    problems, picture_size, mask_size = [], None, None
+    problems: list[str] = []
+    classes = size = mask = None
     with collected(problems):
         if need_annotation:
-            read_objects(annotation_path(root, name), class_names)
+            classes = frozenset(item.class_index for item in read_objects(annotation_path(root, name), class_names))
     with collected(problems):
-        picture_size = open_jpeg(picture, decode=decode).size
+        size = check_jpeg(picture, decode=decode)
     with collected(problems):
         if need_mask or any((root / folder / f"{name}.png").exists() for folder in MASK_FOLDERS):
-            path = mask_path(root, name, required=need_mask)
-            mask_size = read_mask(path, len(class_names)).shape[::-1]
-    if picture_size and mask_size and picture_size != mask_size:
-        problems.append(size_problem(path, mask_size, picture, picture_size))
-    return problems
+            mask = summarize_mask(mask_path(root, name, required=need_mask), len(class_names))
+            if size is not None:
+                require_equal_sizes(mask.path, mask.size, picture, size)
+    return problems, classes, mask

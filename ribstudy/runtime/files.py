@@ -18,7 +18,8 @@ log = logging.getLogger(__name__)
 def atomic(path: Path) -> Iterator[Path]:
     """Yields a temporary path next to `path`. It replaces `path` if the block succeeds and is deleted if the block raises."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=path.suffix, dir=path.parent)
+    # The temporary name does not contain the name of `path`, so that it is not too long if that one is as long as can be.
+    handle, name = tempfile.mkstemp(prefix=".new-", suffix=path.suffix, dir=path.parent)
     os.close(handle)
     temporary = Path(name)
     try:

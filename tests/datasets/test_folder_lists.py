@@ -1,9 +1,12 @@
 """The lists of a folder of own images: tables as people write them, and the message for every fault."""
 
+import io
+import time
 import unicodedata
 import zlib
 from pathlib import Path
 
+import numpy as np
 import pytest
 from helpers.own_folder import HEIGHT, LABELS, WIDTH, open_train, own, write_labels
 from PIL import Image
@@ -12,6 +15,8 @@ from ribstudy import datasets
 from ribstudy.datasets import folder as folder_module
 from ribstudy.datasets.base import DataError
 from ribstudy.datasets.folder_lists import draw_val, read_listing
+from ribstudy.items import ARRAYS, MASKS
+from ribstudy.store import Store
 
 
 def test_without_classes_txt_the_classes_are_sorted(bare_root):
@@ -80,6 +85,7 @@ LABEL_FAULTS = {
     "class twice": {**LABELS, "a.png": "cat,cat"},
     "semicolon within": {**LABELS, "a.png": "cat;dog"},
     "reserved": {**LABELS, "a.png": "background"},
+    "no suffix": {"a": "cat", **{name: classes for name, classes in LABELS.items() if name != "a.png"}},
 }
 
 
@@ -95,6 +101,7 @@ TEXT_FAULTS = {
     "empty classes": ("classes.txt", "\n"),
     "repeated class": ("classes.txt", "dog\ncat\ndog\n"),
     "reserved class": ("classes.txt", "dog\ncat\nvoid\n"),
+    "class of labelme": ("classes.txt", "__ignore__\n_background_\ndog\ncat\n"),
     "too many classes": ("classes.txt", "\n".join(["dog", "cat", *map(str, range(253))])),
     "empty val": ("val.txt", " \n"),
     "unknown in val": ("val.txt", "e\nfff.png\n"),
@@ -153,7 +160,9 @@ LIST_FAULTS = {
     "empty classes": "classes.txt: is empty",
     "repeated class": "classes.txt: class 'dog' is listed more than once",
     "reserved class": "classes.txt: a class cannot be called 'void'",
-    "too many classes": "classes.txt: lists 255 classes; a mask has values for at most 254",
+    "class of labelme": "classes.txt: a class cannot be called '__ignore__'; list only classes that can be learned",
+    "no suffix": r"line 2: 'a' is not in images/",
+    "too many classes": "classes.txt: names 255 classes, but a mask has values for at most 254",
     "empty val": "val.txt: is empty",
     "unknown in val": "val.txt: 'fff.png' has no usable line in labels.csv; did you mean 'f.png'",
     "twice in val": "val.txt: 'e' is listed more than once",
@@ -193,7 +202,7 @@ def test_all_faults_are_reported_at_once(own_root):
     (own_root / "val.txt").write_text("e\nf\nhhh\n")
     (own_root / "images" / "b.png").write_bytes(b"")
     assert len(datasets.check(own(own_root))) == 1 + 1 + 1 + 1 + 1  # the last one for the mask of a, which has no usable line
-    with pytest.raises(DataError, match=r"cta.* \(and 2 more: python -m ribstudy data check\)"):
+    with pytest.raises(DataError, match=r"cta.* \(and 3 more: python -m ribstudy data check\)"):
         open_train(own_root)
 
 
@@ -208,3 +217,91 @@ def test_the_lists_are_read_once_until_something_changes(own_root, monkeypatch):
     (own_root / "images" / "a.png").unlink()
     with pytest.raises(DataError, match=r"'a\.png' is not in images/"):
         open_train(own_root)
+
+
+DOUBTS = {
+    "other case": ("cat", "Cat", "classes 'Cat' and 'cat' differ only in upper and lower case"),
+    "bars": ("cat", "cat|dog", r"class 'cat\|dog' seems to be 2 classes; write each class into a column of its own"),
+    "one cell": ("cat", '"cat, dog"', "class 'cat, dog' seems to be 2 classes"),
+    "missing value": ("cat", "NaN", "line 3: class 'NaN' is unknown"),
+}
+
+
+@pytest.mark.parametrize("doubt", DOUBTS)
+def test_classes_that_may_be_meant_otherwise_are_reported(bare_root, doubt):
+    first, second, message = DOUBTS[doubt]
+    write_labels(bare_root, {"a.png": first, "b.png": second, "c.png": "dog", "d.png": "", "e.png": "dog"})
+    (bare_root / "val.txt").write_text("e\n")
+    with pytest.raises(DataError, match=message):
+        open_train(bare_root)
+    if doubt != "missing value":
+        names = [first, second.strip('"'), "dog"]
+        (bare_root / "classes.txt").write_text("\n".join(names))
+        assert datasets.check(own(bare_root)) == []
+
+
+def test_more_classes_than_a_mask_has_values_for_are_reported(bare_root):
+    """Also without masks and classes.txt, because maps become masks."""
+    names = [f"{index}.png" for index in range(256)]
+    for name in names:
+        (bare_root / "images" / name).write_bytes((bare_root / "images" / "a.png").read_bytes())
+    (bare_root / "val.txt").write_text("255\n")
+    for number, accepted in ((254, True), (255, False)):
+        write_labels(bare_root, {name: f"k{index % number}" for index, name in enumerate(names)})
+        problems = datasets.check(own(bare_root))
+        assert [problem for problem in problems if "classes, but a mask has values for at most 254" in problem] == (
+            [] if accepted else [f"{bare_root / 'labels.csv'}: names 255 classes, but a mask has values for at most 254"]
+        )
+
+
+def test_names_with_any_character_of_a_file_name_are_read(bare_root):
+    names = ["a b#c%20d.png", "x{0}[1]*?.png", "'quoted' $y$.png", "-n.PNG", "\u732b.png", "a.b.png"]
+    (bare_root / "masks").mkdir()
+    (bare_root / "classes.txt").write_text("dog\ncat\n")
+    for name in names:
+        (bare_root / "images" / name).write_bytes((bare_root / "images" / "a.png").read_bytes())
+        mask = Image.new("L", (WIDTH, HEIGHT), 2)
+        mask.save(bare_root / "masks" / f"{name[:-4]}.png")
+    write_labels(bare_root, {**dict.fromkeys(names, "cat"), "b.png": "dog", "c.png": ""})
+    (bare_root / "val.txt").write_text(f"c\n{names[0]}\n")
+    assert datasets.check(own(bare_root)) == []
+    train = open_train(bare_root)
+    assert train.names == sorted([*(name[:-4] for name in names[1:]), "b"])
+    for name in train.masked_names:
+        assert train.mask(name).min() == 2
+        assert train.image(name).shape == (HEIGHT, WIDTH, 3)
+
+
+def test_a_name_as_long_as_a_file_name_can_be_is_read_and_written(bare_root, tmp_path):
+    name = "a%20" * 62 + "abc"  # 251 bytes, and the suffix has four
+    (bare_root / "images" / "a.png").rename(bare_root / "images" / f"{name}.png")
+    write_labels(bare_root, {f"{name}.png": "cat", "b.png": "dog", "d.png": ""})
+    (bare_root / "val.txt").write_text("d\n")
+    assert datasets.check(own(bare_root)) == []
+    assert open_train(bare_root).names[0] == name
+    for items in (ARRAYS, MASKS):
+        result = Store(tmp_path / "results").result("stage", items.suffix, items)
+        result.write_item(name, {"x": np.zeros(1)} if items is ARRAYS else np.zeros((2, 2), np.uint8))
+        assert result.has_item(name)
+
+
+def test_lists_are_read_in_time_that_grows_with_their_length(tmp_path):
+    """Every line has a fault: no suffix, an unknown class, or a name that val.txt repeats."""
+    picture = io.BytesIO()
+    Image.new("RGB", (4, 4)).save(picture, "PNG")
+
+    def seconds(number: int) -> float:
+        root = tmp_path / str(number)
+        (root / "images").mkdir(parents=True)
+        for index in range(number):
+            (root / "images" / f"im{index}.png").write_bytes(picture.getvalue())
+        write_labels(root, {f"im{index}{'.png' * (index % 2)}": "cat" if index % 4 else f"c{index}" for index in range(number)})
+        (root / "classes.txt").write_text("cat\ndog\n")
+        (root / "val.txt").write_text("".join(f"im{index // 2}.png\n" for index in range(number)))
+        start = time.process_time()
+        assert len(read_listing(root).problems) > number // 2
+        return time.process_time() - start
+
+    seconds(50)
+    short, long = seconds(250), seconds(2000)
+    assert long < 8 * 3 * short  # 64 times as long if the time were quadratic

@@ -3,10 +3,20 @@
 import numpy as np
 import pytest
 from helpers.own_folder import save_image
-from PIL import Image
+from PIL import Image, ImageOps
 
 from ribstudy.datasets.base import DataError
-from ribstudy.datasets.pictures import PALETTE, VOID, picture_size, read_mask, read_picture, write_mask
+from ribstudy.datasets.pictures import (
+    PALETTE,
+    VOID,
+    check_jpeg,
+    check_picture,
+    picture_size,
+    read_jpeg,
+    read_mask,
+    read_picture,
+    write_mask,
+)
 
 PIXELS = np.arange(6, dtype=np.uint8).reshape(2, 3) * 40
 
@@ -122,3 +132,81 @@ def test_a_mask_is_read_as_it_was_written(tmp_path):
     np.testing.assert_array_equal(read_mask(tmp_path / "mask.png", 2), mask)
     with pytest.raises(DataError, match=r"mask\.png: contains \[2\], but only 0 to 1 and 255 are allowed for 1 classes"):
         read_mask(tmp_path / "mask.png", 1)
+
+
+def broken_exif(path, **options):
+    return save_image(path, np.full((8, 16, 3), 90, np.uint8), exif=b"Exif\0\0garbage!!!!", **options)
+
+
+@pytest.mark.parametrize("name", ["x.jpg", "x.webp"])
+def test_a_picture_with_damaged_exif_data_is_read_as_it_is_stored(tmp_path, name):
+    path = broken_exif(tmp_path / name)
+    np.testing.assert_allclose(read_picture(path), np.full((8, 16, 3), 90), atol=1)
+    assert picture_size(path) == check_picture(path) == check_picture(path, decode=True) == (16, 8)
+    assert read_picture(path, max_side=4).shape == (2, 4, 3)
+
+
+@pytest.mark.parametrize("orientation", range(10))
+def test_every_orientation_gives_the_image_on_screen(tmp_path, orientation):
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    stored = Image.fromarray(np.arange(24, dtype=np.uint8).reshape(2, 4, 3) * 10)
+    stored.save(tmp_path / "x.png", exif=exif)
+    expected = np.asarray(ImageOps.exif_transpose(Image.open(tmp_path / "x.png")))
+    np.testing.assert_array_equal(read_picture(tmp_path / "x.png"), expected)
+    assert check_picture(tmp_path / "x.png") == expected.shape[1::-1]
+
+
+def test_a_png_whose_orientation_follows_its_pixels(tmp_path):
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    Image.new("RGB", (4, 2)).save(tmp_path / "x.png", exif=exif)
+    data = (tmp_path / "x.png").read_bytes()
+    start = data.index(b"eXIf") - 4
+    end = start + 12 + int.from_bytes(data[start : start + 4], "big")
+    (tmp_path / "x.png").write_bytes(data[:start] + data[end:-12] + data[start:end] + data[-12:])
+    assert read_picture(tmp_path / "x.png").shape == (4, 2, 3)
+    assert picture_size(tmp_path / "x.png") == check_picture(tmp_path / "x.png") == (2, 4)
+
+
+def refuses(work) -> bool:
+    try:
+        work()
+    except DataError as error:
+        return True
+    return False
+
+
+@pytest.mark.parametrize("name", ["x.jpg", "x.png", "x.webp", "x.bmp", "x.tif", "progressive.jpg"])
+def test_the_check_refuses_what_reading_refuses(tmp_path, name):
+    """After flips of bits, cuts, zeros and insertions at random places."""
+    rng = np.random.default_rng(1)
+    options = {"progressive": True} if name.startswith("progressive") else {}
+    small = Image.fromarray(rng.integers(0, 256, (6, 8, 3), dtype=np.uint8))
+    small.resize((64, 48)).save(tmp_path / name, **options)
+    path, data, refused = tmp_path / f"x{name[-4:]}", (tmp_path / name).read_bytes(), 0
+    for trial in range(120):
+        damaged, place = bytearray(data), int(rng.integers(len(data)))
+        if trial % 4 == 0:
+            damaged[place] ^= 1 << int(rng.integers(8))
+        elif trial % 4 == 1:
+            del damaged[place:]
+        elif trial % 4 == 2:
+            damaged[place : place + 20] = bytes(len(damaged[place : place + 20]))
+        else:
+            damaged[place:place] = rng.bytes(3)
+        path.write_bytes(damaged)
+        refused += refuses(lambda: read_picture(path))
+        assert refuses(lambda: check_picture(path)) == refuses(lambda: check_picture(path, decode=True))
+        assert refuses(lambda: check_picture(path)) == refuses(lambda: read_picture(path))
+        if name.endswith("jpg"):
+            assert refuses(lambda: check_jpeg(path)) == refuses(lambda: read_jpeg(path))
+    assert refused > 20
+
+
+def test_a_picture_of_a_phone_with_further_images_after_it(tmp_path):
+    frames = [Image.new("RGB", (32, 16), colour) for colour in ("red", "blue")]
+    frames[0].save(tmp_path / "x.mpo", save_all=True, append_images=frames[1:], quality=95)
+    path = (tmp_path / "x.mpo").rename(tmp_path / "x.jpg")
+    np.testing.assert_allclose(read_picture(path)[0, 0], (254, 0, 0), atol=2)
+    assert check_picture(path) == check_jpeg(path) == (32, 16)

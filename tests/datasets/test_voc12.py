@@ -1,5 +1,6 @@
 """The reader of VOC 2012: what it reads, and the message for every fault."""
 
+import re
 import shutil
 from pathlib import Path
 
@@ -97,7 +98,7 @@ FAULTS = {
         "box of a dog",
     ),
     "mask_missing": ("mask", Path.unlink, "is missing"),
-    "mask_truncated": ("mask", lambda path: truncate(path, keep=0.97), "PNG is not readable"),
+    "mask_truncated": ("mask", lambda path: truncate(path, keep=0.97), "the image is not readable, it may be truncated"),
     "mask_with_an_unknown_value": (
         "mask",
         lambda path: write_mask(path, np.full((30, 40), 21, np.uint8)),
@@ -125,15 +126,17 @@ def test_a_fault_is_named_by_check_and_by_the_reader(devkit_root, fault, decode)
     assert check(devkit_root, VOC_CLASSES, decode=decode) == [str(caught.value)]
 
 
-def test_a_jpeg_damaged_after_its_header_is_found_by_decoding(devkit_root):
+@pytest.mark.parametrize("decode", [False, True])
+def test_a_jpeg_damaged_after_its_header_is_named(devkit_root, decode):
     path = devkit_root / "JPEGImages" / "2007_000001.jpg"
     data = bytearray(path.read_bytes())
     table = data.index(b"\xff\xc4")  # a Huffman table
     data[table + 5 : table + 21] = b"\xff" * 16
     path.write_bytes(data)
-    assert check(devkit_root, VOC_CLASSES) == []
-    (problem,) = check(devkit_root, VOC_CLASSES, decode=True)
-    assert problem.startswith(f"{path}: the JPEG is not readable")
+    (problem,) = check(devkit_root, VOC_CLASSES, decode=decode)
+    assert problem.startswith(f"{path}: the image is not readable")
+    with pytest.raises(DataError, match=re.escape(problem)):
+        datasets.open_dataset(voc(devkit_root), "train").image("2007_000001")
 
 
 def test_a_mask_of_another_size_is_reported(devkit_root):
@@ -212,7 +215,7 @@ def test_the_check_reads_the_pictures_of_test(devkit_root):
     assert "test.txt: 1 of its images are also in train or train_aug, such as 2008_000004" in overlap
     assert "2009_000006.jpg: is empty" in empty
     (devkit_root / "ImageSets/Segmentation/test.txt").write_text("")
-    assert any("test.txt: the list is empty" in problem for problem in datasets.check(voc(devkit_root)))
+    assert any("test.txt: is empty" in problem for problem in datasets.check(voc(devkit_root)))
 
 
 def test_minivoc_has_no_split_test(tmp_path):

@@ -14,6 +14,7 @@ from scipy.io import savemat
 from ribstudy.datasets import fetch
 from ribstudy.datasets.devkit import FOLDERS
 from ribstudy.datasets.pictures import VOID, write_mask
+from ribstudy.datasets.voc12 import VOC_CLASSES
 
 TRAIN, VAL, OTHERS = ["2007_01", "2007_03"], ["2007_02", "2007_04"], ["2008_03", "2008_01", "2008_02"]
 
@@ -85,7 +86,8 @@ def write_voc(folder: Path) -> None:
     for name in (*TRAIN, *VAL, *OTHERS):
         Image.new("RGB", (40, 30)).save(folder / "JPEGImages" / f"{name}.jpg")
         box = "<bndbox><xmin>1</xmin><ymin>1</ymin><xmax>9</xmax><ymax>9</ymax></bndbox>"
-        text = f"<annotation><object><name>dog</name>{box}</object></annotation>"
+        class_name = VOC_CLASSES[mask_of(name, border=False).max() - 1]
+        text = f"<annotation><object><name>{class_name}</name>{box}</object></annotation>"
         (folder / "Annotations" / f"{name}.xml").write_text(text)
         if name not in OTHERS:
             write_mask(folder / "SegmentationClass" / f"{name}.png", mask_of(name, border=True))

@@ -65,7 +65,7 @@ def test_an_unreadable_image_is_named_and_all_others_are_kept(tmp_path, data_roo
     whole = picture.read_bytes()
     picture.write_bytes(whole[:200])
     with pytest.raises(
-        ItemsFailed, match=f"1 items failed; all others are kept(.|\n)*{names[1]}.jpg: the JPEG is trunc"
+        ItemsFailed, match=f"1 items failed; all others are kept(.|\n)*{names[1]}.jpg: the image is not readable"
     ) as caught:
         execute(CAM, run, processes=processes)
     assert list(caught.value.failures) == [names[1]]

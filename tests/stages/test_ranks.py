@@ -67,5 +67,5 @@ def test_a_rank_that_fails_waits_for_the_others(tmp_path, data_root, trained):
     picture.write_bytes(picture.read_bytes()[:200])
     codes, outputs = launch(2, "cam", *options_of(broken, tmp_path / "results"))
     assert codes == [1, 0], outputs
-    assert f"{name}.jpg: the JPEG is truncated" in outputs[0]
+    assert f"{name}.jpg: the image is not readable" in outputs[0]
     assert [run.result(CAM).has_item(name) for name in run.items(CAM)] == [False, True, True, True]
