@@ -14,6 +14,7 @@ masks below `paths.DATA`, never into the folder of the data, and resumes if it w
 """
 
 import contextlib
+import logging
 import os
 from dataclasses import dataclass
 from functools import cached_property, lru_cache, partial
@@ -22,23 +23,25 @@ from pathlib import Path
 
 import numpy as np
 
-from ribstudy.datasets.base import DataError, Dataset, Source, Stamp, collected, map_in_order, stamp
+from ribstudy.datasets.base import DataError, Dataset, Source, Stamp, collected, log_unseen_classes, map_in_order, stamp
 from ribstudy.datasets.coco_annotations import (
     COCO_CLASSES,
     Content,
     Entry,
     Painting,
-    annotation_problems,
     draw_mask,
     is_crowd,
     objects_by_image,
     painting_of,
     read_annotations,
 )
+from ribstudy.datasets.coco_checks import annotation_problems, invisible_objects
 from ribstudy.datasets.content import Files, content_digest, file_value
-from ribstudy.datasets.pictures import open_jpeg, read_mask, write_mask
+from ribstudy.datasets.pictures import check_jpeg, read_jpeg, read_mask, write_mask
 from ribstudy.runtime import paths
 from ribstudy.runtime.files import atomic, digest, locked
+
+log = logging.getLogger(__name__)
 
 VERSION = 1  # increased when the code changes masks or labels; part of the identity of the data
 SPLITS = ("train", "val")
@@ -114,7 +117,7 @@ class CocoDataset(Dataset):
         return int(self._index.num_objects[self._places[name]])
 
     def image(self, name: str) -> np.ndarray:
-        return np.asarray(open_jpeg(self.folder / f"{name}.jpg").convert("RGB"))
+        return read_jpeg(self.folder / f"{name}.jpg")
 
     def mask(self, name: str) -> np.ndarray:
         return read_mask(self.cache / "masks" / self.split / f"{name}.png", len(self.class_names))
@@ -163,20 +166,23 @@ class CocoSource(Source):
         return [self._json(split) for split in SPLITS if self._json(split).is_file()]
 
     def check(self, *, decode: bool = False, processes: int = 1) -> list[str]:
+        """Also checks whether the splits share images. Objects without a pixel and classes without an image are only logged."""
         if problems := missing_parts(self.root):
             return problems
-        return [problem for split in SPLITS for problem in self._check_split(split, decode=decode, processes=processes)]
-
-    def _check_split(self, split: str, *, decode: bool, processes: int) -> list[str]:
-        problems: list[str] = []
-        with collected(problems):
-            content = read_annotations(self._json(split))
-            problems += annotation_problems(self._json(split), content)
-            images = [image for image in content["images"] if isinstance(image.get("file_name"), str)]
-            items = [(image["file_name"], (image.get("width"), image.get("height"))) for image in images]
-            work = partial(_check_picture, folder=picture_folder(self.root, split), decode=decode)
-            found = map_in_order(work, items, processes=processes, description=f"check {split}2014")
-            problems += chain.from_iterable(found)
+        names_of: dict[str, set[str]] = {}
+        for split in SPLITS:
+            with collected(problems):
+                content = read_annotations(self._json(split))
+                faults = annotation_problems(self._json(split), content)
+                problems += faults or _object_problems(self._json(split), content)
+                pictures = {image["file_name"]: image for image in content["images"] if isinstance(image.get("file_name"), str)}
+                names_of[split] = set(pictures)
+                items = [(name, (image.get("width"), image.get("height"))) for name, image in pictures.items()]
+                work = partial(_check_picture, folder=picture_folder(self.root, split), decode=decode)
+                found = map_in_order(work, items, processes=processes, description=f"check {split}2014")
+                problems += chain.from_iterable(found)
+        if shared := sorted(set.intersection(*names_of.values())) if len(names_of) == len(SPLITS) else []:
+            problems.append(f"{self._json('val')}: {len(shared)} of its images are also in train, such as {shared[0]}")
         return problems
 
     def _index(self, split: str) -> Path:
@@ -271,12 +277,30 @@ def _write_mask(item: tuple[str, Painting], *, folder: Path) -> None:
         write_mask(temporary, draw_mask(painting))
 
 
+def _object_problems(path: Path, content: Content) -> list[str]:
+    """A line if no object of a valid file covers a pixel. Logs how many do not, and what has no label."""
+    objects = objects_by_image(content)
+    own = {image: {index for index, item in found if not is_crowd(item)} for image, found in objects.items()}
+    log_unseen_classes(path, COCO_CLASSES, own.values())
+    if crowded := [image for image, classes in own.items() if not classes]:
+        log.info("%s: %d images have crowds only, and no label, such as image %s", path, len(crowded), crowded[0])
+    number, invisible = sum(not is_crowd(item) for item in content["annotations"]), invisible_objects(content)
+    if not invisible:
+        return []
+    first = f"such as annotation {invisible[0].get('id')} of image {invisible[0]['image_id']}"
+    message = f"{path}: {len(invisible)} of {number} objects are too thin to cover a pixel of their mask, {first}"
+    if len(invisible) == number:
+        return [message]
+    log.warning("%s; their images keep the label", message)
+    return []
+
+
 def _check_picture(item: tuple[str, tuple[int, int]], *, folder: Path, decode: bool) -> list[str]:
     """The faults of one image file. item: its name, and its (width, height) in the JSON file."""
     file_name, expected = item
     problems: list[str] = []
     with collected(problems):
-        size = open_jpeg(folder / file_name, decode=decode).size
+        size = check_jpeg(folder / file_name, decode=decode)
         if size != expected:
             stated = f"but the JSON file says {expected[0]} x {expected[1]} px"
             problems.append(f"{folder / file_name}: is {size[0]} x {size[1]} px, {stated}")

@@ -173,7 +173,7 @@ def test_faults_of_pictures_are_named_all_at_once_by_any_number_of_processes(coc
         [
             f"{first}: is missing",
             f"{second}: is 9 x 6 px, but the JSON file says 8 x 6 px",
-            f"{third}: the JPEG is truncated (its end marker is missing)",
+            f"{third}: the image is not readable, it may be truncated (Truncated File Read)",
         ]
     )
     assert datasets.check(coco(coco_root), processes=2) == problems
