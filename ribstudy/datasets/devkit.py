@@ -9,17 +9,20 @@
 Image names have no suffix, such as 2007_000032.
 """
 
-from collections.abc import Mapping, Sequence
+import contextlib
+import re
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
 
-from ribstudy.datasets.base import DataError, Stamp, read_bytes, stamp
+from ribstudy.datasets.base import DataError, Stamp, read_bytes, read_text, stamp
 
 FOLDERS = ("JPEGImages", "Annotations", "SegmentationClass", "ImageSets/Segmentation")
 MASK_FOLDERS = ("SegmentationClass", "SegmentationClassAug")  # the first one that contains an image's mask is used
+NOT_IN_NAMES = frozenset("/\\ \t")  # an image name is a file name without folder and suffix
 MISSING_LIST_HINTS = {
     "train_aug": " The plain VOC 2012 devkit does not contain this list of train plus SBD (10,582 names);"
     " python -m ribstudy data fetch voc12 --root FOLDER makes it.",
@@ -84,11 +87,11 @@ def read_names(root: Path, split: str) -> list[str]:
         known = ", ".join(sorted(other.stem for other in path.parent.glob("*.txt"))) or "none"
         hint = MISSING_LIST_HINTS.get(split, "")
         raise DataError(f"{path}: this list of split {split!r} is missing (existing lists: {known}).{hint}")
-    names = [line.strip() for line in path.read_text().splitlines() if line.strip()]
+    names = [line.strip() for line in read_text(path).splitlines() if line.strip()]
     if not names:
         raise DataError(f"{path}: the list is empty")
     for name in names:
-        if "/" in name or " " in name:
+        if name.startswith(".") or set(name) & NOT_IN_NAMES:
             raise DataError(f"{path}: {name!r} is not an image name; expected one name per line, such as 2007_000032")
     if len(set(names)) < len(names):
         raise DataError(f"{path}: {len(names) - len(set(names))} names are listed more than once")
@@ -110,15 +113,32 @@ def read_objects(path: Path, class_names: Sequence[str]) -> tuple[VocObject, ...
 
 @cache
 def _read_objects_once(file: Stamp, class_names: tuple[str, ...]) -> tuple[VocObject, ...]:
-    path = file.path
-    try:
-        tree = ElementTree.fromstring(read_bytes(path))
-    except ElementTree.ParseError as error:
-        raise DataError(f"{path}: is not readable as XML ({error})") from None
-    objects = tuple(_parse_object(node, path=path, class_names=class_names) for node in tree.iter("object"))
+    tree = _parse_xml(file.path)
+    objects = tuple(_parse_object(node, path=file.path, class_names=class_names) for node in tree.iter("object"))
     if not objects:
-        raise DataError(f"{path}: has no object, so the image has no label")
+        raise DataError(f"{file.path}: has no object, so the image has no label")
     return objects
+
+
+def _parse_xml(path: Path) -> ElementTree.Element:
+    """The content of an XML file. If the parser does not know the declared encoding, or it is wrong, other ways are tried."""
+    data = read_bytes(path)
+    try:
+        return ElementTree.fromstring(data)
+    except (ElementTree.ParseError, ValueError, LookupError) as error:
+        fault = error
+    for text in _possible_texts(data):
+        with contextlib.suppress(ElementTree.ParseError, ValueError):
+            return ElementTree.fromstring(text)
+    raise DataError(f"{path}: is not readable as XML ({fault})")
+
+
+def _possible_texts(data: bytes) -> Iterator[str]:
+    """The content of an XML file in the declared encoding, if Python knows it, and in UTF-8."""
+    declared = re.match(rb"""<\?xml[^>]*\bencoding\s*=\s*["']([\w.:-]+)["']""", data)
+    for encoding in [*([declared[1].decode("ascii")] if declared else []), "utf-8-sig"]:
+        with contextlib.suppress(LookupError, ValueError):  # an unknown encoding, or not the one of the file
+            yield data.decode(encoding)
 
 
 def _parse_object(node: ElementTree.Element, *, path: Path, class_names: tuple[str, ...]) -> VocObject:

@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from ribstudy.datasets.base import DataError, new_folder
+from ribstudy.datasets.base import DataError, new_folder, read_json
 from ribstudy.datasets.devkit import FOLDERS, write_annotation, write_names
 from ribstudy.datasets.minivoc_drawing import draw_background, draw_waves, scatter
 from ribstudy.datasets.minivoc_objects import CLASS_NAMES, Drawing, draw_object
@@ -243,7 +243,7 @@ def describe(settings: MiniVocSettings) -> dict:
 def read_description(root: Path) -> dict | None:
     """The description of the data set at `root`, or None if there is none."""
     path = Path(root) / "minivoc.json"
-    return json.loads(path.read_text()) if path.is_file() else None
+    return read_json(path) if path.is_file() else None
 
 
 def read_drawn(root: Path) -> dict | None:
@@ -252,7 +252,7 @@ def read_drawn(root: Path) -> dict | None:
     None if nothing is drawn, or if an older version drew it.
     """
     path = Path(root) / "drawn.json"
-    return json.loads(path.read_text()) if path.is_file() else None
+    return read_json(path) if path.is_file() else None
 
 
 def _write_devkit(root: Path, settings: MiniVocSettings) -> None:
