@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from ribstudy.datasets.pictures import VOID, read_mask, write_mask
+from ribstudy.datasets.pictures import MAX_CLASSES, read_mask, write_mask
 from ribstudy.evaluation.map_scores import MapScores
 from ribstudy.masks.walked_maps import WalkedMaps
 from ribstudy.method.stored_maps import StoredMaps
@@ -46,7 +46,7 @@ class _MaskFormat(ItemFormat):
         write_mask(path, item)
 
     def load(self, path: Path) -> np.ndarray:
-        return read_mask(path, num_classes=VOID - 1)
+        return read_mask(path, num_classes=MAX_CLASSES)
 
 
 ARRAYS = ItemFormat(dict, dict)

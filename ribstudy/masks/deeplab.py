@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import interpolate
 
+from ribstudy.datasets.pictures import MAX_CLASSES
 from ribstudy.datasets.transforms import normalize
 from ribstudy.models.deeplab import DeepLab
 
@@ -81,5 +82,10 @@ def probabilities_at(logits: Tensor, size: tuple[int, int]) -> Tensor:
 
 
 def predicted(probabilities: Tensor) -> np.ndarray:
-    """[C, H, W] -> the most probable class, uint8 [H, W]; the first one in case of a tie."""
+    """[C, H, W] -> the most probable class, uint8 [H, W]; the first one in case of a tie.
+
+    Raises ValueError for more classes than a mask has values for.
+    """
+    if len(probabilities) > MAX_CLASSES + 1:
+        raise ValueError(f"{len(probabilities)} classes with the background: a mask has values for {MAX_CLASSES + 1}")
     return np.asarray(probabilities).argmax(axis=0).astype(np.uint8)

@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from ribstudy.datasets.pictures import MAX_CLASSES
 from ribstudy.masks.crf import refine_labels
 from ribstudy.masks.settings import CrfSettings
 
@@ -11,9 +12,13 @@ def mask_of(scores: np.ndarray, keys: np.ndarray, threshold: float) -> np.ndarra
 
     scores [n, H, W] in 0..1 of the classes `keys` [n]. A score equal to the threshold is background, and n = 0 gives background
     everywhere.
+
+    Raises ValueError if a class is not in 0..253, because a mask has no value for it.
     """
     if not len(keys):
         return np.zeros(scores.shape[1:], dtype=np.uint8)
+    if not 0 <= min(keys) <= max(keys) < MAX_CLASSES:
+        raise ValueError(f"classes {list(keys)}: a mask has values for classes 0 to {MAX_CLASSES - 1}")
     classes = np.asarray(keys)[scores.argmax(axis=0)] + 1
     # As when maps are scored (`metrics.largest_and_level`), the threshold is not rounded to the float32 of the scores.
     return np.where(scores.max(axis=0) > np.float64(threshold), classes, 0).astype(np.uint8)

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from ribstudy.stages.classifier import CLASSIFIER, classifier_weights, trained_net
+from ribstudy.stages.data import DATA
 from ribstudy.stages.images import image_names, open_images
 from ribstudy.stages.maps import COMBINATION, rib_inputs
 from ribstudy.stages.stage import ItemStage, ItemWorker, Run, after
@@ -31,7 +32,7 @@ BOTTLENECK = ItemStage(
     help="gradients by region and depth, and all logits, while the classifier is adapted to each image",
     reads=("seed", "data.masks", "rib", "auxiliary", "compute"),
     reading=COMBINATION,  # no maps are combined
-    needs=after(CLASSIFIER),
+    needs=after(CLASSIFIER, DATA),
     items=image_names,
     worker=_worker,
     decodes_ahead=True,

@@ -1,6 +1,7 @@
 """The stages `evaluate-...`, which score the maps of each image once: at every threshold and after every step.
 
-Chapters, and the choice of a threshold, read these scores and not the maps. Only images with a true mask can be scored.
+Chapters, and the choice of a threshold, read these scores and not the maps. Only images with a true mask can be scored. The
+data are checked again if masks were added or corrected after the classifier was trained.
 """
 
 from collections.abc import Sequence
@@ -11,6 +12,7 @@ import numpy as np
 from ribstudy.evaluation.map_scores import MapScores, score_maps
 from ribstudy.evaluation.mask_scores import mask_confusion
 from ribstudy.items import MAP_SCORES
+from ribstudy.stages.data import DATA
 from ribstudy.stages.images import image_names, open_images
 from ribstudy.stages.maps import CAM, RIB
 from ribstudy.stages.other_methods import ADVCAM, BASELINE
@@ -46,7 +48,7 @@ def evaluation_of_maps(stage: ItemStage) -> ItemStage:
         name=f"evaluate-{stage.name}",
         help=f"score the maps of the stage {stage.name}",
         reads=("evaluation", "data.masks"),
-        needs=after(*{stage.name: stage, "cam": CAM}.values()),
+        needs=after(*{stage.name: stage, "cam": CAM}.values(), DATA),
         items=image_names,
         worker=partial(_map_worker, stage=stage),
         format=MAP_SCORES,
@@ -61,7 +63,7 @@ def evaluation_of_masks(stage: ItemStage) -> ItemStage:
         name=f"evaluate-{stage.name}",
         help=f"score the masks of the stage {stage.name}",
         reads=("data.masks",),
-        needs=after(stage),
+        needs=after(stage, DATA),
         items=image_names,
         worker=partial(_mask_worker, stage=stage),
         on_gpu=False,
