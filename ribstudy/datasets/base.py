@@ -3,7 +3,9 @@
 import contextlib
 import json
 import logging
+import os
 import shutil
+import stat
 import tempfile
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Collection, Iterator, Sequence
@@ -166,7 +168,7 @@ class Stamp(NamedTuple):
 
 
 def stamp(path: Path) -> Stamp:
-    """The stamp of a path, with zeros if nothing is there; a missing file is reported when it is read.
+    """The stamp of a path, with zeros if no file or folder is there; a missing file is reported when it is read.
 
     The stamp of a folder changes when files are added, removed or replaced, but not when a file is overwritten in place.
     """
@@ -174,12 +176,21 @@ def stamp(path: Path) -> Stamp:
         status = path.stat()
     except OSError:
         return Stamp(path, 0, 0, 0, 0)
+    if _is_endless(status):
+        return Stamp(path, 0, 0, 0, 0)
     return Stamp(path, status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino)
 
 
+def _is_endless(status: os.stat_result) -> bool:
+    """Whether this is neither a file nor a folder, but a device or pipe, from which reading might never end."""
+    return not (stat.S_ISREG(status.st_mode) or stat.S_ISDIR(status.st_mode))
+
+
 def read_bytes(path: Path) -> bytes:
-    """The content of a file. Raises DataError if the file is missing, empty or not readable."""
+    """The content of a file. Raises DataError if the file is missing, empty, not readable, or a device or pipe."""
     try:
+        if _is_endless(path.stat()):
+            raise DataError(f"{path}: is not a file, but a device or pipe")
         data = path.read_bytes()
     except FileNotFoundError:
         raise DataError(f"{path}: is missing") from None

@@ -172,7 +172,7 @@ def test_a_png_whose_orientation_follows_its_pixels(tmp_path):
 def refuses(work) -> bool:
     try:
         work()
-    except DataError as error:
+    except DataError:
         return True
     return False
 

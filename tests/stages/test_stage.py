@@ -5,6 +5,9 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from helpers.coco import name_of, write_coco
+from helpers.devkit import write_devkit
+from helpers.own_folder import write_own_folder
 from helpers.tiny_study import TINY, run_in, settings_of
 
 from ribstudy import datasets
@@ -100,6 +103,65 @@ def test_masks_belong_to_the_identity_of_the_stages_that_read_them(tmp_path, dat
     assert MASKS.key(given[0]) == MASKS.key(given[1])
     assert SEGMENTATION.key(given[0]) == SEGMENTATION.key(given[1])
     assert SEGMENTATION.key(settings_of(data_root, **taught)) != SEGMENTATION.key(settings_of(corrected, **taught))
+
+
+@pytest.fixture(params=["folder", "voc12", "coco14"])
+def kit(request, tmp_path, monkeypatch):
+    """The settings of a data set other than MiniVOC, an image of train, and a mask of val (or the file that masks are made from)."""
+    monkeypatch.setattr("ribstudy.runtime.paths.DATA", tmp_path / "cache")
+    root = tmp_path / "kit"
+    if request.param == "folder":
+        write_own_folder(root)
+        return load_settings("custom", {"data.root": str(root)}), "images/a.png", "masks/e.png"
+    if request.param == "voc12":
+        write_devkit(root)
+        settings = load_settings("voc12", {"data.root": str(root)})
+        return settings, "JPEGImages/2007_000001.jpg", "SegmentationClass/2007_000003.png"
+    write_coco(root)
+    settings = load_settings("coco14", {"data.root": str(root)})
+    return settings, f"train2014/{name_of('train', 1)}.jpg", "annotations/instances_val2014.json"
+
+
+def changed(settings, changes):
+    """Settings with other values, by dotted name."""
+    for name, value in changes.items():
+        section, _, field = name.partition(".")
+        settings = settings.model_copy(update={section: getattr(settings, section).model_copy(update={field: value})})
+    return settings
+
+
+def test_changed_content_of_the_same_size_is_another_result_of_every_data_set(kit):
+    settings, image, mask = kit
+    chosen, given = ({"masks.threshold": threshold, "segmentation.truth": "dataset"} for threshold in (None, 0.3))
+    stages = {"chosen": (MASKS, chosen), "truth": (SEGMENTATION, given), "score": (MAP_EVALUATIONS["cam"], given)}
+    stages |= {"given": (MASKS, given), "classifier": (CLASSIFIER, given)}
+
+    def keys():
+        return {name: stage.key(changed(settings, changes)) for name, (stage, changes) in stages.items()}
+
+    before = keys()
+    path = settings.data.root / mask
+    path.write_bytes(path.read_bytes()[:-10] + bytes(10) if path.suffix == ".png" else path.read_bytes().replace(b"[0,", b"[1,", 1))
+    masks_changed = keys()
+    labels_too = settings.data.name == "coco14"
+    assert {name for name in before if before[name] != masks_changed[name]} == (
+        set(before) if labels_too else {"chosen", "truth", "score"}
+    )
+    path = settings.data.root / image
+    path.write_bytes(path.read_bytes()[:-10] + bytes(10))
+    assert all(masks_changed[name] != key for name, key in keys().items())
+
+
+def test_masks_that_came_after_the_classifier_are_checked_before_they_score(tmp_path, data_root, trained):
+    copy = tmp_path / "copy"
+    shutil.copytree(data_root, copy)
+    for path in (copy / "SegmentationClass").iterdir():
+        write_mask(path, np.where(read_mask(path, 20) == 0, 0, 255).astype(np.uint8))
+    run = run_in(tmp_path / "results", copy, trained)
+    assert run.is_finished(CLASSIFIER)
+    for stage in (MAP_EVALUATIONS["cam"], BOTTLENECK):
+        with pytest.raises(ValueError, match=r"problems in .*copy, the first: .*images with a mask are labelled"):
+            execute(stage, run)
 
 
 def test_other_weights_under_the_same_path_are_another_key(tmp_path, data_root):
