@@ -24,7 +24,7 @@ def add_arguments(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         "--about", metavar="TEXT", help="list: what the images are, such as 'a public third of PASCAL VOC 2012'"
     )
-    command.add_argument("--decode", action="store_true", help="check: decode every image in full")
+    command.add_argument("--decode", action="store_true", help="check: also decode every image in full (slower)")
     command.add_argument("--processes", type=int, help="check and synthesize: number of processes (default: all cores)")
     command.add_argument("--mirror-voc", metavar="URL", help="fetch: another address of VOC's archive, or a local file")
     command.add_argument("--mirror-sbd", metavar="URL", help="fetch: another address of SBD's archive, or a local file")

@@ -188,7 +188,7 @@ def lists(settings: DataSettings) -> list[Path]:
 def check(settings: DataSettings, *, decode: bool = False, processes: int = 1) -> list[str]:
     """All faults of the data, one line for each that names the file.
 
-    Reads every annotation and mask, and the header of every image; `decode` also decodes every image. The result does not
-    depend on `processes`, the number of worker processes.
+    Reads every annotation, mask and image, and refuses the files that the stages refuse. `decode` decodes every image in full,
+    without the shortcuts of `pictures.check_picture`. The result does not depend on the number of worker processes.
     """
     return _source(settings).check(decode=decode, processes=processes)

@@ -26,6 +26,7 @@ Item = TypeVar("Item")
 Outcome = TypeVar("Outcome")
 
 CHUNK = 32  # items that a worker process gets at once
+LONGEST_NAME = 251  # bytes of an image name, so that a file name of it and a suffix such as .npz has at most 255
 SHOWN = 20  # classes that a message lists
 
 
@@ -40,6 +41,11 @@ def collected(problems: list[str]) -> Iterator[None]:
         yield
     except DataError as error:
         problems.append(str(error))
+
+
+def is_image_name(text: str) -> bool:
+    """Whether files can be named by this text and a suffix: not hidden, in no other folder, and printable in messages."""
+    return text.isprintable() and not text.startswith(".") and not set(text) & set("/\\") and len(text.encode()) <= LONGEST_NAME
 
 
 class Dataset(ABC):

@@ -23,7 +23,17 @@ from pathlib import Path
 
 import numpy as np
 
-from ribstudy.datasets.base import DataError, Dataset, Source, Stamp, collected, log_unseen_classes, map_in_order, stamp
+from ribstudy.datasets.base import (
+    DataError,
+    Dataset,
+    Source,
+    Stamp,
+    collected,
+    is_image_name,
+    log_unseen_classes,
+    map_in_order,
+    stamp,
+)
 from ribstudy.datasets.coco_annotations import (
     COCO_CLASSES,
     Content,
@@ -175,7 +185,8 @@ class CocoSource(Source):
                 content = read_annotations(self._json(split))
                 faults = annotation_problems(self._json(split), content)
                 problems += faults or _object_problems(self._json(split), content)
-                pictures = {image["file_name"]: image for image in content["images"] if isinstance(image.get("file_name"), str)}
+                given = ((image.get("file_name"), image) for image in content["images"])
+                pictures = {name: image for name, image in given if isinstance(name, str) and is_image_name(name)}
                 names_of[split] = set(pictures)
                 items = [(name, (image.get("width"), image.get("height"))) for name, image in pictures.items()]
                 work = partial(_check_picture, folder=picture_folder(self.root, split), decode=decode)

@@ -8,6 +8,7 @@ from typing import Any
 
 from PIL import Image
 
+from ribstudy.datasets.base import is_image_name
 from ribstudy.datasets.coco_annotations import (
     COCO_CLASSES,
     Content,
@@ -66,7 +67,7 @@ def _image_problems(images: Sequence[Entry]) -> list[str]:
         if not wrong and not _size(image):
             problems.append(f"image {image['id']}: its size of {image['width']} x {image['height']} px is not valid")
         name = image.get("file_name")
-        if not isinstance(name, str) or "/" in name or name.startswith(".") or not name.endswith(".jpg"):
+        if not isinstance(name, str) or not name.endswith(".jpg") or not is_image_name(name.removesuffix(".jpg")):
             wrong.append("file_name")
         problems += [f"image {image.get('id')}: {key} = {image.get(key)!r} is not valid for an image of COCO" for key in wrong]
         for key, values in seen.items():

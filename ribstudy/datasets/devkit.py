@@ -18,11 +18,10 @@ from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
 
-from ribstudy.datasets.base import DataError, Stamp, read_bytes, read_text, stamp
+from ribstudy.datasets.base import DataError, Stamp, is_image_name, read_bytes, read_text, stamp
 
 FOLDERS = ("JPEGImages", "Annotations", "SegmentationClass", "ImageSets/Segmentation")
 MASK_FOLDERS = ("SegmentationClass", "SegmentationClassAug")  # the first one that contains an image's mask is used
-NOT_IN_NAMES = frozenset("/\\ \t")  # an image name is a file name without folder and suffix
 MISSING_LIST_HINTS = {
     "train_aug": " The plain VOC 2012 devkit does not contain this list of train plus SBD (10,582 names);"
     " python -m ribstudy data fetch voc12 --root FOLDER makes it.",
@@ -91,7 +90,7 @@ def read_names(root: Path, split: str) -> list[str]:
     if not names:
         raise DataError(f"{path}: the list is empty")
     for name in names:
-        if name.startswith(".") or set(name) & NOT_IN_NAMES:
+        if " " in name or not is_image_name(name):
             raise DataError(f"{path}: {name!r} is not an image name; expected one name per line, such as 2007_000032")
     if len(set(names)) < len(names):
         raise DataError(f"{path}: {len(names) - len(set(names))} names are listed more than once")

@@ -127,7 +127,9 @@ class FolderSource(Source):
             listing, table = read_listing(self.root), self.root / "labels.csv"
             if listing.num_unlisted:
                 log.info("%s: %d images have no line in labels.csv and are ignored", self.root, listing.num_unlisted)
-            training = listing.labels(listing.names("train"))
+            training, held_out = (listing.labels(listing.names(split)) for split in SPLITS)
+            if not held_out.any():
+                log.warning("%s: none of the %d held-out images has a class", table, len(held_out))
             _warn_of_lone_images(table, listing, training)
             problems += [*listing.problems, *_learning_problems(table, listing.class_names, training)]
             problems += _file_problems(listing, self.root / "masks", decode=decode, processes=processes)

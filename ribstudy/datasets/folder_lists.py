@@ -153,6 +153,9 @@ def _read_classes(path: Path, problems: list[str], *, has_masks: bool) -> tuple[
 
 def _doubts(class_names: Sequence[str]) -> Iterator[str]:
     """Signs that a table means other classes than it names."""
+    numbers = [name for name in class_names if re.fullmatch(r"[0-9.]+", name)]
+    if numbers and len(numbers) < len(class_names):
+        yield f"class {numbers[0]!r} is a number and others are words; a line has an image, and then only its classes"
     alike: dict[str, str] = {}
     for name in class_names:
         other = alike.setdefault(name.casefold(), name)

@@ -63,7 +63,7 @@ def _absent_classes(masks: Sequence[LabelledMask], class_names: Sequence[str], w
     number_of = Counter(chain.from_iterable(classes for _, classes in masks))
     return [
         f"{where}: {number_of[index]} images with a mask are labelled {class_names[index]!r}, but no mask contains its value"
-        f" {index + 1}; all masks together contain {values} (0 is background, {VOID} is void)"
+        f" {index + 1}; all masks together contain {values} (0 is background, {VOID} is void, and each class has its own value)"
         for index in sorted(number_of.keys() - shown)
     ]
 

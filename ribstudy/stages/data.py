@@ -22,7 +22,7 @@ def data_lists(run: Run) -> dict[str, str]:
 
 DATA = WholeStage(
     name="data",
-    help="draw MiniVOC if it does not exist yet; check every annotation and image header",
+    help="draw MiniVOC if it does not exist yet; check every annotation, image and mask",
     reads=("data", "data.masks"),
     only_checks=True,
     on_gpu=False,

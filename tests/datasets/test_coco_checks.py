@@ -82,6 +82,10 @@ FAULTS = {
     "image without pixels": (lambda c: c["images"][0].update(height=0), "image 4: its size of 8 x 0 px is not valid"),
     "image too large": (lambda c: c["images"][0].update(width=10**9), "image 4: its size of 1000000000 x 6 px is not valid"),
     "hidden picture": (lambda c: c["images"][0].update(file_name=".4.jpg"), "image 4: file_name = '.4.jpg' is not valid"),
+    "picture whose name cannot be one": (
+        lambda c: c["images"][0].update(file_name="4\0.jpg"),
+        "image 4: file_name = '4.x00.jpg'",
+    ),
     "a word for iscrowd": (lambda c: c["annotations"][0].update(iscrowd="yes"), "iscrowd = 'yes' is neither 0 nor 1"),
     "another number for iscrowd": (lambda c: c["annotations"][0].update(iscrowd=2), "iscrowd = 2 is neither 0 nor 1"),
     "crowds only": (

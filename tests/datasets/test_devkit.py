@@ -28,6 +28,8 @@ def test_the_class_order_is_vocs():
         ("2007_000001 1\n2007_000002 -1\n", "is not an image name"),
         ("JPEGImages\\2007_000001\n", "is not an image name"),
         (".2007_000001\n", "is not an image name"),
+        ("2007\0_000001\n", "is not an image name"),
+        ("2007_" + "0" * 250 + "\n", "is not an image name"),
     ],
 )
 def test_malformed_list(devkit_root, text, message):

@@ -223,6 +223,7 @@ DOUBTS = {
     "other case": ("cat", "Cat", "classes 'Cat' and 'cat' differ only in upper and lower case"),
     "bars": ("cat", "cat|dog", r"class 'cat\|dog' seems to be 2 classes; write each class into a column of its own"),
     "one cell": ("cat", '"cat, dog"', "class 'cat, dog' seems to be 2 classes"),
+    "a number": ("cat", "0.9", "class '0.9' is a number and others are words; a line has an image, and then only its classes"),
     "missing value": ("cat", "NaN", "line 3: class 'NaN' is unknown"),
 }
 

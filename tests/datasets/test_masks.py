@@ -61,7 +61,7 @@ def test_masks_whose_objects_are_all_void_are_reported(own_root):
     (problem,) = datasets.check(own(own_root))
     assert problem == (
         f"{own_root / 'masks'}: 2 images with a mask are labelled 'cat', but no mask contains its value 2;"
-        " all masks together contain 0, 255 (0 is background, 255 is void)"
+        " all masks together contain 0, 255 (0 is background, 255 is void, and each class has its own value)"
     )
 
 

@@ -107,7 +107,7 @@ def test_masks_belong_to_the_identity_of_the_stages_that_read_them(tmp_path, dat
 
 @pytest.fixture(params=["folder", "voc12", "coco14"])
 def kit(request, tmp_path, monkeypatch):
-    """The settings of a data set other than MiniVOC, an image of train, and a mask of val (or the file that masks are made from)."""
+    """The settings of a data set other than MiniVOC, an image of train, and a mask of val (or its source)."""
     monkeypatch.setattr("ribstudy.runtime.paths.DATA", tmp_path / "cache")
     root = tmp_path / "kit"
     if request.param == "folder":
@@ -141,7 +141,9 @@ def test_changed_content_of_the_same_size_is_another_result_of_every_data_set(ki
 
     before = keys()
     path = settings.data.root / mask
-    path.write_bytes(path.read_bytes()[:-10] + bytes(10) if path.suffix == ".png" else path.read_bytes().replace(b"[0,", b"[1,", 1))
+    path.write_bytes(
+        path.read_bytes()[:-10] + bytes(10) if path.suffix == ".png" else path.read_bytes().replace(b"[0,", b"[1,", 1)
+    )
     masks_changed = keys()
     labels_too = settings.data.name == "coco14"
     assert {name for name in before if before[name] != masks_changed[name]} == (
