@@ -1,14 +1,20 @@
 """Stages on listed images, with and without their photographs."""
 
+import shutil
 from dataclasses import replace
+from pathlib import Path
 
+import numpy as np
 import pytest
 from helpers.tiny_study import settings_of
 
 from ribstudy import datasets
 from ribstudy.config import Settings
 from ribstudy.datasets import DataError, listed
+from ribstudy.datasets.minivoc import CLASS_NAMES
+from ribstudy.datasets.pictures import VOID, read_mask, write_mask
 from ribstudy.datasets.settings import ImageSelection
+from ribstudy.datasets.voc12 import VOC_CLASSES
 from ribstudy.report import chapter as chapters
 from ribstudy.report.figures import common as figures
 from ribstudy.runtime import paths
@@ -22,10 +28,21 @@ from ribstudy.workflow.plan import Plan
 from ribstudy.workflow.planned import PlannedResult
 
 
+def copy_as_voc(data_root: Path, copy: Path) -> Path:
+    """Copies MiniVOC, whose classes are a part of VOC's, with VOC's values in its masks."""
+    shutil.copytree(data_root, copy)
+    values = np.zeros(256, np.uint8)
+    values[[*range(len(CLASS_NAMES) + 1), VOID]] = [0, *(VOC_CLASSES.index(name) + 1 for name in CLASS_NAMES), VOID]
+    for path in (copy / "SegmentationClass").iterdir():
+        write_mask(path, values[read_mask(path, len(CLASS_NAMES))])
+    return copy
+
+
 @pytest.fixture(scope="module")
 def computed(data_root, tmp_path_factory):
     """A finished map of one image, computed with the photographs of a list; the folders of the list and of the store."""
     folder = tmp_path_factory.mktemp("listed")
+    data_root = copy_as_voc(data_root, folder / "data")
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(listed, "FOLDER", folder)
         listed.read_listing.cache_clear()
@@ -47,7 +64,7 @@ def without(computed, tmp_path, monkeypatch) -> Run:
 
 
 def _settings(data_root, listed: str | None = "drawn") -> Settings:
-    """MiniVOC as a data set in VOC's format: its classes are a part of VOC's."""
+    """MiniVOC as the data set VOC 2012."""
     return settings_of(data_root, **{"data.name": "voc12", "data.minivoc": None, "data.listed": listed, "classifier.epochs": 1})
 
 
