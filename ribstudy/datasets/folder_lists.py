@@ -19,7 +19,7 @@ from ribstudy.datasets.pictures import MAX_CLASSES, SUFFIXES
 
 ROOT_HINT = "a folder with images/ and labels.csv"
 VAL_PERIOD = 5  # without val.txt, about one image in this many is held out
-SEPARATORS = r"[,|/+&]"  # that people write between the classes of an image, instead of columns
+BETWEEN = r"[\s,|/+&:'\"\[\](){}]+"  # characters between the classes of an image that share a column
 # No names of classes: tools write them for the mask values 0 and 255 (such as _background_), or for a missing value.
 RESERVED = ("background", "void", "ignore", "none", "nan", "null")
 NEIGHBOURS = 8  # known names before and after a wrong one that are compared with it
@@ -158,12 +158,12 @@ def _doubts(class_names: Sequence[str]) -> Iterator[str]:
         yield f"class {numbers[0]!r} is a number and others are words; a line has an image, and then only its classes"
     alike: dict[str, str] = {}
     for name in class_names:
-        other = alike.setdefault(name.casefold(), name)
-        if other != name:
-            yield f"classes {other!r} and {name!r} differ only in upper and lower case"
-        parts = [part.strip() for part in re.split(SEPARATORS, name)]
-        if len(parts) > 1 and set(parts) <= set(class_names):
-            yield f"class {name!r} seems to be {len(parts)} classes; write each class into a column of its own"
+        letters = "".join(filter(str.isalnum, name.casefold())) or name
+        if (other := alike.setdefault(letters, name)) != name:
+            yield f"classes {other!r} and {name!r} differ only in capitals, spaces or punctuation"
+        parts = list(filter(None, re.split(BETWEEN, name)))
+        if name.startswith(("[", "{", "(")) or (len(parts) > 1 and set(parts) <= set(class_names)):
+            yield f"class {name!r} seems to be a list of classes; write each class into a column of its own"
 
 
 def _is_reserved(class_name: str) -> bool:

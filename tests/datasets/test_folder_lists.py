@@ -220,9 +220,14 @@ def test_the_lists_are_read_once_until_something_changes(own_root, monkeypatch):
 
 
 DOUBTS = {
-    "other case": ("cat", "Cat", "classes 'Cat' and 'cat' differ only in upper and lower case"),
-    "bars": ("cat", "cat|dog", r"class 'cat\|dog' seems to be 2 classes; write each class into a column of its own"),
-    "one cell": ("cat", '"cat, dog"', "class 'cat, dog' seems to be 2 classes"),
+    "other case": ("cat", "Cat", "classes 'Cat' and 'cat' differ only in capitals, spaces or punctuation"),
+    "spaces": ("big cat", "big  cat", "classes 'big  cat' and 'big cat' differ only in capitals"),
+    "underscore": ("big cat", "big_cat", "classes 'big cat' and 'big_cat' differ only in capitals"),
+    "no width": ("cat", "cat\u200b", r"classes 'cat' and 'cat\\u200b' differ only in capitals"),
+    "bars": ("cat", "cat|dog", r"class 'cat\|dog' seems to be a list of classes; write each class into a column of its own"),
+    "blanks": ("cat", "cat dog", "class 'cat dog' seems to be a list of classes"),
+    "one cell": ("cat", '"cat, dog"', "class 'cat, dog' seems to be a list of classes"),
+    "a list": ("cat", "['bird']", r"""class "\['bird'\]" seems to be a list of classes"""),
     "a number": ("cat", "0.9", "class '0.9' is a number and others are words; a line has an image, and then only its classes"),
     "missing value": ("cat", "NaN", "line 3: class 'NaN' is unknown"),
 }
