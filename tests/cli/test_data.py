@@ -1,6 +1,11 @@
 """`python -m ribstudy data`: check, fetch, synthesize."""
 
+from pathlib import Path
+
+import numpy as np
 import pytest
+from helpers.own_folder import HEIGHT, LABELS, WIDTH, save_image, write_labels, write_own_folder
+from PIL import Image
 
 from ribstudy.cli import data as data_command
 from ribstudy.cli.main import main
@@ -69,3 +74,56 @@ def test_a_missing_option_is_named_in_one_line(arguments, message, capsys):
     assert error.startswith("error: ")
     assert message in error
     assert len(error.splitlines()) == 1
+
+
+def add_picture(root: Path, name: str) -> Path:
+    write_labels(root, {**LABELS, name: "cat"})
+    pixels = np.random.default_rng(0).integers(0, 256, (64, 64, 3), dtype=np.uint8)
+    return save_image(root / "images" / name, pixels)
+
+
+def cut_in_half(root: Path) -> None:
+    path = add_picture(root, "x.jpg")
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+
+
+def damage_exif(root: Path) -> None:
+    Image.new("RGB", (WIDTH, HEIGHT)).save(add_picture(root, "x.jpg"), exif=b"Exif\0\0garbage!!!!", dpi=(72, 72))
+
+
+def fill_with_void(root: Path) -> None:
+    mask = np.zeros((HEIGHT, WIDTH), np.uint8)
+    mask[2:6, 2:6] = 255
+    for name in "ae":
+        save_image(root / "masks" / f"{name}.png", mask)
+
+
+def name_300_classes(root: Path) -> None:
+    for path in [*(root / "masks").iterdir(), root / "classes.txt"]:
+        path.unlink()
+    write_labels(root, {**LABELS, "a.png": ",".join(f"k{index}" for index in range(300))})
+
+
+CASES = {  # what is done to a folder of own images, and the message; none if nothing is wrong
+    "nothing": (lambda root: None, ""),
+    "truncated picture": (cut_in_half, "images/x.jpg: the image is not readable, it may be truncated"),
+    "damaged EXIF data": (damage_exif, ""),
+    "long name": (lambda root: add_picture(root, "a%20" * 61 + ".jpg"), ""),
+    "masks of 0 and 255": (fill_with_void, "masks: 2 images with a mask are labelled 'cat', but no mask contains its value 2"),
+    "300 classes": (name_300_classes, "labels.csv: names 302 classes, but a mask has values for at most 254"),
+}
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_the_check_and_the_stage_refuse_the_same_data(tmp_path, capsys, case):
+    change, message = CASES[case]
+    write_own_folder(tmp_path / "own")
+    change(tmp_path / "own")
+    options = ["--preset", "custom", "--data-root", str(tmp_path / "own")]
+    expected = 1 if message else 0
+    assert main(["data", "check", *options, "--processes", "1"]) == expected
+    shown = capsys.readouterr()
+    assert (message in shown.out) if message else ("no problems" in shown.err)
+    assert main(["data", *options, "--results", str(tmp_path / "results")]) == expected
+    error = capsys.readouterr().err.splitlines()[-1:]
+    assert not message or message in error[0]
