@@ -28,4 +28,5 @@ DATA = WholeStage(
     on_gpu=False,
     work=_prepare,
     inputs=data_lists,
+    version=2,
 )
