@@ -29,10 +29,13 @@ INTEGERS = {  # the values of each list that are integers
     "annotations": ("image_id", "category_id", "iscrowd"),
     "categories": ("id",),
 }
+EXACT = 2**53  # below it, different integers are different floating point numbers
 
 
 def read_annotations(path: Path) -> Content:
     """The content of a JSON file of instances. Integers that are written as texts or with a decimal point become integers.
+
+    `iscrowd` can also be true or false, and is 0 if it is null or missing.
 
     Raises DataError if the file is something else.
     """
@@ -43,14 +46,15 @@ def read_annotations(path: Path) -> Content:
             raise DataError(f"{path}: has no list {key!r}; expected an instances file of COCO 2014")
         for entry in entries:
             entry.update({name: _as_integer(entry[name]) for name in integers if type(entry.get(name, 0)) is not int})
+    for annotation in content["annotations"]:
+        if isinstance(flag := annotation.get("iscrowd"), bool | None):
+            annotation["iscrowd"] = int(bool(flag))
     return content
 
 
 def _as_integer(value: Any) -> Any:
-    """The integer that a value stands for: 7 for "7" and 7.0, 0 for false and null. Any other value is returned unchanged."""
-    if isinstance(value, bool | None):
-        return int(value or 0)
-    if isinstance(value, float) and value.is_integer():
+    """The integer that a value stands for: 7 for "7" and 7.0. Any other value is returned unchanged."""
+    if isinstance(value, float) and value.is_integer() and abs(value) < EXACT:
         return int(value)
     return int(value) if isinstance(value, str) and re.fullmatch(r"\s*[+-]?[0-9]{1,18}\s*", value) else value
 

@@ -30,15 +30,15 @@ THIN = 2.0  # px; a polygon of a smaller area may contain the centre of no pixel
 def annotation_problems(path: Path, content: Content) -> list[str]:
     """The faults in the content of a JSON file, one line for each."""
     problems = _category_problems(content["categories"]) + _image_problems(content["images"])
-    sizes = {image["id"]: _size(image) for image in content["images"] if isinstance(image.get("id"), int)}
-    categories = {category["id"] for category in content["categories"] if isinstance(category.get("id"), int)}
+    sizes = {image["id"]: _size(image) for image in content["images"] if type(image.get("id")) is int}
+    categories = {category["id"] for category in content["categories"] if type(category.get("id")) is int}
     for annotation in content["annotations"]:
         what, image_id, category_id = (annotation.get(key) for key in ("id", "image_id", "category_id"))
-        if not isinstance(image_id, int) or image_id not in sizes:
+        if type(image_id) is not int or image_id not in sizes:
             problems.append(f"annotation {what}: belongs to image {image_id!r}, which is not among the images")
         elif sizes[image_id] and (problem := segmentation_problem(annotation, sizes[image_id])):
             problems.append(f"annotation {what}, of image {image_id}: {problem}")
-        if not isinstance(category_id, int) or category_id not in categories:
+        if type(category_id) is not int or category_id not in categories:
             problems.append(f"annotation {what}: has category {category_id!r}, which is not among the categories")
         if annotation.get("iscrowd", 0) not in (0, 1):
             problems.append(f"annotation {what}: iscrowd = {annotation['iscrowd']!r} is neither 0 nor 1")
@@ -46,7 +46,7 @@ def annotation_problems(path: Path, content: Content) -> list[str]:
 
 
 def _category_problems(categories: Sequence[Entry]) -> list[str]:
-    if not all(isinstance(category.get("id"), int) for category in categories):
+    if not all(type(category.get("id")) is int for category in categories):
         return ["a category has no integer id"]
     if len({category["id"] for category in categories}) < len(categories):
         return ["an id belongs to more than one category"]
@@ -63,7 +63,7 @@ def _image_problems(images: Sequence[Entry]) -> list[str]:
     problems = [] if images else ["has no images"]
     seen: dict[str, set] = {"id": set(), "file_name": set()}
     for image in images:
-        wrong = [key for key in ("id", "height", "width") if not isinstance(image.get(key), int)]
+        wrong = [key for key in ("id", "height", "width") if type(image.get(key)) is not int]
         if not wrong and not _size(image):
             problems.append(f"image {image['id']}: its size of {image['width']} x {image['height']} px is not valid")
         name = image.get("file_name")
@@ -81,7 +81,7 @@ def _image_problems(images: Sequence[Entry]) -> list[str]:
 def _size(image: Entry) -> Size | None:
     """The size of an image, or None if it is not a size, or is larger than images may be."""
     size = image.get("height"), image.get("width")
-    if not all(isinstance(side, int) and side > 0 for side in size) or size[0] * size[1] > Image.MAX_IMAGE_PIXELS:
+    if not all(type(side) is int and side > 0 for side in size) or size[0] * size[1] > Image.MAX_IMAGE_PIXELS:
         return None
     return size
 
@@ -141,8 +141,8 @@ def _rle_problem(rle: Entry, size: Size) -> str | None:
     if rle.get("size") != list(size):
         return f"the size of its RLE is {rle.get('size')}, but the image is {list(size)} (height, width)"
     counts = rle.get("counts")
-    if not isinstance(counts, list) or not all(isinstance(count, int) and count >= 0 for count in counts):
-        return "the counts of its RLE are not a list of integers, as in COCO 2014"
+    if not isinstance(counts, list) or not all(type(count) is int and count >= 0 for count in counts):
+        return "the counts of its RLE are not a list of integers, as in COCO 2014; decode them, for example with pycocotools"
     pixels = size[0] * size[1]
     return None if sum(counts) == pixels else f"the counts of its RLE add up to {sum(counts)} pixels, not to {pixels}"
 
