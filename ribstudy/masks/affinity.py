@@ -16,7 +16,7 @@ from torch.utils.checkpoint import checkpoint
 
 from ribstudy.datasets.pictures import VOID
 from ribstudy.masks.crf import refine_labels
-from ribstudy.masks.labelling import mask_of
+from ribstudy.masks.labelling import mask_of, mask_values
 
 TERMS = ("bg_positive", "fg_positive", "negative")  # terms of the loss, in the order of all tensors [3]
 EPSILON = 1e-5  # in the logarithms and under the sums (reference code)
@@ -46,14 +46,12 @@ def affinity_labels(
     Raises:
         ValueError: shapes do not match, a class is not in 0..253, or `refine_labels` refuses its arguments.
     """
-    keys = np.asarray(keys, dtype=np.int64)
     if maps.ndim != 3 or len(maps) != len(keys) or maps.shape[1:] != image.shape[:2]:
-        raise ValueError(f"maps {maps.shape}, keys {keys.shape}, image {image.shape}: expected [n, H, W], [n] and [H, W, 3]")
-    if len(keys) and not 0 <= keys.min() <= keys.max() < VOID - 1:
-        raise ValueError(f"keys {keys.tolist()}: expected classes in 0..{VOID - 2}")
+        raise ValueError(f"maps {maps.shape}, {len(keys)} keys, image {image.shape}: expected [n, H, W], [n] and [H, W, 3]")
+    values = np.append(0, mask_values(keys))
     order = np.arange(len(keys))
     sure, possible = (refine_labels(image, mask_of(maps, order, level), len(keys) + 1, **crf) for level in (fg, bg))
-    labels = np.where((sure == 0) & (possible > 0), VOID, np.append(0, keys + 1)[sure])
+    labels = np.where((sure == 0) & (possible > 0), VOID, values[sure])
     return labels.astype(np.uint8)
 
 

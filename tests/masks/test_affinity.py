@@ -221,7 +221,7 @@ def test_the_crf_can_be_set():
 
 
 def test_bad_maps_are_named():
-    with pytest.raises(ValueError, match=r"maps \(2, 20, 48\), keys \(1,\)"):
+    with pytest.raises(ValueError, match=r"maps \(2, 20, 48\), 1 keys"):
         affinity_labels(np.zeros((2, 20, 48)), np.array([0]), COLOURS)
     with pytest.raises(ValueError, match="254"):
         affinity_labels(np.zeros((1, 20, 48)), np.array([254]), COLOURS)

@@ -1,7 +1,8 @@
 import numpy as np
+import pytest
 from helpers.two_colours import EDGE, sides, two_colours
 
-from ribstudy.masks.labelling import mask_of, refined_mask
+from ribstudy.masks.labelling import mask_of, mask_values, refined_mask
 from ribstudy.masks.settings import CrfSettings
 
 
@@ -26,3 +27,10 @@ def test_a_score_just_above_a_threshold_counts_although_both_are_the_same_in_flo
     score = np.full((1, 1, 1), 0.7, np.float32)  # 0.69999999 in float64, and so below 0.7
     above = np.full((1, 1, 1), 0.1, np.float32)  # 0.10000000149
     assert (mask_of(score, np.array([0]), 0.7)[0, 0], mask_of(above, np.array([0]), 0.1)[0, 0]) == (0, 1)
+
+
+def test_classes_that_a_mask_has_no_value_for_are_refused():
+    assert mask_values([0, 253]).tolist() == [1, 254]
+    for key in (-1, 254, 256):
+        with pytest.raises(ValueError, match=f"{key}.*: a mask has values for classes 0 to 253"):
+            mask_of(np.ones((2, 3, 4)), np.array([1, key]), 0.5)
