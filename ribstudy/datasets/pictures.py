@@ -21,6 +21,7 @@ VOID = 255  # the value of void pixels in a mask
 MAX_CLASSES = VOID - 1  # that a mask has values for
 SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff")  # of the files that `read_picture` accepts
 FORMATS = ("JPEG", "PNG", "BMP", "WEBP", "TIFF")
+JPEGS = ("JPEG", "MPO")  # MPO: a JPEG of a phone, with further images after the first
 TURNS = {  # by EXIF orientation
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
@@ -82,19 +83,24 @@ def picture_size(path: Path) -> tuple[int, int]:
 def check_picture(path: Path, *, decode: bool = False) -> tuple[int, int]:
     """As `picture_size`, and raises DataError for the files that `read_picture` refuses.
 
-    Without `decode`, a PNG whose checksums are right is not decoded, and a JPEG is decoded at an eighth of its size, which
-    reads all of its data.
+    Without `decode`, a JPEG is decoded at an eighth of its size, which reads all of its data.
     """
     data = read_bytes(path)
-    if not decode:
-        # If something seems to be wrong, the full decoding below decides.
-        with contextlib.suppress(DataError), _opened(path, data, FORMATS) as picture:
-            turn, size = _turn(picture, data), picture.size
-            _read_through(picture)
-            return _turned_size(size, turn)
     with _opened(path, data, FORMATS) as picture:
-        turn = _turn(picture, data)
+        turn, size = _turn(picture, data), picture.size
+        if picture.format in JPEGS and not decode:
+            _read_shrunk(picture)
+            return _turned_size(size, turn)
         return _decode(picture, turn, max_side=None).shape[1::-1]
+
+
+def is_turned(path: Path) -> bool:
+    """Whether `read_picture` rotates or mirrors the stored image, as its EXIF orientation says."""
+    data = read_bytes(path)
+    with _opened(path, data, FORMATS) as picture:
+        if picture.format == "TIFF":  # Pillow forgets its orientation when it rotates it
+            return picture.getexif().get(ExifTags.Base.Orientation) in TURNS
+        return _turn(picture, data) is not None
 
 
 def read_jpeg(path: Path) -> np.ndarray:
@@ -113,7 +119,7 @@ def check_jpeg(path: Path, *, decode: bool = False) -> tuple[int, int]:
         if decode:
             picture.load()
         else:
-            _read_through(picture)
+            _read_shrunk(picture)
         return size
 
 
@@ -130,6 +136,7 @@ def _opened(path: Path, data: bytes, formats: Sequence[str]) -> Iterator[Image.I
     """The image in the content of a file, not decoded yet. All errors of the block become DataErrors that name the file."""
     try:
         with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # Pillow's warnings do not name the file
             warnings.simplefilter("error", Image.DecompressionBombWarning)
             with Image.open(io.BytesIO(data), formats=formats) as picture:
                 yield picture
@@ -145,15 +152,10 @@ def _opened(path: Path, data: bytes, formats: Sequence[str]) -> Iterator[Image.I
         raise DataError(f"{path}: the image is not readable, it may be truncated ({error})") from None
 
 
-def _read_through(picture: Image.Image) -> None:
-    """Raises an error if the file is damaged anywhere, as fast as its format allows."""
-    if picture.format == "PNG":
-        picture.verify()
-    elif picture.format in ("JPEG", "MPO"):  # MPO: a JPEG of a phone, with further images after the first
-        picture.draft(None, (1, 1))
-        picture.load()
-    else:
-        _decode(picture, None, max_side=None)
+def _read_shrunk(picture: Image.Image) -> None:
+    """Decodes a JPEG at an eighth of its size. Raises an error if the file is damaged anywhere."""
+    picture.draft(None, (1, 1))
+    picture.load()
 
 
 def _turn(picture: Image.Image, data: bytes) -> Image.Transpose | None:

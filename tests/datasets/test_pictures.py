@@ -1,8 +1,11 @@
 """Decoding of image files and masks."""
 
+import zlib
+
 import numpy as np
 import pytest
 from helpers.own_folder import save_image
+from helpers.png import chunk
 from PIL import Image, ImageOps
 
 from ribstudy.datasets.base import DataError
@@ -11,6 +14,7 @@ from ribstudy.datasets.pictures import (
     VOID,
     check_jpeg,
     check_picture,
+    is_turned,
     picture_size,
     read_jpeg,
     read_mask,
@@ -202,6 +206,46 @@ def test_the_check_refuses_what_reading_refuses(tmp_path, name):
         if name.endswith("jpg"):
             assert refuses(lambda: check_jpeg(path)) == refuses(lambda: read_jpeg(path))
     assert refused > 20
+
+
+def png_of(content: bytes) -> bytes:
+    """A grey PNG of 8 x 6 px whose checksums are right, whatever the content of its pixels is."""
+    header = chunk(b"IHDR", bytes([0, 0, 0, 8, 0, 0, 0, 6, 8, 0, 0, 0, 0]))
+    return b"\x89PNG\r\n\x1a\n" + header + content + chunk(b"IEND", b"")
+
+
+@pytest.mark.parametrize(
+    "pixels", [b"no zlib stream", zlib.compress(np.random.default_rng(0).bytes(54))[:20], zlib.compress(b"\x09" * 54)]
+)
+def test_a_png_whose_checksums_are_right_and_whose_pixels_are_not_is_refused_by_the_check_too(tmp_path, pixels):
+    path = tmp_path / "x.png"
+    path.write_bytes(png_of(chunk(b"IDAT", pixels)))
+    assert refuses(lambda: read_picture(path))
+    assert refuses(lambda: check_picture(path))
+    path.write_bytes(png_of(b""))
+    assert refuses(lambda: check_picture(path))
+    path.write_bytes(png_of(chunk(b"IDAT", zlib.compress(bytes(54)))))
+    assert check_picture(path) == read_picture(path).shape[1::-1] == (8, 6)
+
+
+@pytest.mark.parametrize("name", ["x.jpg", "x.png", "x.tif", "x.webp"])
+def test_an_image_that_is_turned_when_it_is_read(tmp_path, name):
+    for orientation in (1, 3, 6):
+        exif = Image.Exif()
+        exif[0x0112] = orientation
+        Image.new("RGB", (4, 2)).save(tmp_path / name, exif=exif)
+        assert is_turned(tmp_path / name) == (orientation > 1)
+        assert check_picture(tmp_path / name) == picture_size(tmp_path / name) == ((2, 4) if orientation == 6 else (4, 2))
+
+
+def test_no_warning_is_shown_without_the_name_of_the_file(tmp_path, recwarn):
+    exif = Image.Exif()
+    exif[0x010F] = "x" * 40
+    Image.new("RGB", (4, 2)).save(tmp_path / "x.jpg", exif=exif)
+    data = (tmp_path / "x.jpg").read_bytes()
+    (tmp_path / "x.jpg").write_bytes(data.replace((41).to_bytes(4), (999).to_bytes(4)))
+    assert read_picture(tmp_path / "x.jpg").shape == (2, 4, 3)
+    assert not recwarn.list
 
 
 def test_a_picture_of_a_phone_with_further_images_after_it(tmp_path):

@@ -15,9 +15,10 @@ def write_grey_png(path: Path, numbers: np.ndarray, bits: int) -> Path:
     pixels = b"".join(b"\0" + row.tobytes() for row in rows)  # no filter
     header = struct.pack(">IIBBBBB", width, height, bits, 0, 0, 0, 0)
     chunks = ((b"IHDR", header), (b"IDAT", zlib.compress(pixels)), (b"IEND", b""))
-    path.write_bytes(b"\x89PNG\r\n\x1a\n" + b"".join(map(_chunk, *zip(*chunks, strict=True))))
+    path.write_bytes(b"\x89PNG\r\n\x1a\n" + b"".join(map(chunk, *zip(*chunks, strict=True))))
     return path
 
 
-def _chunk(name: bytes, content: bytes) -> bytes:
+def chunk(name: bytes, content: bytes) -> bytes:
+    """A part of a PNG, with its checksum."""
     return struct.pack(">I", len(content)) + name + content + struct.pack(">I", zlib.crc32(name + content))
