@@ -48,6 +48,12 @@ def is_image_name(text: str) -> bool:
     return text.isprintable() and not text.startswith(".") and not set(text) & set("/\\") and len(text.encode()) <= LONGEST_NAME
 
 
+def optional_folder_problems(folder: Path) -> list[str]:
+    """A line if a file, or a link that leads nowhere, has the name of a folder that can be missing."""
+    misplaced = os.path.lexists(folder) and not folder.is_dir()
+    return [f"{folder}: is a file, or a link that leads nowhere, instead of a folder"] if misplaced else []
+
+
 class Dataset(ABC):
     """The images of one split. Images and masks are read from disk at every call; only names and labels stay in memory.
 

@@ -10,15 +10,17 @@ Image names have no suffix, such as 2007_000032.
 """
 
 import contextlib
+import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
+from math import isfinite
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
 
-from ribstudy.datasets.base import DataError, Stamp, is_image_name, read_bytes, read_text, stamp
+from ribstudy.datasets.base import DataError, Stamp, is_image_name, optional_folder_problems, read_bytes, read_text, stamp
 
 FOLDERS = ("JPEGImages", "Annotations", "SegmentationClass", "ImageSets/Segmentation")
 MASK_FOLDERS = ("SegmentationClass", "SegmentationClassAug")  # the first one that contains an image's mask is used
@@ -72,17 +74,15 @@ def missing_parts(root: Path) -> list[str]:
     """The missing folders of the devkit, one line for each."""
     if not root.is_dir():
         return [f"{root}: this folder of the data set is missing"]
-    return [
-        f"{root / folder}: this folder is missing; a VOC devkit contains {', '.join(FOLDERS)}"
-        for folder in FOLDERS
-        if not (root / folder).is_dir()
-    ]
+    missing = [root / folder for folder in FOLDERS if not (root / folder).is_dir()]
+    problems = [f"{path}: this folder is missing; a VOC devkit contains {', '.join(FOLDERS)}" for path in missing]
+    return problems + optional_folder_problems(root / MASK_FOLDERS[1])
 
 
 def read_names(root: Path, split: str) -> list[str]:
     """The names in ImageSets/Segmentation/<split>.txt, sorted. Raises DataError if the list is missing or malformed."""
     path = list_path(root, split)
-    if not path.is_file():
+    if not os.path.lexists(path):
         known = ", ".join(sorted(other.stem for other in path.parent.glob("*.txt"))) or "none"
         hint = MISSING_LIST_HINTS.get(split, "")
         raise DataError(f"{path}: this list of split {split!r} is missing (existing lists: {known}).{hint}")
@@ -129,7 +129,7 @@ def _parse_xml(path: Path) -> ElementTree.Element:
     for text in _possible_texts(data):
         with contextlib.suppress(ElementTree.ParseError, ValueError):
             return ElementTree.fromstring(text)
-    raise DataError(f"{path}: is not readable as XML ({fault})")
+    raise DataError(f"{path}: is not readable as XML ({fault}); if it is XML, save it as UTF-8")
 
 
 def _possible_texts(data: bytes) -> Iterator[str]:
@@ -147,7 +147,9 @@ def _parse_object(node: ElementTree.Element, *, path: Path, class_names: tuple[s
     try:
         box = tuple(float(node.findtext(f"bndbox/{side}")) for side in ("xmin", "ymin", "xmax", "ymax"))
     except (TypeError, ValueError):
-        raise DataError(f"{path}: the box of a {name} is missing or not four numbers") from None
+        box = ()
+    if not (box and all(map(isfinite, box))):
+        raise DataError(f"{path}: the box of a {name} is missing or not four numbers")
     flags = {flag: (node.findtext(flag) or "0").strip() == "1" for flag in ("difficult", "truncated", "occluded")}
     return VocObject(class_names.index(name), box, **flags)
 

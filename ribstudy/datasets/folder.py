@@ -23,9 +23,9 @@ from PIL import Image
 
 from ribstudy.datasets.base import DataError, Dataset, Source, Stamp, collected, map_in_order, stamp
 from ribstudy.datasets.content import Files, content_digest
-from ribstudy.datasets.folder_lists import ROOT_HINT, Listing, normal_form, read_listing
+from ribstudy.datasets.folder_lists import PARTS, ROOT_HINT, Listing, normal_form, read_listing
 from ribstudy.datasets.mask_checks import LabelledMask, mask_set_problems, require_equal_sizes, summarize_mask
-from ribstudy.datasets.pictures import check_picture, picture_size, read_mask, read_picture, shrunk_size
+from ribstudy.datasets.pictures import MAX_CLASSES, check_picture, is_turned, picture_size, read_mask, read_picture, shrunk_size
 from ribstudy.runtime.files import digest
 
 log = logging.getLogger(__name__)
@@ -124,20 +124,15 @@ class FolderSource(Source):
         """Also checks whether the classes can be learned. Images without auxiliary images for RIB are only logged."""
         problems: list[str] = []
         with collected(problems):
-            listing, table = read_listing(self.root), self.root / "labels.csv"
+            listing = read_listing(self.root)
             if listing.num_unlisted:
                 log.info("%s: %d images have no line in labels.csv and are ignored", self.root, listing.num_unlisted)
-            training, held_out = (listing.labels(listing.names(split)) for split in SPLITS)
-            if not held_out.any():
-                log.warning("%s: none of the %d held-out images has a class", table, len(held_out))
-            _warn_of_lone_images(table, listing, training)
-            problems += [*listing.problems, *_learning_problems(table, listing.class_names, training)]
+            problems += [*listing.problems, *_label_problems(self.root / "labels.csv", listing)]
             problems += _file_problems(listing, self.root / "masks", decode=decode, processes=processes)
         return problems
 
     def _listing(self) -> Listing:
-        parts = [self.root / name for name in ("labels.csv", "classes.txt", "val.txt", "images", "masks")]
-        return _read_listing_once(self.root, tuple(map(stamp, parts)))
+        return _read_listing_once(self.root, tuple(stamp(self.root / part) for part in PARTS))
 
 
 @lru_cache
@@ -148,6 +143,17 @@ def _read_listing_once(root: Path, parts: tuple[Stamp, ...]) -> Listing:
         first, *others = listing.problems
         raise DataError(first + (f" (and {len(others)} more: python -m ribstudy data check)" if others else ""))
     return listing
+
+
+def _label_problems(path: Path, listing: Listing) -> list[str]:
+    """Classes that cannot be learned. Labels that are only odd are logged."""
+    if len(listing.class_names) > MAX_CLASSES:  # the listing reports it; a label of thousands of classes would take long
+        return []
+    training, held_out = (listing.labels(listing.names(split)) for split in SPLITS)
+    if not held_out.any():
+        log.warning("%s: none of the %d held-out images has a class", path, len(held_out))
+    _warn_of_lone_images(path, listing, training)
+    return _learning_problems(path, listing.class_names, training)
 
 
 def _learning_problems(path: Path, class_names: Sequence[str], training: np.ndarray) -> list[str]:
@@ -188,20 +194,28 @@ def _file_problems(listing: Listing, folder: Path, *, decode: bool, processes: i
     items = [(picture, listing.masks.get(name), listing.classes_of[name]) for name, picture in listing.files.items()]
     work = partial(_check_files, class_names=listing.class_names, decode=decode)
     found = list(map_in_order(work, items, processes=processes, description="check"))
-    problems = list(chain.from_iterable(own for own, _ in found))
-    masks = [mask for _, mask in found if mask is not None]
+    if turned := [picture.name for (picture, *_), (_, _, is_turned) in zip(items, found, strict=True) if is_turned]:
+        about = "are turned by their EXIF orientation, so their masks must be upright too"
+        log.warning("%s: %d images with a mask, such as %s, %s", folder, len(turned), turned[0], about)
+    problems = list(chain.from_iterable(own for own, _, _ in found))
+    masks = [mask for _, mask, _ in found if mask is not None]
     return problems + mask_set_problems(masks, listing.class_names, folder)
 
 
 def _check_files(
     item: tuple[Path, Path | None, tuple[str, ...]], *, class_names: tuple[str, ...], decode: bool
-) -> tuple[list[str], LabelledMask | None]:
-    """The faults of an image and its mask, and the mask's content. item: their files, and the classes of the image."""
+) -> tuple[list[str], LabelledMask | None, bool]:
+    """The faults of an image and its mask, the mask's content, and whether the image has a mask and is turned.
+
+    item: their files, and the classes of the image.
+    """
     picture, path, classes = item
     problems: list[str] = []
     size = found = None
+    turned = False
     with collected(problems):
         size = check_picture(picture, decode=decode)
+        turned = path is not None and is_turned(picture)
     with collected(problems):
         if path is not None:
             mask = summarize_mask(path, len(class_names))
@@ -210,4 +224,4 @@ def _check_files(
                 problems.append(f"{path}: contains {', '.join(surplus)}, which labels.csv does not list for {picture.name}")
             if size is not None:
                 require_equal_sizes(path, mask.size, picture, size)
-    return problems, found
+    return problems, found, turned

@@ -3,6 +3,7 @@
 import csv
 import difflib
 import io
+import os
 import re
 import unicodedata
 import zlib
@@ -14,9 +15,10 @@ from pathlib import Path
 
 import numpy as np
 
-from ribstudy.datasets.base import DataError, read_text
+from ribstudy.datasets.base import DataError, optional_folder_problems, read_text
 from ribstudy.datasets.pictures import MAX_CLASSES, SUFFIXES
 
+PARTS = ("labels.csv", "classes.txt", "val.txt", "images", "masks")
 ROOT_HINT = "a folder with images/ and labels.csv"
 VAL_PERIOD = 5  # without val.txt, about one image in this many is held out
 BETWEEN = r"[\s,|/+&:'\"\[\](){}]+"  # characters between the classes of an image that share a column
@@ -62,7 +64,7 @@ def read_listing(root: Path) -> Listing:
     Raises DataError if there is nothing to read: no folder, no image, no table.
     """
     table, pictures = root / "labels.csv", _find_pictures(root)
-    problems: list[str] = _subfolder_problems(root / "images")
+    problems = _misnamed_parts(root) + _subfolder_problems(root / "images") + optional_folder_problems(root / "masks")
     masks = _find_masks(root / "masks", problems)
     given = _read_classes(root / "classes.txt", problems, has_masks=bool(masks))
     rows = _read_table(table)
@@ -82,6 +84,13 @@ def read_listing(root: Path) -> Listing:
     val = _read_val(root / "val.txt", files, problems)
     num_unlisted = sum(map(len, pictures.values())) - len(rows)
     return Listing(class_names, files, own_masks, classes_of, val, max(num_unlisted, 0), tuple(problems))
+
+
+def _misnamed_parts(root: Path) -> list[str]:
+    """A line for each file or folder that would be read if its name had no capitals."""
+    found = (path for path in sorted(root.iterdir()) if path.name not in PARTS and path.name.lower() in PARTS)
+    ignored = [path for path in found if not (root / path.name.lower()).exists()]  # they exist where capitals do not matter
+    return [f"{path}: is not read; rename it to {path.name.lower()}" for path in ignored]
 
 
 def _find_pictures(root: Path) -> dict[str, list[Path]]:
@@ -118,11 +127,10 @@ def _find_masks(folder: Path, problems: list[str]) -> dict[str, Path]:
     masks: dict[str, Path] = {}
     for path in sorted(folder.glob("[!.]*")):
         name = normal_form(path.stem)
-        if path.is_dir():
-            if any(path.glob("[!.]*.[pP][nN][gG]")):
+        if path.suffix.lower() != ".png":
+            if path.is_dir() and any(path.glob("[!.]*.[pP][nN][gG]")):
                 problems.append(f"{path}: masks in subfolders are not read; move them to {folder}")
-        elif path.suffix.lower() != ".png":
-            if path.name.lower() not in NOT_DATA:
+            elif path.is_file() and path.name.lower() not in NOT_DATA:
                 problems.append(f"{path}: is not a .png file; masks must be PNGs")
         elif name in masks:
             problems.append(f"{path}: is a second mask of the same name as {masks[name].name}; remove one of the two")
@@ -138,7 +146,7 @@ def _read_lines(path: Path) -> list[str]:
 
 def _read_classes(path: Path, problems: list[str], *, has_masks: bool) -> tuple[str, ...]:
     """The lines of classes.txt, or () if there is no such file."""
-    if not path.is_file():
+    if not os.path.lexists(path):
         if has_masks:
             problems.append(f"{path}: is missing; masks need it, because value k of a mask is the class on line k")
         return ()
@@ -157,12 +165,13 @@ def _doubts(class_names: Sequence[str]) -> Iterator[str]:
     if numbers and len(numbers) < len(class_names):
         yield f"class {numbers[0]!r} is a number and others are words; a line has an image, and then only its classes"
     alike: dict[str, str] = {}
+    known = frozenset(class_names)
     for name in class_names:
         letters = "".join(filter(str.isalnum, name.casefold())) or name
         if (other := alike.setdefault(letters, name)) != name:
             yield f"classes {other!r} and {name!r} differ only in capitals, spaces or punctuation"
         parts = list(filter(None, re.split(BETWEEN, name)))
-        if name.startswith(("[", "{", "(")) or (len(parts) > 1 and set(parts) <= set(class_names)):
+        if name.startswith(("[", "{", "(")) or (len(parts) > 1 and known.issuperset(parts)):
             yield f"class {name!r} seems to be a list of classes; write each class into a column of its own"
 
 
@@ -172,7 +181,7 @@ def _is_reserved(class_name: str) -> bool:
 
 def _read_table(path: Path) -> list[tuple[int, str, tuple[str, ...]]]:
     """(line number, image, classes) of each line of labels.csv after the header. Empty cells and lines are skipped."""
-    if not path.is_file():
+    if not os.path.lexists(path):
         raise DataError(f"{path}: is missing; expected the header image,class and a line for each image: cat1.jpg,cat")
     reader = csv.reader(io.StringIO(read_text(path), newline=""), strict=True, skipinitialspace=True)
     try:
@@ -255,7 +264,7 @@ def _repeated(values: Sequence[str]) -> list[str]:
 
 def _read_val(path: Path, files: dict[str, Path], problems: list[str]) -> frozenset[str]:
     """The held-out images: the lines of val.txt (names with or without suffix), or drawn if there is no such file."""
-    if not path.is_file():
+    if not os.path.lexists(path):
         return draw_val(list(files))
     lines = _read_lines(path)
     if not lines:

@@ -44,7 +44,8 @@ def require_equal_sizes(mask: Path, mask_size: tuple[int, int], picture: Path, p
     """Raises DataError if the (width, height) of a mask differs from the size of its image."""
     if mask_size != picture_size:
         is_, other = (f"is {width} x {height} px" for width, height in (mask_size, picture_size))
-        raise DataError(f"{mask}: {is_}, but {picture.name} {other}")
+        hint = "; it must be turned as its image is read" if mask_size == picture_size[::-1] else ""
+        raise DataError(f"{mask}: {is_}, but {picture.name} {other}{hint}")
 
 
 def mask_set_problems(masks: Sequence[LabelledMask], class_names: Sequence[str], where: Path) -> list[str]:

@@ -8,6 +8,7 @@ without a mask in SegmentationClass gets its mask from SegmentationClassAug, so 
 optional; if its list exists, the check reads its images too.
 """
 
+import os
 from collections.abc import Sequence
 from functools import cached_property, lru_cache, partial
 from itertools import chain
@@ -194,7 +195,7 @@ def check(root: Path, class_names: Sequence[str], *, decode: bool = False, proce
     if problems := missing_parts(root):
         return problems
     names_of = {}
-    for split in (*SPLITS, *(split for split in UNLABELLED_SPLITS if list_path(root, split).is_file())):
+    for split in (*SPLITS, *(split for split in UNLABELLED_SPLITS if os.path.lexists(list_path(root, split)))):
         with collected(problems):
             names_of[split] = read_names(root, split)
     problems += _overlaps(root, names_of)

@@ -1,6 +1,7 @@
 """The files of the VOC devkit: lists and annotations."""
 
 import io
+import re
 
 import numpy as np
 import pytest
@@ -104,3 +105,18 @@ def test_a_list_as_windows_writes_it(devkit_root):
     assert datasets.open_dataset(voc(devkit_root), "train").names == ["2007_000001", "2007_000002"]
     path.write_bytes("2007_000001\n".encode("utf-16"))
     assert any("train.txt: is not UTF-8" in problem for problem in datasets.check(voc(devkit_root)))
+
+
+@pytest.mark.parametrize("split", ["val", "train_aug", "test"])
+def test_a_list_that_is_there_but_cannot_be_read_is_not_a_missing_one(devkit_root, split):
+    path = devkit_root / f"ImageSets/Segmentation/{split}.txt"
+    path.unlink(missing_ok=True)
+    path.mkdir()
+    assert f"{path}: could not be read (Is a directory)" in datasets.check(voc(devkit_root))
+
+
+def test_a_box_that_is_not_finite_is_named(devkit_root):
+    path = devkit_root / "Annotations" / "2007_000001.xml"
+    path.write_text(re.sub("<xmax>.*</xmax>", "<xmax>nan</xmax>", annotation(OBJECT.format(name="dog", extra=""))))
+    (problem,) = datasets.check(voc(devkit_root))
+    assert problem == f"{path}: the box of a dog is missing or not four numbers"

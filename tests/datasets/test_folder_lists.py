@@ -311,3 +311,33 @@ def test_lists_are_read_in_time_that_grows_with_their_length(tmp_path):
     seconds(50)
     short, long = seconds(250), seconds(2000)
     assert long < 8 * 3 * short  # 64 times as long if the time were quadratic
+
+
+@pytest.mark.parametrize("name", ["val.txt", "classes.txt", "labels.csv"])
+@pytest.mark.parametrize("change", ["folder", "broken link"])
+def test_a_list_that_is_there_but_cannot_be_read_is_not_a_missing_one(own_root, name, change):
+    path = own_root / name
+    path.unlink()
+    path.mkdir() if change == "folder" else path.symlink_to("nowhere")
+    reason = "could not be read (Is a directory)" if change == "folder" else "is missing"
+    assert datasets.check(own(own_root)) == [f"{path}: {reason}"]
+
+
+@pytest.mark.parametrize("name", ["val.txt", "masks"])
+def test_capitals_in_the_name_of_a_part_are_reported(own_root, name):
+    """On Windows and macOS, they do not matter."""
+    other = (own_root / name).rename(own_root / name.capitalize())
+    expected = [] if (own_root / name).exists() else [f"{other}: is not read; rename it to {name}"]
+    assert datasets.check(own(own_root)) == expected
+
+
+def test_texts_instead_of_classes_are_reported_in_time_that_grows_with_their_number(tmp_path):
+    number = 3000
+    (tmp_path / "images").mkdir()
+    for index in range(number):
+        (tmp_path / "images" / f"{index}.png").write_bytes(b"")
+    write_labels(tmp_path, {f"{index}.png": f"a photo of cat {index}" for index in range(number)})
+    start = time.process_time()
+    problems = datasets.check(own(tmp_path))
+    assert time.process_time() - start < 3
+    assert f"{tmp_path / 'labels.csv'}: names {number} classes, but a mask has values for at most 254" in problems

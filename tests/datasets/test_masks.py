@@ -153,3 +153,42 @@ def test_files_that_are_not_masks(own_root):
     shutil.copy(own_root / "masks" / "a.png", own_root / "masks" / "more" / "b.png")
     (problem,) = datasets.check(own(own_root))
     assert "masks/more: masks in subfolders are not read; move them to" in problem
+
+
+@pytest.mark.parametrize("change", ["folder", "broken link"])
+def test_a_mask_that_is_there_but_cannot_be_read_is_not_a_missing_one(own_root, change):
+    path = own_root / "masks" / "a.png"
+    path.unlink()
+    path.mkdir() if change == "folder" else path.symlink_to("nowhere.png")
+    (problem,) = datasets.check(own(own_root))
+    assert problem.startswith(f"{path}: ")
+    assert open_train(own_root).masked_names == ["a"]
+    with pytest.raises(DataError, match=re.escape(problem)):
+        open_train(own_root).mask("a")
+
+
+@pytest.mark.parametrize("change", ["file", "broken link"])
+def test_masks_that_are_not_in_a_folder_are_reported(own_root, devkit_root, change):
+    shutil.rmtree(own_root / "masks")
+    for path in (own_root / "masks", devkit_root / "SegmentationClassAug"):
+        path.write_text("x") if change == "file" else path.symlink_to("nowhere")
+    for settings in (own(own_root), voc(devkit_root)):
+        (problem,) = datasets.check(settings)
+        assert ": is a file, or a link that leads nowhere, instead of a folder" in problem
+        with pytest.raises(DataError, match="instead of a folder"):
+            datasets.prepare(settings)
+
+
+def turn(path, orientation):
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    Image.open(path).save(path, exif=exif)
+
+
+def test_a_mask_that_was_not_turned_with_its_image_is_reported(own_root, caplog):
+    turn(own_root / "images" / "a.png", 6)
+    (problem,) = datasets.check(own(own_root))
+    assert "masks/a.png: is 12 x 8 px, but a.png is 8 x 12 px; it must be turned as its image is read" in problem
+    turn(own_root / "images" / "a.png", 3)  # upside down, which the size does not tell
+    assert datasets.check(own(own_root)) == []
+    assert "1 images with a mask, such as a.png, are turned by their EXIF orientation" in caplog.text
