@@ -30,7 +30,10 @@ help:
 # Stages that use the GPU take turns. Without a GPU they do not wait for each other.
 GPU := $(if $(shell nvidia-smi -L 2> /dev/null),--resources gpu=1)
 
-SNAKEMAKE = $(BIN)/snakemake --quiet host progress reason --cores all $(GPU)
+# Not `all`: Snakemake ignores the limit of a container.
+CORES = $$($(BIN)/python -c "from ribstudy.runtime import ranks; print(ranks.cores())")
+
+SNAKEMAKE = $(BIN)/snakemake --quiet host progress reason --cores $(CORES) $(GPU)
 DATA_ROOT := $(patsubst data_root=%,--data-root %,$(filter data_root=%,$(CONFIG)))
 
 OF_PRESET := $(if $(PRESET),--preset $(PRESET))

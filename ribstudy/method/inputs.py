@@ -8,12 +8,12 @@ from collections.abc import Iterator, Sequence
 
 import torch
 from torch import Tensor
-from torch.utils.data import DataLoader
 
 from ribstudy.datasets.base import DataError, Dataset
 from ribstudy.datasets.transforms import Normalization, views
 from ribstudy.method.auxiliary import AuxiliaryDraws, auxiliary_batch
 from ribstudy.method.settings import AuxiliarySettings
+from ribstudy.runtime.loading import load_ahead
 
 OWN_VIEWS = -1  # instead of a step: the views of the image itself
 Request = tuple[int, int]  # index of the image, step
@@ -72,16 +72,8 @@ class Feed:
         self._place = {name: place for place, name in enumerate(inputs.names)}
         self._current = 0
         self._device = device
-        loader = DataLoader(
-            inputs,
-            batch_size=None,
-            sampler=self._requests(),
-            collate_fn=as_it_is,
-            num_workers=num_workers,
-            prefetch_factor=AHEAD if num_workers else None,
-            pin_memory=torch.device(device).type == "cuda",
-        )
-        self._items = iter(loader)
+        pin_memory = torch.device(device).type == "cuda"
+        self._items = load_ahead(inputs, self._requests(), num_workers=num_workers, ahead=AHEAD, pin_memory=pin_memory)
 
     def views(self, name: str) -> tuple[tuple[int, int], list[Tensor]]:
         """Size (H, W) and views of an image. Images come in the order of the names, each once."""
@@ -113,8 +105,3 @@ class Feed:
 
     def _move(self, tensor: Tensor) -> Tensor:
         return tensor.to(self._device, non_blocking=True)
-
-
-def as_it_is(item: object) -> object:
-    """The identity, as a function that worker processes can import."""
-    return item

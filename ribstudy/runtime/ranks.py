@@ -17,12 +17,15 @@ from collections.abc import Iterator
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from ribstudy.runtime import limits
+
 if TYPE_CHECKING:
     from accelerate import Accelerator
 
 Value = TypeVar("Value")
 
 MEMORY_OF_A_PROCESS = 2 * 2**30  # bytes, for an adaptation of ResNet-50 at the image sizes of VOC
+SHARED_BY_A_WORKER = 128 * 2**20  # bytes, for two batches of 20 crops of 512 pixels that wait to be taken
 MAX_WORKERS = 12  # they decode about 1,600 crops per second
 PATIENCE = timedelta(days=30)  # how long the first rank to finish waits for the last one
 
@@ -50,25 +53,47 @@ def device() -> str:
 def cores() -> int:
     """The number of processor cores that this rank may use, at least 1.
 
-    The ranks of a machine share the cores that the system allows this process to use, or RIBSTUDY_CORES if this is fewer.
+    The ranks of a machine share `limits.cores`, or RIBSTUDY_CORES if this is fewer.
     """
-    available = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    available = limits.cores()
     available = min(available, int(os.environ.get("RIBSTUDY_CORES", available)))
     return max(1, available // int(os.environ.get("LOCAL_WORLD_SIZE", 1)))
 
 
-def cores_with_memory() -> int:
-    """The number of cores, limited so that the machine has MEMORY_OF_A_PROCESS for each of them; at least 1."""
-    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    return max(1, min(cores(), memory // MEMORY_OF_A_PROCESS))
+def processes_with(memory: int) -> int:
+    """The number of processes of `memory` bytes each: one for each core, as far as there is memory for them; at least 1.
+
+    Work that may only use a part of the cores has the same part of the memory, because other work runs next to it.
+    """
+    return max(1, min(cores(), limits.memory() * cores() // limits.cores() // memory))
 
 
 def default_workers(device: str) -> int:
     """The number of processes that decode images: 0 on a CPU, which the network keeps busy, else one less than the cores.
 
-    It is at least 1 and at most `MAX_WORKERS` with an accelerator.
+    With an accelerator it is at least 1 and at most `MAX_WORKERS`, and at most as many as the shared memory has room for.
     """
-    return 0 if device == "cpu" else min(MAX_WORKERS, max(1, cores() - 1))
+    if device == "cpu":
+        return 0
+    wanted = min(MAX_WORKERS, max(1, cores() - 1))
+    room = _workers_with_room()
+    return wanted if room is None else min(wanted, room)
+
+
+def check_workers(number: int) -> None:
+    """Raises ValueError if the shared memory has no room for this number of workers."""
+    room = _workers_with_room()
+    if room is not None and number > room:
+        raise ValueError(
+            f"--workers {number}: each worker needs {SHARED_BY_A_WORKER >> 20} MiB of shared memory, and "
+            f"{limits.SHARED_MEMORY} has room for {room}; use --workers {room}, or enlarge it (Docker: --shm-size={number}g)"
+        )
+
+
+def _workers_with_room() -> int | None:
+    """The number of workers that the shared memory has room for; None if there is no such limit."""
+    free = limits.shared_memory()
+    return None if free is None else free // SHARED_BY_A_WORKER
 
 
 @contextlib.contextmanager
@@ -82,6 +107,13 @@ def threads(number: int) -> Iterator[None]:
         yield
     finally:
         torch.set_num_threads(before)
+
+
+def threads_within_cores() -> contextlib.AbstractContextManager[None]:
+    """A scope in which torch computes on as many threads as it would, but on no more than `cores`: it ignores containers."""
+    import torch
+
+    return threads(min(torch.get_num_threads(), cores()))
 
 
 def one_thread(device: str) -> contextlib.AbstractContextManager[None]:

@@ -89,8 +89,8 @@ def execute(stage: Stage, run: Run, *, shard: Shard | None = None, processes: in
 
     Raises:
         ItemsFailed: some items could not be computed; the others are kept.
-        ValueError: the photographs are missing or the run selects no image (before any training starts), or another rank
-            failed to compute a stage that this one needs.
+        ValueError: the photographs are missing, the run selects no image, or the given workers have no room (before any
+            training starts); or another rank failed to compute a stage that this one needs.
     """
     refuse_while_importing()
     _check_inputs(stage, run)
@@ -98,8 +98,10 @@ def execute(stage: Stage, run: Run, *, shard: Shard | None = None, processes: in
 
 
 def _check_inputs(stage: Stage, run: Run) -> None:
-    """Checks the data and the selections of images, so that an error is raised now and not after hours of training."""
+    """Checks workers, data and selections of images, so that an error is raised now and not after hours of training."""
     unfinished = list(_unfinished(stage, run))
+    if run.given_workers is not None and any(pending.decodes_ahead for pending, _ in unfinished):
+        ranks.check_workers(run.given_workers)
     if any(reads_data(pending, run.settings) for pending, _ in unfinished):
         datasets.require_pictures(run.settings.data)
     for pending, its_run in unfinished:
@@ -131,7 +133,7 @@ def _execute(stage: Stage, run: Run, shard: Shard | None, processes: int | None)
         _run_whole(stage, run, result)
         return result
     shard = shard or Shard.of_this_rank()
-    processes = processes or default_processes(stage, run.device)
+    processes = processes or default_processes(stage, run)
     if processes > 1 and shard is None:
         _run_side_by_side(stage, run, processes)
         return result
@@ -263,9 +265,9 @@ def _finish(stage: Stage, run: Run, result: Result) -> None:
     )
 
 
-def default_processes(stage: Stage, device: str) -> int:
+def default_processes(stage: ItemStage, run: Run) -> int:
     """The number of processes for a stage: on a CPU one per core, if memory allows; on an accelerator one."""
-    return ranks.cores_with_memory() if device == "cpu" or not stage.on_gpu else 1
+    return ranks.processes_with(stage.memory(run)) if run.device == "cpu" or not stage.on_gpu else 1
 
 
 def status(stage: Stage, run: Run) -> dict:

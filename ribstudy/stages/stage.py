@@ -121,6 +121,7 @@ class ItemStage(Stage):
         of_images: whether its items are the images of the run.
         asked: if they are not, the setting that decides how many items there are. The key does not include it.
         scores: the stage whose items this stage compares with the true masks, if it does.
+        memory: returns the bytes of memory that a process needs for the items of a run.
     """
 
     items: Callable[["Run"], list[str]]
@@ -129,6 +130,7 @@ class ItemStage(Stage):
     of_images: bool = True
     asked: str | None = None
     scores: "ItemStage | None" = None
+    memory: Callable[["Run"], int] = lambda run: ranks.MEMORY_OF_A_PROCESS
 
 
 @dataclass(frozen=True)

@@ -10,9 +10,8 @@ import numpy as np
 import torch
 from accelerate import Accelerator
 from torch import Tensor
-from torch.utils.data import DataLoader
 
-from ribstudy.method.inputs import as_it_is
+from ribstudy.runtime.loading import load_ahead
 
 Batch = tuple[Tensor, ...]
 Load = Callable[[Sequence[int], Sequence[np.random.Generator]], Batch]  # indices of examples, and a generator for each
@@ -42,15 +41,9 @@ def training_batches(
     """
     parts = accelerator.num_processes * accelerator.gradient_accumulation_steps
     check_batch(num_examples, batch_size, parts)
-    loader = DataLoader(
-        _Examples(load, seed),
-        batch_size=None,
-        sampler=_shares(num_examples, batch_size, steps, seed, batch_size // parts, accelerator),
-        collate_fn=as_it_is,
-        num_workers=num_workers,
-        pin_memory=accelerator.device.type == "cuda",
-    )
-    for batch in loader:
+    shares = _shares(num_examples, batch_size, steps, seed, batch_size // parts, accelerator)
+    pin_memory = accelerator.device.type == "cuda"
+    for batch in load_ahead(_Examples(load, seed), shares, num_workers=num_workers, pin_memory=pin_memory):
         if isinstance(batch, ValueError):
             raise batch
         yield batch

@@ -75,7 +75,7 @@ def fit(net: nn.Module, training: Training, *, seed: int, folder: Path, device: 
         training.parameters, lr=settings.learning_rate, momentum=settings.momentum, weight_decay=settings.weight_decay
     )
     options = {"mixed_precision": training.mixed_precision, "gradient_accumulation_steps": training.accumulation}
-    with ranks.accelerated(device, **options) as accelerator:
+    with ranks.threads_within_cores(), ranks.accelerated(device, **options) as accelerator:
         objective, stepper = accelerator.prepare(_Objective(net, training.losses_of), optimizer)
         schedule = LambdaLR(optimizer, lambda step: (1 - min(step, num_steps) / num_steps) ** settings.poly_power)
         batches_of = partial(training_batches, training.load, training.num_examples, settings.batch_size)

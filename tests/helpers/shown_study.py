@@ -47,7 +47,9 @@ class ShownStudy:
             monkeypatch.setattr(
                 f"ribstudy.{module}.build_cam_net", lambda backbone, num_classes, weights: tiny_net(num_classes)
             )
-        monkeypatch.setattr("ribstudy.runtime.ranks.cores_with_memory", lambda: 1)  # other processes lack these replacements
+        monkeypatch.setattr(
+            "ribstudy.runtime.ranks.processes_with", lambda memory: 1
+        )  # other processes lack these replacements
         for chapter in list(CHAPTERS):
             monkeypatch.delitem(CHAPTERS, chapter)
         monkeypatch.setitem(CHAPTERS, CHAPTER, jobs)

@@ -112,7 +112,7 @@ def chapter_on_cam(trained, data_root, tmp_path, monkeypatch):
     """Starts the chapter on the CAM of a tiny study whose classifier is trained."""
     shutil.copytree(trained, tmp_path / "results")
     monkeypatch.setattr("ribstudy.store.RESULTS", tmp_path / "results")
-    monkeypatch.setattr("ribstudy.stages.execution.default_processes", lambda stage, device: 1)
+    monkeypatch.setattr("ribstudy.stages.execution.default_processes", lambda stage, run: 1)
     return lambda: Chapter("03_cam", "mini", {**TINY, "data.root": str(data_root)})
 
 

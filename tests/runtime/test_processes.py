@@ -1,6 +1,8 @@
 """Worker processes: the order of outcomes, exceptions, and how workers end."""
 
 import importlib
+import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -72,3 +74,12 @@ def test_the_settings_can_be_imported_without_torch():
     stub += "sys.modules['ribstudy'] = package; "
     package = Path(ribstudy.__file__).parent
     subprocess.run([sys.executable, "-c", stub + code, package], check=True)
+
+
+def _kill_this_process(item):
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def test_a_worker_that_the_kernel_kills_is_reported_with_the_setting():
+    with pytest.raises(ValueError, match=r"a worker process was killed, .* memory ran out; .* fewer processes \(--processes\)"):
+        list(map_in_processes(_kill_this_process, [1, 2], processes=2))

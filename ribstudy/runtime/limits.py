@@ -1,0 +1,65 @@
+"""The limits of this process: processor cores, memory and shared memory, also inside a container.
+
+A container sees the cores and the memory of the whole machine. Its limits are in control groups (cgroups), which Docker,
+Kubernetes and Slurm set.
+"""
+
+import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+GROUPS = Path("/sys/fs/cgroup")
+OWN_GROUP = Path("/proc/self/cgroup")
+SHARED_MEMORY = Path("/dev/shm")
+FILES = ("memory.max", "memory.limit_in_bytes")  # of version 2 and of version 1
+
+
+def cores() -> int:
+    """The number of processor cores, at least 1: the fewest of the machine's, the process's and the container's."""
+    from joblib import cpu_count  # here, because a command that computes nothing should not wait for the import
+
+    return cpu_count()
+
+
+def memory() -> int:
+    """Bytes of memory: the smallest of the machine's, the container's, and the limit of the process (`ulimit -v`)."""
+    found = [os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"), *_limits_of_groups()]
+    try:
+        import resource
+    except ImportError:  # on Windows
+        return min(found)
+    limit, _ = resource.getrlimit(resource.RLIMIT_AS)
+    return min(found if limit == resource.RLIM_INFINITY else [*found, limit])
+
+
+def shared_memory() -> int | None:
+    """Free bytes of the memory in which worker processes pass arrays to this one; None if the system has no such limit."""
+    return shutil.disk_usage(SHARED_MEMORY).free if SHARED_MEMORY.is_dir() else None
+
+
+def _limits_of_groups() -> Iterator[int]:
+    """The limits of the control groups around this process, from its own group up to the root."""
+    for folder in dict.fromkeys(_groups()):
+        for name in FILES:
+            try:
+                text = (folder / name).read_text().strip()
+            except OSError:  # no such group inside this container
+                continue
+            if text.isdigit():  # version 2 writes "max" if there is no limit
+                yield int(text)
+
+
+def _groups() -> Iterator[Path]:
+    """The folders of the control groups, whether or not they exist."""
+    yield GROUPS
+    try:
+        lines = OWN_GROUP.read_text().splitlines()
+    except OSError:  # no control groups
+        return
+    for line in lines:
+        _, controllers, path = line.split(":", 2)
+        if controllers not in ("", "memory"):
+            continue
+        inside = Path(path.lstrip("/"))
+        yield from (GROUPS / controllers / group for group in (inside, *inside.parents))
