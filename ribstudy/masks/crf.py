@@ -15,6 +15,8 @@ import numpy as np
 
 Kernel = dict[str, float]  # standard deviations in pixels (sxy) and grey values of 0..255 (srgb), and the weight (compat)
 
+BYTES_OF_A_LABEL, BYTES_OF_A_PIXEL = 76, 600  # see `crf_memory`
+
 
 def refine_labels(
     image: np.ndarray,
@@ -82,6 +84,15 @@ def refine_probabilities(image: np.ndarray, probabilities: np.ndarray, pos_w: fl
         raise ValueError(f"probabilities range from {low} to {high}; expected 0 to 1 (after the softmax)")
     unary = _pydensecrf("utils").unary_from_softmax(probabilities)
     return _infer(image, unary, 10, {"sxy": 1, "compat": pos_w}, {"sxy": 67, "srgb": 3, "compat": bi_w})
+
+
+def crf_memory(num_labels: int, num_pixels: int) -> int:
+    """The most bytes that a CRF takes for an image, on top of its process; measured with pydensecrf2 1.1.
+
+    Costs, probabilities and copies of them take 76 bytes for each label and pixel, and the positions in colour and space take
+    600 bytes for each pixel, if no two pixels of the image share one.
+    """
+    return num_pixels * (BYTES_OF_A_LABEL * num_labels + BYTES_OF_A_PIXEL)
 
 
 def _check_labels(image: np.ndarray, labels: np.ndarray, num_labels: int) -> None:

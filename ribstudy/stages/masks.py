@@ -13,6 +13,7 @@ from ribstudy.masks.labelling import refined_mask
 from ribstudy.masks.threshold import AGREEMENT_THRESHOLDS, crf_agreement
 from ribstudy.stages.evaluate import MAP_EVALUATIONS, evaluation_of_masks
 from ribstudy.stages.images import image_names, open_images
+from ribstudy.stages.memory import BASE, of_the_seed_crf
 from ribstudy.stages.stage import ItemStage, ItemWorker, Need, Run, Stage
 from ribstudy.stages.walk import MAPS_OF, WALK
 
@@ -62,6 +63,7 @@ MASKS = ItemStage(
     items=image_names,
     worker=_mask_worker,
     format=MASK_FORMAT,
+    memory=lambda run: of_the_seed_crf(run) if run.settings.masks.crf else BASE,
     on_gpu=False,
     version=2,
 )
@@ -88,5 +90,6 @@ AGREEMENT = ItemStage(
     items=image_names,
     worker=_agreement_worker,
     format=ARRAYS,
+    memory=of_the_seed_crf,
     on_gpu=False,
 )

@@ -15,6 +15,7 @@ from ribstudy.stages.data import DATA
 from ribstudy.stages.evaluate import evaluation_of_masks
 from ribstudy.stages.images import image_names, open_images
 from ribstudy.stages.masks import MASKS
+from ribstudy.stages.memory import BASE, of_the_crf_of_all_classes
 from ribstudy.stages.stage import ItemStage, ItemWorker, Need, Run, WholeStage, after
 from ribstudy.store import Result
 from ribstudy.training.files import CHECKPOINT, HISTORY, WEIGHTS
@@ -154,6 +155,7 @@ PREDICTIONS = ItemStage(
     items=image_names,
     worker=_prediction_worker,
     format=MASK_FORMAT,
+    memory=lambda run: of_the_crf_of_all_classes(run) if run.settings.predictions.crf else BASE,
     on_gpu=False,
 )
 EVALUATE_PREDICTIONS = evaluation_of_masks(PREDICTIONS)

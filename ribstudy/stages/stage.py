@@ -21,6 +21,7 @@ from ribstudy.datasets.settings import DataSettings, ImageSelection
 from ribstudy.items import ARRAYS, Item, ItemFormat
 from ribstudy.runtime import ranks
 from ribstudy.runtime.files import digest, file_digest
+from ribstudy.stages.memory import of_a_network
 from ribstudy.store import Result, Store, StoredItems
 
 ItemWorker = Callable[[str], Item]
@@ -121,7 +122,7 @@ class ItemStage(Stage):
         of_images: whether its items are the images of the run.
         asked: if they are not, the setting that decides how many items there are. The key does not include it.
         scores: the stage whose items this stage compares with the true masks, if it does.
-        memory: returns the bytes of memory that a process needs for the items of a run.
+        memory: returns the bytes of memory that a process needs for the items of a run (see `ribstudy.stages.memory`).
     """
 
     items: Callable[["Run"], list[str]]
@@ -130,7 +131,7 @@ class ItemStage(Stage):
     of_images: bool = True
     asked: str | None = None
     scores: "ItemStage | None" = None
-    memory: Callable[["Run"], int] = lambda run: ranks.MEMORY_OF_A_PROCESS
+    memory: Callable[["Run"], int] = of_a_network
 
 
 @dataclass(frozen=True)

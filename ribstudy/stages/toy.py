@@ -6,6 +6,7 @@ from ribstudy.config import Settings
 from ribstudy.items import Item
 from ribstudy.runtime.files import file_digest
 from ribstudy.runtime.paths import MNIST
+from ribstudy.stages.memory import BASE
 from ribstudy.stages.stage import ItemStage, ItemWorker, Run
 from ribstudy.toy.conditions import repetitions
 
@@ -62,6 +63,7 @@ TOY = ItemStage(
     worker=_worker,
     of_images=False,
     asked="toy.seeds",
+    memory=lambda run: BASE,
     on_gpu=False,
     inputs=_inputs,
     version=3,
@@ -77,6 +79,7 @@ TOY_CONDITIONS = ItemStage(
     worker=_worker_of_conditions,
     of_images=False,
     asked="toy.conditions",
+    memory=lambda run: BASE,
     on_gpu=False,
     inputs=_inputs,
 )

@@ -14,6 +14,7 @@ from ribstudy.masks.walked_maps import WalkedMaps
 from ribstudy.runtime import ranks
 from ribstudy.stages.images import image_names, open_images
 from ribstudy.stages.maps import CAM, RIB
+from ribstudy.stages.memory import of_the_seed_crf
 from ribstudy.stages.stage import ItemStage, ItemWorker, Need, Run, WholeStage
 from ribstudy.store import Result
 from ribstudy.training.files import CHECKPOINT, HISTORY, WEIGHTS
@@ -49,6 +50,7 @@ LABELS = ItemStage(
     items=image_names,
     worker=_label_worker,
     format=MASKS,
+    memory=of_the_seed_crf,
     on_gpu=False,
 )
 
