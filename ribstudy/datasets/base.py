@@ -4,9 +4,7 @@ import contextlib
 import json
 import logging
 import os
-import shutil
 import stat
-import tempfile
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Collection, Iterator, Sequence
 from functools import cached_property, partial
@@ -17,6 +15,7 @@ from typing import Any, NamedTuple, TypeVar
 import numpy as np
 
 from ribstudy.datasets.settings import DataSettings
+from ribstudy.runtime import files
 from ribstudy.runtime.processes import map_in_processes
 from ribstudy.runtime.progress import track
 
@@ -260,18 +259,9 @@ def _do_all(work: Callable[[Item], Outcome], items: Sequence[Item]) -> list[Outc
 
 @contextlib.contextmanager
 def new_folder(root: Path) -> Iterator[Path]:
-    """Yields a temporary folder next to `root`. It becomes `root` if the block succeeds and is deleted if the block raises.
-
-    Raises DataError if `root` is a file or a folder that is not empty.
-    """
-    root = Path(root)
-    if root.is_file() or (root.is_dir() and any(root.iterdir())):
-        raise DataError(f"{root}: this path is already in use; pass a new or an empty folder")
-    root.parent.mkdir(parents=True, exist_ok=True)
-    temporary = Path(tempfile.mkdtemp(prefix=f".{root.name}.", dir=root.parent))
+    """As `files.new_folder`. Raises DataError if `root` is in use."""
     try:
-        temporary.chmod(0o755)
-        yield temporary
-        temporary.replace(root)
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
+        with files.new_folder(Path(root)) as folder:
+            yield folder
+    except FileExistsError as error:
+        raise DataError(f"{root}: this path is already in use; pass a new or an empty folder") from error

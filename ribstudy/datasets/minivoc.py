@@ -224,13 +224,13 @@ def _place(rng: np.random.Generator, class_index: int, drawing: Drawing, *, size
 def generate(root: Path, settings: MiniVocSettings) -> None:
     """Writes the devkit to a temporary folder next to `root` and renames it, so that `root` is never incomplete.
 
-    Raises DataError if `root` is a file or a folder that is not empty.
+    Raises DataError if `root` is a file or a folder with other content.
     """
     try:
         with new_folder(root) as folder:
             _write_devkit(folder, settings)
-        write_json(root / "drawn.json", {"content": content(root, CLASS_NAMES), "masks": mask_content(root)})
-    except OSError:
+            write_json(folder / "drawn.json", {"content": content(folder, CLASS_NAMES), "masks": mask_content(folder)})
+    except DataError:
         if read_description(root) != describe(settings):  # otherwise another process was faster and wrote the same images
             raise
 

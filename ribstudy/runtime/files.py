@@ -1,11 +1,13 @@
 """Atomic writes, file locks, and digests of content."""
 
 import contextlib
+import errno
+import fcntl
 import hashlib
 import json
 import logging
 import os
-import tempfile
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -16,18 +18,70 @@ log = logging.getLogger(__name__)
 
 @contextlib.contextmanager
 def atomic(path: Path) -> Iterator[Path]:
-    """Yields a temporary path next to `path`. It replaces `path` if the block succeeds and is deleted if the block raises."""
+    """Yields a temporary path next to `path`. It replaces `path` if the block succeeds and is deleted if the block raises.
+
+    The temporary path is the same in every process, so that what a killed process leaves is overwritten by the next one that
+    writes `path`. Processes take turns, and the block reads what the process before it has written.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
-    # The temporary name does not contain the name of `path`, so that it is not too long if that one is as long as can be.
-    handle, name = tempfile.mkstemp(prefix=".new-", suffix=path.suffix, dir=path.parent)
-    os.close(handle)
-    temporary = Path(name)
-    try:
+    temporary = _temporary(path)
+    with _owned(temporary):
+        os.truncate(temporary, 0)
         yield temporary
-        temporary.chmod(0o644)  # mkstemp makes files that only their owner can read
         temporary.replace(path)
+
+
+@contextlib.contextmanager
+def new_folder(root: Path) -> Iterator[Path]:
+    """As `atomic`, for a folder. Raises FileExistsError if `root` is a file or a folder that is not empty."""
+    root.parent.mkdir(parents=True, exist_ok=True)
+    temporary = _temporary(root)
+    with _owned(root.with_name(f"{temporary.name}.lock")):
+        if root.is_file() or (root.is_dir() and any(root.iterdir())):
+            raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(root))
+        shutil.rmtree(temporary, ignore_errors=True)
+        temporary.mkdir()
+        try:
+            yield temporary
+            temporary.replace(root)
+        finally:
+            shutil.rmtree(temporary, ignore_errors=True)
+
+
+def _temporary(path: Path) -> Path:
+    """A hidden path next to `path`. It is short, because the name of `path` may have the largest possible length."""
+    return path.with_name(f".new-{digest(path.name)}{path.suffix}")
+
+
+@contextlib.contextmanager
+def _owned(path: Path) -> Iterator[None]:
+    """Makes a temporary file, or takes over the file of a killed process. Other processes wait for the end of the block.
+
+    The file is removed if the block has not moved it.
+    """
+    handle = _lock(path)
+    try:
+        yield
     finally:
-        temporary.unlink(missing_ok=True)
+        if _is_at(path, handle):
+            path.unlink()
+        os.close(handle)
+
+
+def _lock(path: Path) -> int:
+    while True:
+        handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        if _is_at(path, handle):
+            return handle
+        os.close(handle)  # the process before has moved or removed the file
+
+
+def _is_at(path: Path, handle: int) -> bool:
+    try:
+        return os.path.samestat(path.stat(), os.fstat(handle))
+    except FileNotFoundError:
+        return False
 
 
 @contextlib.contextmanager

@@ -3,10 +3,11 @@
 A result is published only if today's code computed it, or if a recheck finds that today's code computes the same.
 """
 
+import contextlib
 import json
 import random
 import shutil
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -115,12 +116,12 @@ class Publication:
         rechecked = _collect(lambda name: self._require_code(name, recheck, rng), self.contents)
         folder = self.store.published_folder
         folder.mkdir(parents=True, exist_ok=True)
-        with locked(folder / ".lock", "the published results"), TemporaryDirectory(dir=folder, prefix=".new-") as temporary:
+        with locked(folder / ".lock", "the published results"), _emptied(folder / ".new") as temporary:
             old = Published.of(folder)
-            new = {name: self._write_new(name, Path(temporary), old, rechecked[name], commit) for name in self.contents}
+            new = {name: self._write_new(name, temporary, old, rechecked[name], commit) for name in self.contents}
             manifest = _merged(old.manifest, new, Path(self.preset).stem, self._needed_elsewhere())
             _require_size(manifest, max_bytes)
-            done = _replace(old, manifest, Path(temporary), len(new))
+            done = _replace(old, manifest, temporary, len(new))
             self._copy_records(folder / "records")
             write_costs(folder, self.planned, Path(self.preset).stem)
             return done
@@ -197,6 +198,17 @@ class Publication:
         if before is None or not (set(before.record["presets"]) - {Path(self.preset).stem} or self._needed_elsewhere()):
             return content
         return Content(content.items | set(before.items), content.files | before.files)
+
+
+@contextlib.contextmanager
+def _emptied(folder: Path) -> Iterator[Path]:
+    """Makes a folder, without what a killed process has left in it, and removes it after the block."""
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir()
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def _collect(work: Callable[[str], Any], names: Iterable[str]) -> dict[str, Any]:
