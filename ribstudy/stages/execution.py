@@ -15,7 +15,7 @@ from pathlib import Path
 from ribstudy import datasets
 from ribstudy.evaluation.statistics import NOT_RUN
 from ribstudy.runtime import ranks
-from ribstudy.runtime.files import locked
+from ribstudy.runtime.files import file_digest, locked
 from ribstudy.runtime.processes import map_in_processes, refuse_while_importing
 from ribstudy.runtime.progress import track
 from ribstudy.stages.registry import STAGES
@@ -124,6 +124,8 @@ def _execute(stage: Stage, run: Run, shard: Shard | None, processes: int | None)
     """Runs a stage whose inputs are checked, after the stages it needs (see `execute`)."""
     result = run.result(stage)
     if ranks.agreed(run.is_finished(stage)):
+        if result.outgrown and ranks.is_first():
+            _finish(stage, run, result)
         level = logging.DEBUG if only_checks(stage) else logging.INFO
         code = " (by other code than today's)" if other_code(stage, result) else ""
         log.log(level, "%s: finished before%s, in %s", stage.name, code, result.folder)
@@ -197,7 +199,6 @@ def _run_items(stage: ItemStage, run: Run, result: Result, shard: Shard) -> None
         raise ItemsFailed(stage.name, failures, result.folder)
     done = sum(map(result.has_item, names))
     if done == len(names):
-        result.remove_leftovers()
         _finish(stage, run, result)
     else:
         log.info("%s: %d of %d items done; the rest belongs to other shards", stage.name, done, len(names))
@@ -260,9 +261,14 @@ def _finish(stage: Stage, run: Run, result: Result) -> None:
             "identity": stage.identity(run.settings),
             "device": run.device,
             "items": len(result.item_names()),
+            "files": {file: file_digest(result.path(file)) for file in _files_here(stage, result)},
             "inputs": stage.inputs(run),
         }
     )
+
+
+def _files_here(stage: Stage, result: Result) -> list[str]:
+    return [file for file in stage.files if result.path(file).is_file()] if isinstance(stage, WholeStage) else []
 
 
 def default_processes(stage: ItemStage, run: Run) -> int:

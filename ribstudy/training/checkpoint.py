@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import logging
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
@@ -31,8 +32,10 @@ def save_checkpoint(
         "history": [{name: float(value) if name != "step" else value for name, value in row.items()} for row in history],
         "settings": settings,
     }
+    content = io.BytesIO()  # because torch hides the reason if it cannot write a file
+    torch.save(state, content)
     with atomic(path) as temporary:
-        torch.save(state, temporary)
+        temporary.write_bytes(content.getbuffer())
 
 
 def resume(path: Path, net: nn.Module, optimizer: torch.optim.Optimizer, schedule: LRScheduler) -> list[dict]:

@@ -36,6 +36,17 @@ def test_finished_work_is_not_done_again(tmp_path, data_root, trained, monkeypat
     assert execute(CAM, run).record() == before
 
 
+def test_a_record_that_a_killed_process_did_not_write_again_is_completed(tmp_path, data_root, trained, monkeypatch):
+    one = execute(CAM, run_in(tmp_path, data_root, trained, images=ImageSelection(limit=1)))
+    old = (one.folder / "record.json").read_bytes()
+    everything = run_in(tmp_path, data_root)
+    complete = execute(CAM, everything).record()
+    (one.folder / "record.json").write_bytes(old)
+    again = execute(CAM, everything).record()
+    assert {**again, "finished": None} == {**complete, "finished": None}
+    assert len(again["sessions"]) == 2
+
+
 def test_more_images_add_to_what_is_there(tmp_path, data_root, trained):
     one = execute(CAM, run_in(tmp_path, data_root, trained, images=ImageSelection(limit=1)))
     kept = files(one)
