@@ -19,6 +19,7 @@ help:
 	@echo "        All four take PRESET=mini (default: the presets of batches/book.yml), and CONFIG=\"data_root=... shards=8\" for real data"
 	@echo "make batch BATCH=ablations    run the missing parts of batches/ablations.yml, also with CONFIG"
 	@echo "make pdf     print the rendered book into _build/html/ribstudy.pdf and link it from the front page; needs chromium"
+	@echo "make campaign    disturb commands and mutate inputs, at random; see README.md, Reliability"
 	@echo "make links   find broken links in the rendered book, including links to other sites; needs a network"
 	@echo "make test    run the tests"
 	@echo "make lint    check code, chapters and English; make format fixes the formatting"
@@ -89,6 +90,10 @@ format: .venv/.ready
 setup: .venv/.ready
 	! git rev-parse --git-dir > /dev/null 2>&1 || $(BIN)/nbstripout --install
 
+# All trials; make test has a short campaign. Commit first, because it publishes too.
+campaign: .venv/.ready
+	PYTHONPATH=.:tests $(BIN)/python -P -m campaign $(CAMPAIGN)
+
 bench: .venv/.ready
 	$(BIN)/python -m ribstudy.bench
 
@@ -112,4 +117,4 @@ lock:
 	sed -n '/^pydensecrf/d; s/^[^#]/      - &/p' requirements.lock >> environment.yml
 	rm -rf .venv-lock
 
-.PHONY: help book study publish reproduce batch pdf links test lint format setup bench clean lock
+.PHONY: help book study publish reproduce batch pdf links campaign test lint format setup bench clean lock

@@ -1,0 +1,92 @@
+"""The fault campaign: commands that are disturbed, and inputs that are mutated. `make campaign` runs all of it.
+
+    PYTHONPATH=.:tests python -m campaign --kills 100 --mutations 1000 --seed 0
+
+Every trial draws from a random generator of its own, named in the message if the trial deviates. The counts go to
+tests/campaign/outcome.json and to README.md. The exit status is 1 if a trial deviated.
+"""
+
+import argparse
+import itertools
+import random
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from campaign import faults, mutated
+from campaign.commands import Deviation, Step, undisturbed
+from campaign.data_inputs import DATA
+from campaign.outcome import Outcome, Row, write_section
+from campaign.result_inputs import RESULTS
+from campaign.text_inputs import TEXTS
+
+from ribstudy.runtime import paths
+from ribstudy.runtime.machine import machine_name
+from ribstudy.store import git_state
+
+INPUTS = {**DATA, **TEXTS, **RESULTS}
+
+
+def disturbances(steps: Sequence[Step], kills: int) -> Iterator[tuple[str, Step]]:
+    """The faults of a campaign, each with its command: so many kills, and every other fault of every command."""
+    yield from itertools.islice(itertools.cycle(itertools.product(faults.KILLS, steps)), kills)
+    for fault, (times, suits) in faults.OTHERS.items():
+        yield from ((fault, step) for step in steps if suits(step) for _ in range(times))
+
+
+def run_disturbances(folder: Path, kills: int, seed: int) -> list[Row]:
+    rows = {fault: Row(fault) for fault in faults.FAULTS}
+    for number, (fault, step) in enumerate(disturbances(undisturbed(folder), kills)):
+        name = f"{seed} {fault} {step.name} {number}"
+        try:
+            happened = faults.trial(step, fault, folder, random.Random(name))
+            rows[fault].count("as undisturbed")
+            print(f"{step.name}, {fault}: {happened}", flush=True)
+        except Deviation as error:
+            rows[fault].deviate(f"[{name}] {error}")
+            print(f"DEVIATION [{name}] {error}", flush=True)
+    return [row for row in rows.values() if row.trials]
+
+
+def run_mutations(folder: Path, number: int, seed: int) -> list[Row]:
+    rows = {name: Row(name) for name in INPUTS}
+    for place, name in zip(range(number), itertools.cycle(INPUTS), strict=False):
+        draws = f"{seed} {name} {place}"
+        try:
+            rows[name].count(mutated.trial(INPUTS[name], folder, random.Random(draws)).partition(": ")[2])
+        except Deviation as error:
+            rows[name].deviate(f"[{draws}] {error}")
+            print(f"DEVIATION [{draws}] {error}", flush=True)
+    return list(rows.values())
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--kills", type=int, default=100)
+    parser.add_argument("--mutations", type=int, default=1000)
+    parser.add_argument("--seed", type=int, default=0)
+    options = parser.parse_args()
+    start, git = time.monotonic(), git_state()
+    with TemporaryDirectory(prefix="ribstudy-campaign-") as folder:
+        paths.DATA = Path(folder) / "data"
+        rows = run_mutations(Path(folder), options.mutations, options.seed)
+        rows = [*run_disturbances(Path(folder), options.kills, options.seed), *rows]
+    about = {
+        "seed": options.seed,
+        "commit": git["commit"] or "unknown",
+        "date": datetime.now(UTC).strftime("%Y-%m-%d"),
+        "machine": machine_name(),
+        "minutes": round((time.monotonic() - start) / 60),
+    }
+    outcome = Outcome(about, rows)
+    outcome.write()
+    write_section(outcome)
+    if outcome.deviations:
+        sys.exit(f"{len(outcome.deviations)} trials deviate")
+
+
+if __name__ == "__main__":
+    main()

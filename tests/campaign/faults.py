@@ -1,0 +1,165 @@
+"""The faults. Each disturbs a command in a copy of its work folder. Then the same command must repair everything."""
+
+import math
+import os
+import random
+import re
+import shutil
+import signal
+import subprocess
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+from campaign.commands import LIMIT, Deviation, Done, Step, command, end, environment, require_equal, run, start
+
+# A user of its own, who may mount file systems that no other process sees.
+OWN_MOUNTS = ["unshare", "--user", "--map-root-user", "--mount"]
+PAGE = 4096  # bytes; a tmpfs gives them in pages
+# The command twice in a file system of the size $1: the first time too small for it, the second time large enough.
+ON_A_FULL_DISK = """
+set -e
+mount -t tmpfs -o size=1g tmpfs "$2"
+cp -a "$1/." "$2"
+cd "$2"
+mount -o remount,size=$(( $(df --output=used -B1 "$2" | tail -1) + $3 )) "$2"
+shift 3
+code=0
+"$@" > /dev/null 2> "$OUTPUT" || code=$?
+mount -o remount,size=1g "$PWD"
+again=0
+"$@" >> "$OUTPUT.again" 2>&1 || again=$?
+cp -a . "$KEPT"
+echo "$code $again"
+"""
+
+
+def has_own_mounts() -> bool:
+    """Whether this machine lets its users mount file systems that no other process sees."""
+    tried = subprocess.run([*OWN_MOUNTS, "mount", "-t", "tmpfs", "tmpfs", "/mnt"], capture_output=True, check=False)
+    return tried.returncode == 0
+
+
+def _kill_at(moment: signal.Signals) -> Callable[[Step, Path, random.Random], str]:
+    def disturb(step: Step, work: Path, rng: random.Random) -> str:
+        process, seconds = start(step.name, work), rng.uniform(0, step.seconds)
+        try:
+            output, _ = process.communicate(timeout=seconds)
+        except subprocess.TimeoutExpired:
+            os.killpg(process.pid, moment)
+            output = end(process).output
+        if moment is signal.SIGTERM and "Traceback" in output:
+            raise Deviation(f"{step.name}: SIGTERM after {seconds:.1f} s gives a traceback:\n{output}")
+        return f"after {seconds:.1f} of {step.seconds:.1f} s"
+
+    return disturb
+
+
+def _die_at_event(step: Step, work: Path, rng: random.Random) -> str:
+    number = rng.randint(1, step.events)
+    run(step.name, work, "--folder", str(work), "--die-at-event", str(number))
+    return f"at file event {number} of {step.events}"
+
+
+def _die_in_a_write(step: Step, work: Path, rng: random.Random) -> str:
+    number = round(math.exp(rng.uniform(0, math.log(step.largest))))
+    run(step.name, work, "--die-at-byte", str(number))
+    return f"at byte {number} of a file"
+
+
+def _full_disk(step: Step, work: Path, rng: random.Random) -> str:
+    needed = sum(path.stat().st_size // PAGE + 1 for path in step.after.rglob("*") if path.is_file())
+    needed -= sum(path.stat().st_size // PAGE + 1 for path in step.before.rglob("*") if path.is_file())
+    free = rng.randint(0, max(needed - 1, 0)) * PAGE
+    output, kept = work.with_name("output"), work.with_name("kept")
+    shutil.rmtree(kept, ignore_errors=True)
+    kept.mkdir()
+    script = [*OWN_MOUNTS, "bash", "-c", ON_A_FULL_DISK, "bash", str(step.before), str(work), str(free), *command(step.name)]
+    done = subprocess.run(
+        script,
+        env=environment(work, OUTPUT=str(output), KEPT=str(kept)),
+        capture_output=True,
+        text=True,
+        timeout=2 * LIMIT,
+        check=False,
+    )
+    where = f"full disk ({free // 1024} kB free of {needed * PAGE // 1024} needed)"
+    codes = re.fullmatch(r"(\d+) (\d+)\n", done.stdout)
+    said = output.read_text() if output.exists() else done.stderr
+    if not codes:
+        raise Deviation(f"{step.name}, {where}: cannot be tried:\n{done.stderr}")
+    own_message = step.name != "batch"  # Snakemake has its own
+    if codes[1] != "0" and ("No space left" not in said or (own_message and "Traceback" in said)):
+        raise Deviation(f"{step.name}, {where}: the message is\n{said}")
+    if codes[2] != "0":
+        raise Deviation(f"{step.name}, {where}: fails again with space:\n{output.with_name('output.again').read_text()}")
+    shutil.rmtree(work)
+    kept.rename(work)
+    return where
+
+
+def _clock(step: Step, work: Path, rng: random.Random) -> str:
+    _require_success(step, run(step.name, work, "--folder", str(work), "--clock", str(rng.randrange(10**6))))
+    return "clock jumps at every file event"
+
+
+def _twice(step: Step, work: Path, rng: random.Random) -> str:
+    both = [start(step.name, work), start(step.name, work)]
+    ended = [end(process) for process in both]
+    failed = [done for done in ended if done.returncode]
+    if len(failed) == 2 or any("is at work in another process" not in done.output for done in failed):
+        raise Deviation(f"{step.name}, two at once: {failed[0].output}")
+    return "two at once"
+
+
+def _read_only_data(step: Step, work: Path, rng: random.Random) -> str:
+    mount = 'mount --bind "$PWD/data" "$PWD/data" && mount -o remount,bind,ro "$PWD/data" && exec "$@"'
+    _require_success(step, run(step.name, work, prefix=[*OWN_MOUNTS, "bash", "-c", mount, "bash"]))
+    return "read-only data"
+
+
+def _no_network(step: Step, work: Path, rng: random.Random) -> str:
+    _require_success(step, run(step.name, work, prefix=["unshare", "--user", "--map-root-user", "--net"]))
+    return "no network"
+
+
+def _require_success(step: Step, done: Done) -> None:
+    if done.returncode:
+        raise Deviation(f"{step.name}: fails:\n{done.output}")
+
+
+Fault = Callable[[Step, Path, random.Random], str]
+KILLS: Mapping[str, Fault] = {
+    "SIGKILL at a random moment": _kill_at(signal.SIGKILL),
+    "SIGTERM at a random moment": _kill_at(signal.SIGTERM),
+    "killed before a file is opened, moved or removed": _die_at_event,
+    "killed in the middle of a write": _die_in_a_write,
+}
+# How often each is tried on each command, and on which commands.
+OTHERS: Mapping[str, tuple[int, Callable[[Step], bool]]] = {
+    "full disk": (3, lambda step: True),
+    "clock that jumps": (1, lambda step: True),
+    "two runs of the same": (2, lambda step: True),
+    "read-only data": (1, lambda step: (step.before / "data").is_dir()),
+    "no network": (1, lambda step: step.name != "batch"),  # whose notebooks talk to their kernels through the loopback network
+}
+FAULTS: Mapping[str, Fault] = {
+    **KILLS,
+    "full disk": _full_disk,
+    "clock that jumps": _clock,
+    "two runs of the same": _twice,
+    "read-only data": _read_only_data,
+    "no network": _no_network,
+}
+
+
+def trial(step: Step, fault: str, folder: Path, rng: random.Random) -> str:
+    """Disturbs a command, runs it again, and compares what it leaves. Returns what happened; raises Deviation."""
+    work = folder / "work"
+    shutil.rmtree(work, ignore_errors=True)
+    shutil.copytree(step.before, work, symlinks=True)
+    happened = FAULTS[fault](step, work, rng)
+    again = run(step.name, work)
+    if again.returncode:
+        raise Deviation(f"{step.name}, {fault} ({happened}): the same command fails afterwards:\n{again.output}")
+    require_equal(step, work, f"{fault} ({happened})")
+    return happened
