@@ -163,7 +163,10 @@ def _learning_problems(path: Path, class_names: Sequence[str], training: np.ndar
     problems = []
     for class_name, here in zip(class_names, training.T, strict=True):
         if not here.any():
-            problems.append(f"{path}: class {class_name!r} is in no training image; add some, or list others in val.txt")
+            problems.append(
+                f"{path}: class {class_name!r} is in no training image; add some, list others in val.txt, or "
+                "leave it out of classes.txt and labels.csv"
+            )
         elif here.all():
             problems.append(f"{path}: class {class_name!r} is in every training image, so it cannot be learned; {REMEDY}")
     return problems

@@ -236,8 +236,10 @@ def _row_problem(
         return f"{';'.join(classes)!r} contains a semicolon; separate classes with commas"
     if repeated := _repeated(classes):
         return f"names {repeated[0]!r} twice"
-    unknown = [name for name in classes if name not in known_classes or _is_reserved(name)]
-    return f"class {unknown[0]!r} is unknown" + known_classes.suggestion(unknown[0]) if unknown else None
+    if reserved := [name for name in classes if _is_reserved(name)]:
+        return f"a class cannot be called {reserved[0]!r}"
+    unknown = [name for name in classes if name not in known_classes]
+    return f"class {unknown[0]!r} is not in classes.txt" + known_classes.suggestion(unknown[0]) if unknown else None
 
 
 class Names:

@@ -186,6 +186,15 @@ def _class_indices(path: Path, class_names: Sequence[str]) -> list[int] | None:
         return None
 
 
+def _without_files(root: Path, split: str, names: Sequence[str]) -> list[str]:
+    """A line if a list names images of which there is neither a picture nor an annotation: the fault can be in the list."""
+    places = (picture_path, annotation_path)
+    missing = [name for name in names if not any(os.path.lexists(place(root, name)) for place in places)]
+    if not missing:
+        return []
+    return [f"{list_path(root, split)}: {len(missing)} of its {len(names)} images are missing, such as {missing[0]}"]
+
+
 def check(root: Path, class_names: Sequence[str], *, decode: bool = False, processes: int = 1) -> list[str]:
     """All faults of a devkit, one line for each that names the file.
 
@@ -201,6 +210,7 @@ def check(root: Path, class_names: Sequence[str], *, decode: bool = False, proce
     problems += _overlaps(root, names_of)
     need_mask = {name for split in SPLITS_WITH_MASKS for name in names_of.get(split, ())}
     labelled = {name for split in SPLITS for name in names_of.get(split, ())}
+    problems += chain.from_iterable(_without_files(root, split, names) for split, names in names_of.items())
     names = dict.fromkeys(name for names in names_of.values() for name in names)
     items = [(name, name in labelled, name in need_mask) for name in names]
     work = partial(_check_image, root=root, class_names=class_names, decode=decode)

@@ -141,14 +141,14 @@ def spoil_pictures(root: Path, fault: str) -> None:
 
 
 LIST_FAULTS = {
-    "unknown class": r"labels.csv: line 2: class 'cta' is unknown; did you mean 'cat'\?",
+    "unknown class": r"labels.csv: line 2: class 'cta' is not in classes.txt; did you mean 'cat'\?",
     "missing picture": r"line 8: 'g.png' is not in images/",
     "other case": r"line 2: 'A.png' is not in images/; did you mean",
     "no picture": r"line 8: 'g.gif' is not an image; known suffixes: .jpg",
     "path": "line 8: 'sub/g.png' is a path",
     "class twice": "line 2: names 'cat' twice",
     "semicolon within": "line 2: 'cat;dog' contains a semicolon",
-    "reserved": "line 2: class 'background' is unknown",
+    "reserved": "line 2: a class cannot be called 'background'",
     "semicolons": "columns are separated by semicolons; expected commas",
     "tabs": "columns are separated by tabs; expected commas",
     "no header": "its first line is 'a.png,cat'; expected the header image,class",
@@ -229,7 +229,7 @@ DOUBTS = {
     "one cell": ("cat", '"cat, dog"', "class 'cat, dog' seems to be a list of classes"),
     "a list": ("cat", "['bird']", r"""class "\['bird'\]" seems to be a list of classes"""),
     "a number": ("cat", "0.9", "class '0.9' is a number and others are words; a line has an image, and then only its classes"),
-    "missing value": ("cat", "NaN", "line 3: class 'NaN' is unknown"),
+    "missing value": ("cat", "NaN", "line 3: a class cannot be called 'NaN'"),
 }
 
 

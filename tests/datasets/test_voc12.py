@@ -153,6 +153,14 @@ def test_all_faults_are_reported_at_once(devkit_root):
     assert len(check(devkit_root, VOC_CLASSES)) == 4
 
 
+def test_a_list_is_named_if_all_files_of_an_image_are_missing(devkit_root):
+    path = devkit_root / "ImageSets/Segmentation/train.txt"
+    path.write_text(path.read_text() + "2O07_000001\n")
+    problem, *of_files = check(devkit_root, VOC_CLASSES)
+    assert problem == f"{path}: 1 of its 3 images are missing, such as 2O07_000001"
+    assert [problem.rpartition(": ")[2] for problem in of_files] == ["is missing"] * 3
+
+
 def test_masks_of_train_aug_come_from_voc_first_and_then_from_sbd(devkit_root):
     train_aug = datasets.open_dataset(voc(devkit_root), "train_aug")
     with pytest.raises(
