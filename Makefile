@@ -8,7 +8,7 @@ APT_HINT := On Debian and Ubuntu: sudo apt install make g++ python3-dev python3-
 # The preset of `make book`, `make study`, `make publish` and `make reproduce`: a name, or the path of a .yml file. Without it they are
 # on the presets of batches/book.yml.
 PRESET ?=
-# More values for the Snakefile, such as data_root=/data/VOC2012
+# More values for the Snakefile, such as data_root=/data/VOC2012. A path with a space is quoted: CONFIG="data_root='/my data'"
 CONFIG ?=
 
 help:
@@ -35,33 +35,33 @@ GPU := $(if $(shell nvidia-smi -L 2> /dev/null),--resources gpu=1)
 CORES = $$($(BIN)/python -c "from ribstudy.runtime import ranks; print(ranks.cores())")
 
 SNAKEMAKE = $(BIN)/snakemake --quiet host progress reason --cores $(CORES) $(GPU)
-DATA_ROOT := $(patsubst data_root=%,--data-root %,$(filter data_root=%,$(CONFIG)))
 
-OF_PRESET := $(if $(PRESET),--preset $(PRESET))
+OF_PRESET := $(if $(PRESET),--preset '$(PRESET)')
+WITH_PRESET := $(if $(PRESET),preset='$(PRESET)')
 config = $(if $(strip $(1) $(CONFIG)),--config $(1) $(CONFIG))
 
 book: .venv/.ready
-	$(SNAKEMAKE) book $(call config,$(PRESET:%=preset=%))
+	$(SNAKEMAKE) book $(call config,$(WITH_PRESET))
 	@echo "The book: file://$(CURDIR)/_build/html/index.html"
 
 study: .venv/.ready
-	@$(BIN)/python -m ribstudy left $(OF_PRESET) $(DATA_ROOT)
-	$(SNAKEMAKE) --keep-going results $(call config,$(PRESET:%=preset=%))
+	@$(BIN)/python -m ribstudy left $(OF_PRESET) $(call config)
+	$(SNAKEMAKE) --keep-going results $(call config,$(WITH_PRESET))
 
 publish: .venv/.ready
-	$(BIN)/python -m ribstudy publish $(OF_PRESET) $(DATA_ROOT)
+	$(BIN)/python -m ribstudy publish $(OF_PRESET) $(call config)
 
 # Everything in a folder of its own, also the drawn data, and without any published result. Photographs are linked.
 REPRODUCED = $(CURDIR)/results/reproduced/$(or $(basename $(notdir $(PRESET))),book)
 PHOTOGRAPHS = $(wildcard $(patsubst ribstudy/datasets/lists/%.json,data/%,$(wildcard ribstudy/datasets/lists/*.json)))
 reproduce: .venv/.ready
-	@mkdir -p $(REPRODUCED)/data
-	@$(if $(PHOTOGRAPHS),ln -sfnt $(REPRODUCED)/data $(abspath $(PHOTOGRAPHS)))
-	RIBSTUDY_RESULTS=$(REPRODUCED) RIBSTUDY_DATA=$(REPRODUCED)/data RIBSTUDY_PUBLISHED=$(REPRODUCED)/published \
-	  $(SNAKEMAKE) --directory $(REPRODUCED) --keep-going batch \
-	  $(call config,$(patsubst %,preset=%,$(or $(realpath $(filter %.yml %.yaml,$(PRESET))),$(PRESET))))
-	@$(BIN)/python -m ribstudy compare $(OF_PRESET) --results $(REPRODUCED)
-	@echo "To reproduce it once more from nothing: rm -r $(REPRODUCED)"
+	@mkdir -p '$(REPRODUCED)/data'
+	@$(foreach images,$(PHOTOGRAPHS),ln -sfnt '$(REPRODUCED)/data' '$(CURDIR)/$(images)';)
+	RIBSTUDY_RESULTS='$(REPRODUCED)' RIBSTUDY_DATA='$(REPRODUCED)/data' RIBSTUDY_PUBLISHED='$(REPRODUCED)/published' \
+	  $(SNAKEMAKE) --directory '$(REPRODUCED)' --keep-going batch \
+	  $(call config,$(if $(filter %.yml %.yaml,$(PRESET)),preset="$$(realpath '$(PRESET)')",$(WITH_PRESET)))
+	@$(BIN)/python -m ribstudy compare $(OF_PRESET) --results '$(REPRODUCED)'
+	@echo "To reproduce it once more from nothing: rm -r '$(REPRODUCED)'"
 
 batch: .venv/.ready
 	@test -n "$(BATCH)" || { echo "Name a batch (make batch BATCH=ablations): $(basename $(notdir $(wildcard batches/*.yml)))"; exit 1; }

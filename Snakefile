@@ -18,42 +18,35 @@ import sys
 import time
 from pathlib import Path
 
-import yaml
 from filelock import FileLock, Timeout
 
-from ribstudy.config import load_settings
+from ribstudy.config import load_settings, preset_name
 from ribstudy.datasets import title
 from ribstudy.workflow import batch as batches
-from ribstudy.settings import validate
+from ribstudy.runtime import paths
 from ribstudy.runtime.files import digest
-from ribstudy.runtime.paths import PUBLISHED, RESULTS
 from ribstudy.workflow.left import is_done, origin
 from ribstudy.workflow.outcome import outcome, table
 from ribstudy.workflow.plan import Plan
+from ribstudy.workflow.book import notebooks
 from ribstudy.workflow.jobs import FULL_RUNS
 
 ROOT = Path(workflow.basedir)
 BOOK = ROOT / "book"
-TOC = yaml.safe_load((BOOK / "_toc.yml").read_text())
-PAGES = [TOC["root"], *(page["file"] for part in TOC.get("parts", [TOC]) for page in part["chapters"])]
-CHAPTERS = [page for page in PAGES if not (BOOK / f"{page}.md").exists()]
-
-
-def absolute(path):
-    return str(Path(path).resolve())
+CHAPTERS = notebooks(BOOK)
 
 
 try:
-    GIVEN = validate(batches.CommandLine, config, what="--config")
+    GIVEN = batches.command_line(config)
+    RESULTS, PUBLISHED = batches.without_wildcards(paths.RESULTS), paths.PUBLISHED
     BATCH_FILE = batches.named(GIVEN.batch, ROOT / "batches")
-    PRESET = absolute(GIVEN.preset) if (GIVEN.preset or "").endswith((".yml", ".yaml")) else GIVEN.preset
-    DATA_ROOT = absolute(GIVEN.data_root) if GIVEN.data_root else None
-    BATCH = batches.read(BATCH_FILE, preset=PRESET, data_root=DATA_ROOT, shards=GIVEN.shards)
+    PRESET = GIVEN.preset
+    BATCH = batches.read(BATCH_FILE, preset=PRESET, data_root=GIVEN.data_root, shards=GIVEN.shards)
     PLAN = Plan(BATCH, batches.expand(BATCH, BOOK, CHAPTERS), is_done=is_done)
 except ValueError as error:
     sys.exit(f"error: {error}")
 SECOND = batches.read(BATCH_FILE).second_pages  # which the texts name, whether or not this batch has them
-NAME = BATCH_FILE.stem + (f"-{Path(PRESET).stem}" if PRESET else "")
+NAME = BATCH_FILE.stem + (f"-{preset_name(PRESET)}" if PRESET else "")
 EXECUTED = RESULTS / "notebooks" / NAME
 DONE = EXECUTED / ".done"  # own folder per batch, because Snakemake removes a file before it makes it again
 LOGS = EXECUTED / "logs"
@@ -104,7 +97,7 @@ def origins(wildcards):
 
 def parameters(wildcards):
     """The parameters that papermill passes to a notebook, as YAML."""
-    return json.dumps(PLAN.runs[wildcards.run].parameters)
+    return json.dumps(PLAN.runs[wildcards.run].parameters, ensure_ascii=False)
 
 
 def full_run_records(preset):
@@ -209,7 +202,8 @@ rule chapter:
     message: "notebook {wildcards.run}"
     # A notebook that fails stays in `unfinished`, with its error.
     shell:
-        "mkdir -p $(dirname {params.unfinished:q}) && cp {input.notebook:q} {params.unfinished:q} && OMP_NUM_THREADS={threads} papermill "
+        "mkdir -p \"$(dirname {params.unfinished:q})\" && cp {input.notebook:q} {params.unfinished:q} "
+        "&& OMP_NUM_THREADS={threads} papermill "
         "--kernel python3 --no-progress-bar --log-level WARNING {input.notebook:q} {params.unfinished:q} -y {params.given:q} "
         "&& mv {params.unfinished:q} {output:q}"
 
@@ -228,7 +222,7 @@ rule render:
         names=sorted(path.name for path in [*TEXTS, *API, *STATIC]),
         second=json.dumps(SECOND),
         words=f"on {title(load_settings(BATCH.preset).data)}",
-        presets=" ".join(BATCH.presets),
+        presets=json.dumps(BATCH.presets, ensure_ascii=False),
     message: "render {output}"
     # Builds from scratch, because Sphinx repeats the warnings of a page only when it reads the page again.
     shell:

@@ -1,9 +1,16 @@
 """The basis of all settings: types with a range, sections that reject unknown names, and errors that name the bad value."""
 
 import difflib
-from typing import Annotated, Any
+import re
+from pathlib import Path
+from typing import Annotated, Any, get_args
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, Strict, ValidationError
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, Strict, ValidationError
+
+from ribstudy.runtime.paths import expanded
+
+LONGEST_VALUE = 100  # characters of a value in a message
+NUMBER = re.compile(r"[-+]?[0-9][0-9_,:. ]*")
 
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 NonNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
@@ -23,6 +30,19 @@ Range = Annotated[tuple[Count, Count], Strict(False), AfterValidator(_rising)]
 FactorRange = Annotated[tuple[Positive, Positive], Strict(False), AfterValidator(_rising)]
 
 
+def _given_path(value: Any) -> Any:
+    return expanded(value) if isinstance(value, str | Path) else value
+
+
+def _given_weights(value: Any) -> Any:
+    return str(expanded(value)) if isinstance(value, str) and value != IMAGENET else value
+
+
+IMAGENET = "imagenet"
+GivenPath = Annotated[Path, Strict(False), BeforeValidator(_given_path)]  # absolute, without ~
+Weights = Annotated[str, BeforeValidator(_given_weights)]  # "imagenet", or the path of a state dict
+
+
 class Section(BaseModel):
     """A group of settings. It is immutable and rejects unknown names and values of a wrong type."""
 
@@ -34,22 +54,55 @@ def validate(model: type[Section], values: dict[str, Any], *, what: str) -> Any:
     try:
         return model(**values)
     except ValidationError as error:
-        problems = [_explain(model, problem) for problem in error.errors()]
+        problems = [_explain(model, problem) for problem in error.errors() if problem["type"] != "missing"]
+        missing = [_dotted(problem) for problem in error.errors() if problem["type"] == "missing"]
+        if missing:
+            is_or_are = "is" if len(missing) == 1 else "are"
+            problems.append(f"{', '.join(missing)} {is_or_are} missing")
         raise ValueError(f"{what}: " + "; ".join(problems)) from None
 
 
+def section_of(model: type[Section], name: str) -> type[Section] | None:
+    """The section that a name of `model` stands for; None for a single setting and for an unknown name."""
+    field = model.model_fields.get(name)
+    kinds = () if field is None else (field.annotation, *get_args(field.annotation))
+    return next((kind for kind in kinds if isinstance(kind, type) and issubclass(kind, Section)), None)
+
+
+def _dotted(problem: dict) -> str:
+    return ".".join(str(part) for part in problem["loc"]) or "settings"
+
+
 def _explain(model: type[Section], problem: dict) -> str:
-    name = ".".join(str(part) for part in problem["loc"]) or "settings"
+    name, value = _dotted(problem), problem["input"]
     if problem["type"] == "extra_forbidden":
         known = _field_names(model, problem["loc"][:-1])
         near = difflib.get_close_matches(str(problem["loc"][-1]), known, n=1)
         return f"{name} is unknown" + (f", did you mean {near[0]}?" if near else f"; known: {', '.join(known)}")
-    return f"{name} = {problem['input']!r}: {problem['msg'].removeprefix('Value error, ')}"
+    if problem["type"] == "model_type":
+        return f"{name} = {_shortened(value)}: expected settings by name" + (
+            " (remove an empty section)" if value is None else ""
+        )
+    message = problem["msg"].removeprefix("Value error, ")
+    return f"{name}: {message}" if isinstance(value, dict) else f"{name} = {_shortened(value)}: {message}{_hint(problem)}"
+
+
+def _hint(problem: dict) -> str:
+    """How the value was probably meant; "" if that is not clear."""
+    kind, value = problem["type"], problem["input"]
+    if kind == "bool_type" and isinstance(value, str):
+        return " (write true or false)"
+    if kind in ("float_type", "int_type") and isinstance(value, str) and NUMBER.fullmatch(value):
+        return " (a number has a decimal point and no other sign between its digits)"
+    return " (put a text in quotes)" if kind == "string_type" and isinstance(value, bool | int | float) else ""
+
+
+def _shortened(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= LONGEST_VALUE else f"{text[:LONGEST_VALUE]}..."
 
 
 def _field_names(model: type[Section], path: tuple) -> list[str]:
     for part in path:
-        annotation = model.model_fields[part].annotation
-        options = getattr(annotation, "__args__", (annotation,))
-        model = next(option for option in options if isinstance(option, type) and issubclass(option, BaseModel))
+        model = section_of(model, part)
     return list(model.model_fields)

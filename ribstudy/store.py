@@ -28,9 +28,9 @@ from typing import Any, BinaryIO
 
 from ribstudy.items import ARRAYS, Item, ItemFormat
 from ribstudy.published import Bundle, Published
+from ribstudy.runtime import paths
 from ribstudy.runtime.files import atomic, file_digest, write_json
 from ribstudy.runtime.machine import machine_name
-from ribstudy.runtime.paths import PROJECT, PUBLISHED, RESULTS
 
 log = logging.getLogger(__name__)
 
@@ -241,8 +241,8 @@ class Store:
     """
 
     def __init__(self, root: Path | None = None, published: Path | None = None):
-        self.root = Path(root) if root is not None else RESULTS
-        self.published_folder = Path(published) if published is not None else PUBLISHED
+        self.root = Path(root) if root is not None else paths.RESULTS
+        self.published_folder = Path(published) if published is not None else paths.PUBLISHED
 
     @property
     def published(self) -> Published:
@@ -282,7 +282,7 @@ def git_state() -> dict:
     """
 
     def git(*arguments: str) -> str | None:
-        run = subprocess.run(["git", "-C", str(PROJECT), *arguments], capture_output=True, text=True)
+        run = subprocess.run(["git", "-C", str(paths.PROJECT), *arguments], capture_output=True, text=True)
         return run.stdout.strip() if run.returncode == 0 else None
 
     try:

@@ -59,6 +59,20 @@ def test_an_unknown_preset_names_the_known_ones():
         load_settings("minni")
 
 
+@pytest.mark.parametrize(
+    ("preset", "message"),
+    [
+        ("min", "unknown; known: .*did you mean mini"),
+        ("", "'': the path is empty; known"),
+        ("C:\\own.yml", "path of Windows"),
+        ("none.yml", "there is no file .*/none.yml"),
+    ],
+)
+def test_a_bad_name_of_a_preset_is_explained(preset, message):
+    with pytest.raises(ValueError, match=f"^preset .*{message}"):
+        load_settings(preset)
+
+
 def test_mode_is_a_set_of_defaults_and_not_a_setting_of_its_own():
     by_mode = RibSettings(mode="paper")
     by_value = RibSettings(denominator="region", margin_mode="clamp", spread_ratio=1.0, include_last=True)

@@ -1,10 +1,10 @@
 """Sphinx extension of the book: buttons for the repository, tables of settings and of headline numbers, labels of references.
 
-The environment variable RIBSTUDY_REPOSITORY (https://github.com/OWNER/NAME) names the repository; the publishing workflow sets
-it. Without the variable the book has no buttons, because they would lead nowhere. The extension also removes Thebe.
+The environment variable RIBSTUDY_REPOSITORY (https://HOST/OWNER/NAME) names the repository; the publishing workflow sets it.
+Without the variable the book has no buttons, because they would lead nowhere. The extension also removes Thebe.
 """
 
-import os
+import json
 import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -23,37 +23,51 @@ from sphinx.application import Sphinx
 from sphinx.config import Config
 from sphinx.util.docutils import SphinxDirective
 
+from ribstudy.runtime import environment
+
 SIGNS = {"gt": ">", "ge": ">=", "lt": "<", "le": "<="}
 MARKUP = re.compile(r"([\\*`|_<>\[\]{}^])")  # characters with a meaning in Markdown
-REPOSITORY = re.compile(r"https://github\.com/[\w.-]+/[\w.-]+")
+REPOSITORY = re.compile(r"https?://(?P<host>[\w.-]+(:[0-9]+)?)(/[\w.~-]+){2,}")
+SSH = re.compile(r"^(?:ssh://)?git@([\w.-]+)[:/]")
+HOSTS = ("github", "gitlab", "bitbucket")  # for which the theme knows the addresses
 
 
-def repository_options(url: str | None, branch: str) -> dict[str, Any]:
+def repository_options(url: str | None, branch: str | None) -> dict[str, Any]:
     """The theme's options for buttons that lead to a repository; an empty dictionary without a URL.
 
-    Raises ValueError if the URL does not name a repository on GitHub, because Binder and Colab read from GitHub.
+    GitHub, GitLab and Bitbucket, also on a server of their own with such a name, get buttons to the repository and to edit a
+    page. For any other host there is a link to the repository, because addresses within it are not known. There are no buttons
+    that start a notebook on Binder or Colab, which lack the package that a notebook needs.
+
+    Args:
+        url: as a browser shows it, or as git clones it.
+        branch: None: main.
+
+    Raises:
+        ValueError: the URL does not name a repository.
     """
     if not url:
         return {}
-    if not REPOSITORY.fullmatch(url):
-        raise ValueError(f"RIBSTUDY_REPOSITORY = {url!r} is not of the form https://github.com/OWNER/NAME")
+    address = SSH.sub(r"https://\1/", url).removesuffix("/").removesuffix(".git")
+    found = REPOSITORY.fullmatch(address)
+    if not found:
+        raise ValueError(f"RIBSTUDY_REPOSITORY = {url!r} is not of the form https://HOST/OWNER/NAME")
+    host = next((known for known in HOSTS if known in found["host"].lower()), None)
+    if host is None:
+        return {"icon_links": [{"name": "Repository", "url": address, "icon": "fas fa-code-branch"}]}
     return {
-        "repository_url": url,
-        "repository_branch": branch,
+        "repository_url": address,
+        "repository_provider": host,
+        "repository_branch": branch or "main",
         "path_to_docs": "book",
         "use_repository_button": True,
         "use_edit_page_button": True,
-        "use_issues_button": True,
-        "launch_buttons": {
-            "binderhub_url": "https://mybinder.org",
-            "colab_url": "https://colab.research.google.com",
-            "notebook_interface": "jupyterlab",
-        },
+        "use_issues_button": host != "bitbucket",  # the theme does not know Bitbucket's address for new issues
     }
 
 
 def _add_buttons(_app: Sphinx, config: Config) -> None:
-    found = repository_options(os.environ.get("RIBSTUDY_REPOSITORY"), os.environ.get("RIBSTUDY_BRANCH", "main"))
+    found = repository_options(environment.text("RIBSTUDY_REPOSITORY"), environment.text("RIBSTUDY_BRANCH"))
     config.html_theme_options = {**config.html_theme_options, **found}
 
 
@@ -157,7 +171,8 @@ class HeadlineTable(SphinxDirective):
         from ribstudy.report.records import Headline, headline_table
         from ribstudy.workflow.book import batch_of_book
 
-        presets = os.environ.get("RIBSTUDY_PRESETS", "").split() or batch_of_book().presets
+        given = environment.text("RIBSTUDY_PRESETS")  # a list in JSON
+        presets = json.loads(given) if given else batch_of_book().presets
         try:
             table = headline_table([Headline.parse(line) for line in self.content if line.strip()], presets)
         except ValueError as error:

@@ -20,8 +20,7 @@ from typing import Any
 from ribstudy.bench import adaptation, deviations, loading, matmul, pooling, sweep
 from ribstudy.bench.measure import BenchError, Plan, describe_device
 from ribstudy.bench.records import Bench, Record, read_records, write_record
-from ribstudy.runtime import ranks
-from ribstudy.runtime.paths import RESULTS
+from ribstudy.runtime import paths, ranks
 from ribstudy.store import provenance
 
 log = logging.getLogger("bench")
@@ -40,7 +39,7 @@ def main(arguments: list[str]) -> int:
     options = _parse(arguments)
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     plan = Plan(options.device or ranks.device(), options.quick)
-    folder = options.folder or (None if options.quick else RESULTS / "bench")
+    folder = options.folder or (None if options.quick else paths.RESULTS / "bench")
     device = describe_device(plan.device)
     failed = False
     for name in options.only or BENCHES:

@@ -99,7 +99,7 @@ def synthesize(options: argparse.Namespace) -> int:
 def _root(options: argparse.Namespace):
     if options.data_root is None:
         raise ValueError(f"data {options.action} {options.data_set}: pass the folder to write to: --root DIR")
-    return options.data_root.expanduser()
+    return options.data_root
 
 
 def _processes(options: argparse.Namespace) -> int:

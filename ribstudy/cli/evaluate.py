@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import argparse
-from pathlib import Path
 from typing import TYPE_CHECKING
+
+from ribstudy.cli.options import path
 
 if TYPE_CHECKING:
     import numpy as np
@@ -23,7 +24,7 @@ def add_arguments(command: argparse.ArgumentParser) -> None:
         "--threshold", type=float, help="background threshold of maps, 0 to 0.99 in steps of 0.01 (default: the best one)"
     )
     command.add_argument("--classes", action="store_true", help="show the scores of each class too")
-    command.add_argument("--out", type=Path, metavar="CSV", help="also write the table to this file")
+    command.add_argument("--out", type=path, metavar="CSV", help="also write the table to this file")
     command.add_argument("--processes", type=int, help="processes to run in parallel on this machine (default: cores)")
 
 

@@ -3,13 +3,11 @@
 import argparse
 import logging
 import sys
-from pathlib import Path
 from typing import Any
-
-import yaml
 
 from ribstudy.cli import data as data_command
 from ribstudy.cli import evaluate as evaluate_command
+from ribstudy.cli import options as options_of
 from ribstudy.cli import publish as publish_command
 from ribstudy.cli import study as study_commands
 from ribstudy.config import DEFAULT_PRESET, load_settings, preset_names
@@ -82,9 +80,11 @@ def _add_settings(command: argparse.ArgumentParser) -> None:
 
 def _add_changes(command: argparse.ArgumentParser) -> None:
     """Adds the options that change a preset, and the folder of the results."""
-    command.add_argument("--data-root", "--root", type=Path, help="folder of the data (for VOC, the one with JPEGImages in it)")
+    command.add_argument(
+        "--data-root", "--root", type=options_of.path, help="folder of the data (for VOC, the one with JPEGImages in it)"
+    )
     command.add_argument("--set", action="append", default=[], metavar="NAME=VALUE", help="set a setting, such as rib.tau=0.5")
-    command.add_argument("--results", type=Path, help="folder of the results (default: results/ of the project)")
+    command.add_argument("--results", type=options_of.path, help="folder of the results (default: results/ of the project)")
 
 
 def _add_images(command: argparse.ArgumentParser) -> None:
@@ -105,13 +105,14 @@ def _add_publish(commands: argparse._SubParsersAction) -> None:
     publish = commands.add_parser("publish", help="write the results that the book shows into published/")
     study_commands.add_presets(publish)
     _add_changes(publish)
+    options_of.add_config(publish)
     publish_command.add_publish_arguments(publish)
     publish.set_defaults(command=publish_command.publish)
     verify = commands.add_parser("verify", help="compute some published items of each stage again, and compare them")
     study_commands.add_presets(verify)
     _add_changes(verify)
     publish_command.add_verify_arguments(verify)
-    verify.set_defaults(command=lambda options: publish_command.verify(options, _given_settings(options)))
+    verify.set_defaults(command=lambda options: publish_command.verify(options, options_of.settings(options.set)))
 
 
 def _add_submit(commands: argparse._SubParsersAction) -> None:
@@ -119,16 +120,23 @@ def _add_submit(commands: argparse._SubParsersAction) -> None:
     submit.add_argument("data_set", choices=["voc12"], metavar="voc12")
     _add_settings(submit)
     submit.add_argument("--split", choices=["test", "val"], default="test", help="images to predict (default: test)")
-    submit.add_argument("--out", type=Path, help="archive to write (default: voc12-<split>.tar.gz in the folder of results)")
+    submit.add_argument(
+        "--out", type=options_of.path, help="archive to write (default: voc12-<split>.tar.gz in the folder of results)"
+    )
     submit.set_defaults(command=_submit, preset="voc12")
 
 
 def _add_look(commands: argparse._SubParsersAction) -> None:
     look = commands.add_parser("look", help="draw CAM and RIB of a photograph, over the iterations")
-    look.add_argument("photo", type=Path, nargs="?", help="an image file, or the name of an installed photograph, such as cat")
+    look.add_argument(
+        "photo",
+        type=options_of.photograph,
+        nargs="?",
+        help="an image file, or the name of an installed photograph, such as cat",
+    )
     look.add_argument("--class", dest="class_name", help='an ImageNet class, such as "Egyptian cat" (default: the top class)')
     look.add_argument("--search", metavar="TEXT", help="list the ImageNet classes whose name contains TEXT, and exit")
-    look.add_argument("--out", type=Path, help="figure to write (default: *_rib.png next to the photograph)")
+    look.add_argument("--out", type=options_of.path, help="figure to write (default: *_rib.png next to the photograph)")
     look.set_defaults(command=_look)
 
 
@@ -155,40 +163,12 @@ def _selection(images: Any) -> ImageSelection | None:
 
 
 def _overrides(options: argparse.Namespace) -> dict[str, Any]:
-    root = {} if options.data_root is None else {"data.root": str(options.data_root)}
-    return {**_given_settings(options), **root}
-
-
-def _given_settings(options: argparse.Namespace) -> dict[str, Any]:
-    """The settings of --set, by dotted name."""
-    overrides: dict[str, Any] = {}
-    for text in options.set:
-        name, equals, value = text.partition("=")
-        if not (equals and name):
-            raise ValueError(f"--set {text}: expected NAME=VALUE, such as rib.tau=0.5")
-        overrides[name] = _read_value(value)
-    return overrides
-
-
-def _read_value(text: str) -> Any:
-    """A YAML value. YAML reads 3e-4 as text; here it becomes a number, also within lists and braces."""
-    try:
-        value = yaml.safe_load(text)
-    except yaml.YAMLError:
-        raise ValueError(f"{text}: this value is not YAML (a number, a word, true, null, [1.0, 0.5])") from None
-    return _as_number(value)
-
-
-def _as_number(value: Any) -> Any:
-    """The value, with every string that represents a number replaced by the number."""
-    if isinstance(value, dict):
-        return {name: _as_number(part) for name, part in value.items()}
-    if isinstance(value, list):
-        return [_as_number(part) for part in value]
-    try:
-        return float(value) if isinstance(value, str) else value
-    except ValueError:
-        return value
+    given = options_of.settings(options.set)
+    if options.data_root is None:
+        return given
+    if "data.root" in given:
+        raise ValueError("--data-root and --set data.root are both given; remove one of them")
+    return {**given, "data.root": str(options.data_root)}
 
 
 def _run_stage(options: argparse.Namespace) -> int:
@@ -209,11 +189,7 @@ def _run_stage(options: argparse.Namespace) -> int:
 
 def _each(options: argparse.Namespace) -> list[dict[str, Any]]:
     """The settings of every run: one for each `--each`; without that option, one run without further settings."""
-    found = [_read_value(text) for text in options.each] or [{}]
-    for text, overrides in zip(options.each, found, strict=False):
-        if not isinstance(overrides, dict) or not all(isinstance(name, str) for name in overrides):
-            raise ValueError(f"--each {text}: expected settings by name, such as {{rib.tau: 0.5}}")
-    return found
+    return [options_of.settings_of_run(text) for text in options.each] or [{}]
 
 
 def _shard(options: argparse.Namespace):

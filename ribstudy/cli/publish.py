@@ -2,10 +2,11 @@
 
 import argparse
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
+from ribstudy.cli.options import path
 from ribstudy.cli.study import presets
+from ribstudy.config import preset_name
 
 
 def add_publish_arguments(command: argparse.ArgumentParser) -> None:
@@ -33,7 +34,7 @@ def add_verify_arguments(command: argparse.ArgumentParser) -> None:
 
 
 def _add_published(command: argparse.ArgumentParser) -> None:
-    command.add_argument("--published", type=Path, help="folder of the published results (default: published/ of the project)")
+    command.add_argument("--published", type=path, help="folder of the published results (default: published/ of the project)")
 
 
 def publish(options: argparse.Namespace) -> None:
@@ -67,9 +68,9 @@ def verify(options: argparse.Namespace, overrides: Mapping[str, Any]) -> None:
     for preset in presets(options):
         own = {**overrides, **root_of(preset, options.data_root)}
         of_preset = spot_check(preset, own, store, seed=options.seed, per_stage=options.per_stage)
-        path = store.root / "checks" / f"{Path(preset).stem}.json"
-        write_checks(path, of_preset)
-        print("\n".join([*map(str, of_preset), f"{len(of_preset)} published items were computed again; {path}"]))
+        file = store.root / "checks" / f"{preset_name(preset)}.json"
+        write_checks(file, of_preset)
+        print("\n".join([*map(str, of_preset), f"{len(of_preset)} published items were computed again; {file}"]))
         checks += of_preset
     require_ok(checks)
 

@@ -3,14 +3,19 @@
 import argparse
 from pathlib import Path
 
+from ribstudy.cli.options import add_config, path
+from ribstudy.config import preset_name
+from ribstudy.runtime import paths
+
 
 def add_commands(commands: argparse._SubParsersAction) -> None:
     """Adds both commands. They have no --set, because a study has the settings of its preset."""
     missing = commands.add_parser("left", help="show which results of the book are missing, and how long they will take")
-    missing.add_argument("--data-root", type=Path, help="folder of the data")
+    missing.add_argument("--data-root", type=path, help="folder of the data")
+    add_config(missing)
     missing.set_defaults(command=left)
     both = commands.add_parser("compare", help="show the headline numbers of a folder of results next to the published ones")
-    both.add_argument("--results", type=Path, help="folder of the results (default: results/ of the project)")
+    both.add_argument("--results", type=path, help="folder of the results (default: results/ of the project)")
     both.set_defaults(command=compare)
     for command in (missing, both):
         add_presets(command)
@@ -50,9 +55,7 @@ def compare(options: argparse.Namespace) -> None:
 
     Raises ValueError if a number that has to be equal is not.
     """
-    from ribstudy.runtime.paths import RESULTS
-
-    folder = (options.results or RESULTS) / "records"
+    folder = (options.results or paths.RESULTS) / "records"
     wrong = [f"{preset}: {number}" for preset in presets(options) for number in _compare(preset, folder)]
     if wrong:
         raise ValueError(f"these numbers have to be equal, but are not: {', '.join(wrong)}")
@@ -62,14 +65,13 @@ def _compare(preset: str, folder: Path) -> list[str]:
     """Prints the numbers of a preset, and returns the names of those that have to be equal but are not."""
     from ribstudy.report.records import read_records
     from ribstudy.report.reproduction import comparison_rows, reproduced, summary
-    from ribstudy.runtime.paths import PUBLISHED
     from ribstudy.workflow.outcome import table
 
-    name = Path(preset).stem
-    chapters = [path.name.partition(".")[0] for path in folder.glob(f"*.{name}.json")]
+    name = preset_name(preset)
+    chapters = [file.name.partition(".")[0] for file in folder.glob(f"*.{name}.json")]
     if not chapters:
         raise ValueError(f"{folder}: has no records of the preset {name}; run make reproduce PRESET={name}")
-    here, published = (read_records(records, name, chapters) for records in (folder, PUBLISHED / "records"))
+    here, published = (read_records(records, name, chapters) for records in (folder, paths.PUBLISHED / "records"))
     found = reproduced(here, published)
     print(f"{name}:\n{table(comparison_rows(found))}")
     print(summary(found) if published else f"No numbers of the preset {name} are published, so nothing is compared.")

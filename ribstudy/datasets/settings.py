@@ -3,12 +3,11 @@
 import csv
 import io
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Annotated, Literal, Self
 
-from pydantic import Field, Strict, model_validator
+from pydantic import Field, model_validator
 
-from ribstudy.settings import Count, Section, Seed, Share, validate
+from ribstudy.settings import Count, GivenPath, Section, Seed, Share, validate
 
 PartShare = Annotated[float, Field(gt=0, le=1)]
 
@@ -48,7 +47,7 @@ class DataSettings(Section):
     """The data set."""
 
     name: Literal["minivoc", "voc12", "coco14", "folder"] = Field(description="the data set; folder: a folder of own images")
-    root: Annotated[Path, Strict(False)] | None = Field(None, description="folder of the data; None: MiniVOC's own folder")
+    root: GivenPath | None = Field(None, description="folder of the data; None: MiniVOC's own folder")
     minivoc: MiniVocSettings | None = Field(None, description="needed if name is minivoc")
     listed: str | None = Field(
         None, description="list of the package that names the images, such as voc12-third; None: any images"

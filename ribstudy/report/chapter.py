@@ -1,11 +1,9 @@
 """The start and the end of a chapter: it checks the parameters, loads or computes results, and writes what it reports and read.
 
-A chapter begins with a cell tagged `parameters` whose first line is `# Parameters`. After it, papermill inserts a cell with the
-same first line. `start` checks the names assigned in both cells, so a mistyped name stops the chapter at once.
+A chapter begins with a cell tagged `parameters` whose first line is `# Parameters`. `start` checks the values that this cell
+and papermill assign (`parameters.py`), so a mistyped name stops the chapter at once.
 """
 
-import ast
-import difflib
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -16,16 +14,16 @@ import pandas as pd
 from IPython import get_ipython
 from IPython.display import Markdown, display
 from myst_nb import glue
-from pydantic import ConfigDict, TypeAdapter, ValidationError
 
 from ribstudy import datasets
-from ribstudy.config import Settings, load_settings
+from ribstudy.config import Settings, load_settings, preset_name
 from ribstudy.datasets import Dataset
 from ribstudy.datasets.listed import read_listing
 from ribstudy.datasets.settings import DataSettings, ImageSelection
 from ribstudy.evaluation.statistics import Estimate
 from ribstudy.report import paper
 from ribstudy.report.figures import common as figures
+from ribstudy.report.parameters import check_nothing_came_late, check_parameters, check_value, read_overrides
 from ribstudy.runtime.files import digest, write_json
 from ribstudy.settings import Count
 from ribstudy.stages import Run, Stage, execute
@@ -34,8 +32,6 @@ from ribstudy.store import StoredItems
 from ribstudy.workflow.jobs import CHAPTERS, Job
 
 __all__ = ["Chapter", "Count", "start"]
-
-MARKER = "# Parameters"
 
 
 def start(
@@ -52,18 +48,16 @@ def start(
         view: the type (`Count`: a positive whole number) of each parameter that only affects how much is shown.
 
     Raises:
-        ValueError: a parameter that the chapter does not have, a value of a wrong type or out of range, an unknown preset.
+        ValueError: a parameter that the chapter does not have, a value of a wrong type or out of range, an unknown preset, or
+            a value that papermill passed and a later cell has replaced.
     """
     figures.use_style()
     pd.set_option("display.max_colwidth", None)  # tables show their texts in full
     variables = get_ipython().user_ns
-    _check_names(_assigned_names(variables["In"]), known=["preset", *settings, "overrides", *view], chapter=name)
-    overrides = variables.get("overrides", {})
-    _check_value(f"{name}: overrides", overrides, dict[str, Any])
+    check_parameters(name, variables["In"], variables, ["preset", *settings, "overrides", *view])
     for parameter, kind in view.items():
-        _check_value(f"{name}: {parameter}", variables[parameter], kind)
-    given = {setting: variables[parameter] for parameter, setting in settings.items() if variables[parameter] is not None}
-    chapter = Chapter(name, variables["preset"], {**overrides, **given})
+        check_value(f"{name}: {parameter}", variables[parameter], kind)
+    chapter = Chapter(name, variables["preset"], read_overrides(name, settings, variables), started=len(variables["In"]))
     if text := picture_text(chapter.settings.data):
         display(Markdown(text))
     return chapter
@@ -82,34 +76,6 @@ def picture_text(data: DataSettings) -> str:
     )
 
 
-def _assigned_names(history: list[str]) -> list[str]:
-    """The names assigned in the last parameter cells of `history`: the chapter's cell and the one that papermill inserts."""
-    is_parameters = [source.lstrip().startswith(MARKER) for source in history]
-    if not any(is_parameters):
-        return []
-    last = len(history) - 1 - is_parameters[::-1].index(True)
-    first = last
-    while is_parameters[first - 1]:
-        first -= 1
-    nodes = [node for source in history[first : last + 1] for node in ast.walk(ast.parse(source))]
-    return [node.id for node in nodes if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)]
-
-
-def _check_value(what: str, value: Any, kind: type) -> None:
-    try:
-        TypeAdapter(kind, config=ConfigDict(strict=True)).validate_python(value)
-    except ValidationError as error:
-        raise ValueError(f"{what} = {value!r}: {error.errors()[0]['msg']}") from None
-
-
-def _check_names(names: list[str], *, known: list[str], chapter: str) -> None:
-    for name in names:
-        if name not in known:
-            near = difflib.get_close_matches(name, known, n=1)
-            hint = f", did you mean {near[0]}?" if near else ""
-            raise ValueError(f"{chapter} has no parameter {name}{hint} (it has: {', '.join(known)})")
-
-
 class Chapter:
     """A running chapter: its settings, its jobs, the numbers it reports, and the results it read.
 
@@ -117,15 +83,17 @@ class Chapter:
         name: name of the notebook.
         preset: name or path of the preset.
         overrides: settings that differ from the preset, by dotted name.
+        started: the number of cells that were executed before the start; None outside of a notebook.
     """
 
-    def __init__(self, name: str, preset: str, overrides: dict[str, Any]):
+    def __init__(self, name: str, preset: str, overrides: dict[str, Any], *, started: int | None = None):
         self.name = name
         self.preset = preset
         self.overrides = overrides
         self.run = Run(load_settings(preset, overrides))
         self.jobs: dict[Any, Job] = CHAPTERS[name](self.settings) if name in CHAPTERS else {}
         self.notes: dict[str, Estimate] = {}
+        self._started = started
         self._reads: dict[tuple[str, str], tuple[set[str], set[str]]] = {}  # items and files by stage and key
 
     @property
@@ -228,7 +196,11 @@ class Chapter:
 
         If the settings or the data differ from the preset's, the record is <chapter>.<preset>-<digest>.json. The results that
         the chapter read are listed in results/reads/, in a file of the same name: they are what has to be published.
+
+        Raises ValueError if papermill passed values that came too late to be used.
         """
+        if self._started is not None:
+            check_nothing_came_late(self.name, get_ipython().user_ns["In"][self._started :])
         for name, estimate in self.notes.items():
             numbers = {"": estimate.value, "_low": estimate.low, "_high": estimate.high, "_detectable": estimate.detectable}
             for suffix, number in numbers.items():
@@ -251,7 +223,7 @@ class Chapter:
         data = self.settings.data
         if data.root is not None and not _is_published(data):
             own["data"] = datasets.fingerprint(data)
-        return Path(self.preset).stem + (f"-{digest(own)}" if own else "")
+        return preset_name(self.preset) + (f"-{digest(own)}" if own else "")
 
 
 def _is_published(data: DataSettings) -> bool:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pandas as pd
 
 from ribstudy import datasets
-from ribstudy.config import load_settings
+from ribstudy.config import load_settings, preset_name
 from ribstudy.evaluation.statistics import NOT_RUN, Estimate
 from ribstudy.store import Store
 
@@ -82,7 +82,7 @@ def headline_table(rows: Sequence[Headline], presets: Sequence[str], store: Stor
     store = store or Store()
     numbers: dict[tuple[str, str], dict[str, Estimate]] = {}
     for preset, chapter in ((preset, row.chapter) for row in rows for preset in presets):
-        file = f"records/{chapter}.{Path(preset).stem}.json"
+        file = f"records/{chapter}.{preset_name(preset)}.json"
         numbers[preset, chapter] = read_record(store.root / file) or read_record(store.published_folder / file)
     for row in rows:
         known = [numbers[preset, row.chapter] for preset in presets]

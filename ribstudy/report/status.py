@@ -2,11 +2,10 @@
 
 from collections.abc import Mapping, Sequence
 from operator import attrgetter
-from pathlib import Path
 from typing import Any
 
 from ribstudy import datasets
-from ribstudy.config import Settings, load_settings
+from ribstudy.config import Settings, load_settings, preset_name
 from ribstudy.datasets.listed import read_listing
 from ribstudy.report.chapter import Chapter
 from ribstudy.stages import STAGES, Run, of_images, status
@@ -29,7 +28,7 @@ def runs(chapter: Chapter) -> dict[str, Run]:
 def job_rows(chapter: Chapter) -> list[dict[str, Any]]:
     """A row for each job of all chapters, under the settings of each preset. Reads records and computes nothing."""
     return [
-        {"preset": Path(preset).stem, **_row(job, job_run, run.settings)}
+        {"preset": preset_name(preset), **_row(job, job_run, run.settings)}
         for preset, run in runs(chapter).items()
         for job, job_run in planned_jobs(preset, _overrides(chapter, preset), run)
     ]
@@ -90,12 +89,12 @@ def check_rows(checks: Mapping[str, Sequence[Check]], store: Store) -> list[dict
     """
     rows = []
     for preset, of_preset in checks.items():
-        by_stage: dict[str, list[dict]] = {}
+        name, by_stage = preset_name(preset), {}
         for entry in store.published.manifest.values():
-            if Path(preset).stem in entry["presets"]:
+            if name in entry["presets"]:
                 by_stage.setdefault(entry["stage"], []).append(entry)
         found = [_check_row(stage, by_stage[stage], of_preset) for stage in STAGES if stage in by_stage]
-        rows += [{"preset": Path(preset).stem, **row} for row in found]
+        rows += [{"preset": name, **row} for row in found]
     return rows
 
 

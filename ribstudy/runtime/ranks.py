@@ -17,7 +17,7 @@ from collections.abc import Iterator
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from ribstudy.runtime import limits
+from ribstudy.runtime import environment, limits
 
 if TYPE_CHECKING:
     from accelerate import Accelerator
@@ -26,14 +26,27 @@ Value = TypeVar("Value")
 
 MEMORY_OF_A_PROCESS = 2 * 2**30  # bytes, for an adaptation of ResNet-50 at the image sizes of VOC
 SHARED_BY_A_WORKER = 128 * 2**20  # bytes, for two batches of 20 crops of 512 pixels that wait to be taken
+RENDEZVOUS = ("MASTER_ADDR", "MASTER_PORT")  # the variables from which torch knows where the ranks meet
 MAX_WORKERS = 12  # they decode about 1,600 crops per second
 PATIENCE = timedelta(days=30)  # how long the first rank to finish waits for the last one
 
 
 def rank() -> tuple[int, int] | None:
-    """(rank, number of ranks) if several processes were launched, else None."""
-    count = int(os.environ.get("WORLD_SIZE", 1))
-    return (int(os.environ["RANK"]), count) if count > 1 else None
+    """(rank, number of ranks) if several processes were launched, else None.
+
+    Raises ValueError if the variables of the launcher contradict each other, as if something else had set WORLD_SIZE.
+    """
+    count = environment.number("WORLD_SIZE", least=1) or 1
+    if count == 1:
+        return None
+    own = environment.number("RANK", least=0)
+    if own is None or own >= count:
+        found = "is not set" if own is None else f"= {own} is not below it"
+        raise ValueError(
+            f"the environment variable WORLD_SIZE = {count}, but RANK {found}; start the processes with torchrun or accelerate "
+            "launch, or unset WORLD_SIZE to work in one process"
+        )
+    return own, count
 
 
 def is_first() -> bool:
@@ -47,7 +60,7 @@ def device() -> str:
 
     if not torch.cuda.is_available():
         return "cpu"
-    return f"cuda:{int(os.environ.get('LOCAL_RANK', 0)) % torch.cuda.device_count()}"
+    return f"cuda:{(environment.number('LOCAL_RANK', least=0) or 0) % torch.cuda.device_count()}"
 
 
 def cores() -> int:
@@ -56,8 +69,8 @@ def cores() -> int:
     The ranks of a machine share `limits.cores`, or RIBSTUDY_CORES if this is fewer.
     """
     available = limits.cores()
-    available = min(available, int(os.environ.get("RIBSTUDY_CORES", available)))
-    return max(1, available // int(os.environ.get("LOCAL_WORLD_SIZE", 1)))
+    available = min(available, environment.number("RIBSTUDY_CORES", least=1) or available)
+    return max(1, available // (environment.number("LOCAL_WORLD_SIZE", least=1) or 1))
 
 
 def processes_with(memory: int) -> int:
@@ -131,6 +144,10 @@ def _join() -> None:
     import torch
 
     if rank() and not torch.distributed.is_initialized():
+        if missing := [name for name in RENDEZVOUS if environment.text(name) is None]:
+            raise ValueError(
+                f"the environment variable {missing[0]} is not set, so the ranks cannot find each other; use torchrun"
+            )
         backend = "cpu:gloo,cuda:nccl" if torch.cuda.is_available() else "gloo"
         torch.distributed.init_process_group(backend, timeout=PATIENCE)
         atexit.register(torch.distributed.destroy_process_group)

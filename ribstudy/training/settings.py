@@ -5,14 +5,14 @@ from typing import Annotated, Literal
 from pydantic import Field, model_validator
 
 from ribstudy.datasets.settings import ImageSelection
-from ribstudy.settings import Count, FactorRange, NonNegative, Positive, Range, Scales, Section
+from ribstudy.settings import Count, FactorRange, NonNegative, Positive, Range, Scales, Section, Weights
 
 
 class NetworkSettings(Section):
     """The network that a training starts from."""
 
     backbone: str = Field(description="resnet50, for DeepLab also resnet101 (torchvision), or the name of a timm EfficientNet")
-    weights: str | None = Field(description='"imagenet", the path of a state dict, or None for random weights')
+    weights: Weights | None = Field(description='"imagenet", the path of a state dict, or None for random weights')
     stored: Literal["float32", "float16"] = Field(
         "float32", description="precision of the trained weights; float16: they are rounded once, after training"
     )

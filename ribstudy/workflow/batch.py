@@ -10,29 +10,37 @@
     shards: 8                           # number of jobs that share the images of a stage
     first: {preset: voc12-lite, notebooks: [04_rib]}   # these notebooks show this preset, and a second page shows `preset`
 
-A setting is given by its full name (rib.tau) or as a parameter of the notebook (tau). Everything is checked before the first
-run starts.
+A setting is given by its full name (rib.tau) or as a parameter of the notebook (tau). A relative path in the file is looked up
+in the folder of the file, and then in the working directory. Everything is checked before the first run starts.
 """
 
 import ast
+import contextlib
 import difflib
 import json
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import product
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-import yaml
-from pydantic import BeforeValidator, Field, Strict
+from pydantic import AfterValidator, BeforeValidator, Field
 
-from ribstudy.config import DEFAULT_PRESET, Settings, load_settings
+from ribstudy.config import DEFAULT_PRESET, SUFFIXES, Settings, given_settings, load_settings, located
 from ribstudy.runtime.files import digest
-from ribstudy.settings import Count, Section, Seed, validate
+from ribstudy.runtime.paths import beside, expanded
+from ribstudy.runtime.strict_yaml import read_mapping
+from ribstudy.settings import Count, GivenPath, Section, Seed, validate
 
 Grid = dict[str, Annotated[list[Any], Field(min_length=1)]]
 READABLE = re.compile(r"[\w.=+-]{1,100}")
+MAGIC = re.compile(r"^\s*[%!].*", re.MULTILINE)  # a line of a notebook that is a command of IPython
+
+
+def _located_preset(preset: str) -> str:
+    """The name of a preset, or the absolute path of its file."""
+    return str(expanded(preset)) if Path(preset).suffix.lower() in SUFFIXES else preset
 
 
 class First(Section):
@@ -47,7 +55,7 @@ class Batch(Section):
 
     about: str
     preset: str
-    data_root: Annotated[Path, Strict(False)] | None = None
+    data_root: GivenPath | None = None
     settings: dict[str, Any] = Field(default_factory=dict)
     seeds: Annotated[list[Seed], Field(min_length=1)] | None = None
     grids: Annotated[list[Grid], BeforeValidator(lambda grids: [grids] if isinstance(grids, dict) else grids)] = Field(
@@ -82,8 +90,8 @@ class CommandLine(Section):
     """The values that `--config` of the Snakefile accepts: the batch, and values that replace those in its file."""
 
     batch: Annotated[str, Field(min_length=1)] = "book"
-    preset: Annotated[str, Field(min_length=1)] | None = None
-    data_root: Annotated[str, Field(min_length=1)] | None = None
+    preset: Annotated[str, Field(min_length=1), AfterValidator(_located_preset)] | None = None
+    data_root: GivenPath | None = None
     shards: Count | None = None
     threads: Count | None = None  # per stage
 
@@ -135,6 +143,20 @@ class Notebook:
         raise ValueError(f"{name!r} is neither a parameter of notebook {self.name} nor a setting{hint}")
 
 
+def command_line(config: Mapping[str, Any]) -> CommandLine:
+    """The values of `--config`. Raises ValueError for an unknown name, a value of a wrong type, and a name without a value."""
+    if empty := [name for name, value in config.items() if value in (None, "")]:
+        raise ValueError(f"--config: {empty[0]} has no value; give one, or leave it out")
+    return validate(CommandLine, dict(config), what="--config")
+
+
+def without_wildcards(folder: Path) -> Path:
+    """The folder of the results, if Snakemake can use it. Raises ValueError if it has braces, which are wildcards there."""
+    if set("{}") & set(str(folder)):
+        raise ValueError(f"the folder of the results is {folder}, but Snakemake reads braces in a path as wildcards; rename it")
+    return folder
+
+
 def root_of(preset: str, data_root: Path | None) -> dict[str, str]:
     """A folder of data as overrides of a preset: none for MiniVOC, which is drawn into a folder of its own."""
     needed = data_root is not None and load_settings(preset).data.name != "minivoc"
@@ -145,12 +167,20 @@ def named(name: str, folder: Path) -> Path:
     """The file of a batch.
 
     Args:
-        name: a name in `folder`, or a path (.yml), relative to the working directory or to the project.
+        name: a name in `folder`, with or without suffix, or a path (.yml), relative to the working directory or to the project.
         folder: the project's folder `batches`.
+
+    Raises:
+        ValueError: there is no such file.
     """
-    if Path(name).suffix not in (".yml", ".yaml"):
-        return folder / f"{name}.yml"
-    return next((path for path in (Path(name), folder.parent / name) if path.exists()), folder / Path(name).name)
+    paths = [folder / f"{name}.yml"]
+    if Path(name).suffix.lower() in SUFFIXES:
+        paths = [expanded(name), folder.parent / name, *([folder / name] if Path(name).name == name else [])]
+    for path in paths:
+        if path.is_file():
+            return path
+    known = ", ".join(sorted(file.stem for file in folder.glob("*.yml")))
+    raise ValueError(f"batch {name}: there is no such file; known: {known}, or the path of a .yml file")
 
 
 def read(path: Path, **given: Any) -> Batch:
@@ -158,28 +188,48 @@ def read(path: Path, **given: Any) -> Batch:
 
     With a given preset, every notebook has one page. Raises ValueError that names the file and the problem.
     """
-    if not path.is_file():
-        known = sorted(file.stem for file in path.parent.glob("*.yml"))
-        raise ValueError(f"batch {path}: there is no such file" + (f"; known: {', '.join(known)}" if known else ""))
-    try:
-        values = yaml.safe_load(path.read_text())
-    except yaml.YAMLError as error:
-        raise ValueError(f"batch {path} is not YAML: {error}") from None
-    if not isinstance(values, dict):
-        raise ValueError(f"batch {path} contains no settings")
+    values = _located(read_mapping(path, f"batch {path}"), path.parent)
     given = {name: value for name, value in given.items() if value is not None}
     if "preset" in given:
         given["first"] = None
     return validate(Batch, {**values, **given}, what=f"batch {path}")
 
 
+def _located(values: dict[str, Any], folder: Path) -> dict[str, Any]:
+    """The values of a batch file in `folder`, with absolute paths for those that are relative to the folder."""
+    found = dict(values)
+    if isinstance(first := values.get("first"), dict):
+        found["first"] = _located(first, folder)
+    if isinstance(own := values.get("settings"), dict):
+        found["settings"] = own | located(own, folder)
+    for name in ("preset", "data_root"):
+        value = values.get(name)
+        is_path = isinstance(value, str) and (name == "data_root" or Path(value).suffix.lower() in SUFFIXES)
+        if is_path:
+            with contextlib.suppress(ValueError):  # reported when the batch is checked
+                found[name] = str(beside(value, folder))
+    return found
+
+
 def read_notebook(path: Path) -> Notebook:
-    """The parameters of a chapter, from its parameters cell and its call of `start`."""
-    cells = [cell for cell in json.loads(path.read_text(encoding="utf-8"))["cells"] if cell["cell_type"] == "code"]
-    sources = ["".join(cell["source"]) for cell in cells]
-    tagged = next(s for s, cell in zip(sources, cells, strict=True) if "parameters" in cell["metadata"].get("tags", []))
-    assigned = {node.targets[0].id: node.value for node in ast.parse(tagged).body if isinstance(node, ast.Assign)}
-    calls = [node for source in sources for node in ast.walk(ast.parse(source)) if isinstance(node, ast.Call)]
+    """The parameters of a chapter, from its parameters cell and its call of `start`.
+
+    Raises ValueError if the file is not a notebook, or if no cell has the tag `parameters`, as after tools that drop tags.
+    """
+    try:
+        cells = [cell for cell in json.loads(path.read_text(encoding="utf-8"))["cells"] if cell["cell_type"] == "code"]
+        sources = [MAGIC.sub("pass", "".join(cell["source"])) for cell in cells]
+        trees = [ast.parse(source) for source in sources]
+    except (ValueError, KeyError, TypeError, SyntaxError) as error:
+        raise ValueError(f"{path}: is not a notebook that can be read ({error})") from None
+    tagged = [tree for tree, cell in zip(trees, cells, strict=True) if "parameters" in cell["metadata"].get("tags", [])]
+    if not tagged:
+        raise ValueError(
+            f"{path}: no cell has the tag parameters, so papermill would put values before the defaults of the notebook, which "
+            "would replace them; give the cell with the defaults this tag"
+        )
+    assigned = {node.targets[0].id: node.value for node in tagged[0].body if isinstance(node, ast.Assign)}
+    calls = [node for tree in trees for node in ast.walk(tree) if isinstance(node, ast.Call)]
     starts = [call for call in calls if ast.unparse(call.func) == "start"]
     given = {word.arg: word.value for call in starts for word in call.keywords}
     settings = ast.literal_eval(given["settings"]) if "settings" in given else {}
@@ -232,7 +282,7 @@ def _points(notebook: Notebook, grid: Grid, own: Grid, seeds: Iterable[int] | No
 def _run(batch: Batch, page: str, notebook: Notebook, point: dict[str, Any]) -> BatchRun:
     preset = batch.pages(notebook.name)[page]
     own_preset = notebook.preset not in (None, DEFAULT_PRESET, preset)  # the page on own data draws its own example
-    overrides = {notebook.setting(name): value for name, value in {**batch.settings, **point}.items()}
+    overrides = _overrides(batch, notebook, point)
     named = {parameter: overrides[name] for parameter, name in notebook.settings.items() if name in overrides}
     takes_all = "overrides" in notebook.parameters
     if overrides and (own_preset or (not takes_all and len(named) < len(overrides))):
@@ -247,6 +297,16 @@ def _run(batch: Batch, page: str, notebook: Notebook, point: dict[str, Any]) -> 
     if overrides:
         parameters |= {"overrides": overrides} if takes_all else named
     return BatchRun(_name(page, point), notebook.name, preset, overrides, parameters)
+
+
+def _overrides(batch: Batch, notebook: Notebook, point: dict[str, Any]) -> dict[str, Any]:
+    """The settings of a run that differ from the preset, by full name."""
+    given = [*batch.settings.items(), *point.items()]
+    names = [notebook.setting(name) for name, _ in given]
+    if twice := [name for name in names if names.count(name) > 1]:
+        raise ValueError(f"{twice[0]} is given twice, in settings, seeds or grids; remove one of them")
+    what = f"settings and grids of notebook {notebook.name}"
+    return given_settings({name: value for name, (_, value) in zip(names, given, strict=True)}, what)
 
 
 def _name(page: str, point: dict[str, Any]) -> str:

@@ -1,10 +1,20 @@
 """The presets that the book shows, and the chapters that show each of them: what batches/book.yml says."""
 
+from pathlib import Path
+
 from ribstudy.runtime.paths import PROJECT
+from ribstudy.runtime.strict_yaml import read_mapping
 from ribstudy.workflow.batch import Batch, read
 from ribstudy.workflow.jobs import CHAPTERS
 
 FILE = PROJECT / "batches" / "book.yml"
+
+
+def notebooks(book: Path) -> list[str]:
+    """The names of the notebooks that the table of contents in a folder lists, in its order."""
+    contents = read_mapping(book / "_toc.yml", "the table of contents")
+    listed = [page["file"] for part in contents.get("parts", [contents]) for page in part["chapters"]]
+    return [page for page in (contents["root"], *listed) if not (book / f"{page}.md").exists()]
 
 
 def batch_of_book() -> Batch:

@@ -8,6 +8,7 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
+from ribstudy.config import preset_name
 from ribstudy.runtime.files import write_json
 from ribstudy.workflow.planned import PlannedResult
 
@@ -54,9 +55,10 @@ def cost_rows(costs: Mapping[str, Mapping], presets: Sequence[str]) -> list[dict
     """
     rows, counted = [], set()
     for preset in presets:
-        own = {name for name, entry in costs.items() if Path(preset).stem in entry["presets"]} - counted
+        shown = preset_name(preset)
+        own = {name for name, entry in costs.items() if shown in entry["presets"]} - counted
         counted |= own
-        rows.append({"preset": Path(preset).stem, **_hours([costs[name] for name in own])})
+        rows.append({"preset": shown, **_hours([costs[name] for name in own])})
     return [*rows, {"preset": "all", **_hours([costs[name] for name in counted])}]
 
 

@@ -56,7 +56,7 @@ class JobGroup:
     def command(self) -> str:
         """The arguments of `python -m ribstudy`."""
         jobs = [job for job in self.jobs if job.stage is self.stage]
-        texts = [{name: json.dumps(value) for name, value in job.overrides.items()} for job in jobs]
+        texts = [{name: _yaml(value) for name, value in job.overrides.items()} for job in jobs]
         common = {name: text for name, text in texts[0].items() if all(other.get(name) == text for other in texts)}
         words = [self.stage.name, "--preset", jobs[0].preset]
         for name, text in common.items():
@@ -67,7 +67,7 @@ class JobGroup:
         if len(jobs) > 1:
             for job in jobs:
                 own = {name: value for name, value in job.overrides.items() if name not in common}
-                words += ["--each", json.dumps(own if same_images else {**own, "images": str(job.images)})]
+                words += ["--each", _yaml(own if same_images else {**own, "images": str(job.images)})]
         return shlex.join(words)
 
 
@@ -284,6 +284,11 @@ def plan_of_book(
     batch = Batch(about="all chapters", preset=preset, data_root=data_root)
     runs = [BatchRun(chapter, chapter, preset, dict(overrides or {}), {}) for chapter in chapters_of(preset)]
     return Plan(batch, runs, is_done=is_done)
+
+
+def _yaml(value: Any) -> str:
+    """The value as text of the command line. Signs of any script stay what they are, which YAML reads otherwise than JSON."""
+    return json.dumps(value, ensure_ascii=False)
 
 
 def _covers(job: PlannedJob, other: PlannedJob, order: Sequence[PlannedJob]) -> bool:

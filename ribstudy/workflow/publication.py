@@ -14,7 +14,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from ribstudy.config import load_settings
+from ribstudy.config import load_settings, preset_name
 from ribstudy.published import MANIFEST, Bundle, Published, write_bundle
 from ribstudy.runtime.files import atomic, file_digest, locked, write_json
 from ribstudy.stages import STAGES, ItemStage, Run
@@ -119,11 +119,11 @@ class Publication:
         with locked(folder / ".lock", "the published results"), _emptied(folder / ".new") as temporary:
             old = Published.of(folder)
             new = {name: self._write_new(name, temporary, old, rechecked[name], commit) for name in self.contents}
-            manifest = _merged(old.manifest, new, Path(self.preset).stem, self._needed_elsewhere())
+            manifest = _merged(old.manifest, new, preset_name(self.preset), self._needed_elsewhere())
             _require_size(manifest, max_bytes)
             done = _replace(old, manifest, temporary, len(new))
             self._copy_records(folder / "records")
-            write_costs(folder, self.planned, Path(self.preset).stem)
+            write_costs(folder, self.planned, preset_name(self.preset))
             return done
 
     def _needed_elsewhere(self) -> set[str]:
@@ -134,7 +134,7 @@ class Publication:
         """Copies the headline numbers of chapters with results, so that the study computed again can be compared with them."""
         settings = load_settings(self.preset)
         for chapter in (chapter for chapter in self.chapters if CHAPTERS[chapter](settings)):
-            name = f"{chapter}.{Path(self.preset).stem}.json"
+            name = f"{chapter}.{preset_name(self.preset)}.json"
             source, target = self.store.root / "records" / name, published / name
             if source.is_file():
                 with atomic(target) as temporary:
@@ -195,7 +195,7 @@ class Publication:
     def _with_content_of_others(self, name: str, before: Bundle | None) -> Content:
         """The content of a result, with the part of it that is published for other presets or for chapters left out."""
         content = self.contents[name]
-        if before is None or not (set(before.record["presets"]) - {Path(self.preset).stem} or self._needed_elsewhere()):
+        if before is None or not (set(before.record["presets"]) - {preset_name(self.preset)} or self._needed_elsewhere()):
             return content
         return Content(content.items | set(before.items), content.files | before.files)
 
@@ -244,7 +244,7 @@ def _read_by_chapters(
     chapters: Sequence[str], preset: str, run: Run, planned: Mapping[str, PlannedResult]
 ) -> dict[str, Content]:
     """The items and files that the chapters read when they were last run, by name of the result."""
-    files = {chapter: run.store.root / "reads" / f"{chapter}.{Path(preset).stem}.json" for chapter in chapters}
+    files = {chapter: run.store.root / "reads" / f"{chapter}.{preset_name(preset)}.json" for chapter in chapters}
     lacking = [chapter for chapter, file in files.items() if CHAPTERS[chapter](run.settings) and not file.is_file()]
     if lacking:
         raise PublicationError(f"chapters that were not run with the preset {preset}: {', '.join(lacking)}")

@@ -65,7 +65,7 @@ def test_page_shows_a_record(quick, monkeypatch, tmp_path):
 
 
 def test_quick_run_writes_nothing_by_itself(tmp_path, monkeypatch):
-    monkeypatch.setattr("ribstudy.bench.__main__.RESULTS", tmp_path)
+    monkeypatch.setattr("ribstudy.runtime.paths.RESULTS", tmp_path)
     assert main(["--quick", "--device", "cpu", "--only", "sweep"]) == 0
     assert list(tmp_path.iterdir()) == []
 

@@ -160,10 +160,19 @@ def test_a_local_book_has_no_button_to_a_repository(tmp_path, monkeypatch):
     assert "rib.tau" in html
 
 
-def test_a_published_book_has_buttons_to_its_repository(tmp_path, monkeypatch):
-    html = small_book(tmp_path, monkeypatch, REPOSITORY)
-    assert f'href="{REPOSITORY}"' in html
-    assert f'href="{REPOSITORY}/edit/main/book/index.md"' in html
+@pytest.mark.parametrize(
+    ("repository", "edit"),
+    [
+        (REPOSITORY, f"{REPOSITORY}/edit/main/book/index.md"),
+        ("https://gitlab.uni.example/group/sub/name", "https://gitlab.uni.example/group/sub/name/-/edit/main/book/index.md"),
+        ("https://codeberg.org/owner/name", None),
+    ],
+)
+def test_a_published_book_has_buttons_to_its_repository(tmp_path, monkeypatch, repository, edit):
+    html = small_book(tmp_path, monkeypatch, repository)
+    assert f'href="{repository}"' in html
+    assert edit is None or f'href="{edit}"' in html
+    assert [word for word in ("mybinder.org", "colab.research") if word in html] == []
 
 
 def test_buttons_of_a_second_page_lead_to_the_notebook_of_its_chapter():
@@ -178,9 +187,32 @@ def test_the_repository_is_checked():
     assert repository_options(None, "main") == {} == repository_options("", "main")
     buttons = repository_options(REPOSITORY, "v1")
     assert (buttons["repository_url"], buttons["repository_branch"]) == (REPOSITORY, "v1")
-    assert buttons["launch_buttons"]["binderhub_url"] == "https://mybinder.org"
-    with pytest.raises(ValueError, match="owner/name' is not of the form"):
-        repository_options("owner/name", "main")
+    for text in ("owner/name", "https://github.com/owner", "file:///srv/name.git"):
+        with pytest.raises(ValueError, match=f"{text}' is not of the form"):
+            repository_options(text, "main")
+
+
+@pytest.mark.parametrize(
+    ("url", "address", "provider", "issues"),
+    [
+        ("https://github.com/owner/name", "https://github.com/owner/name", "github", True),
+        ("git@github.com:owner/name.git", "https://github.com/owner/name", "github", True),
+        ("https://github.company.com/owner/name/", "https://github.company.com/owner/name", "github", True),
+        ("https://gitlab.com/group/sub/name.git", "https://gitlab.com/group/sub/name", "gitlab", True),
+        ("ssh://git@gitlab.uni.example/owner/name.git", "https://gitlab.uni.example/owner/name", "gitlab", True),
+        ("https://bitbucket.org/owner/name", "https://bitbucket.org/owner/name", "bitbucket", False),
+    ],
+)
+def test_a_repository_on_another_host_has_the_buttons_that_work_there(url, address, provider, issues):
+    buttons = repository_options(url, None)
+    found = (buttons["repository_url"], buttons["repository_provider"], buttons["use_issues_button"])
+    assert found == (address, provider, issues)
+    assert "launch_buttons" not in buttons  # Binder and Colab have no package ribstudy
+
+
+def test_a_repository_on_an_unknown_host_has_a_link():
+    (link,) = repository_options("https://codeberg.org/owner/name", "main")["icon_links"]
+    assert link["url"] == "https://codeberg.org/owner/name"
 
 
 def test_references_are_called_by_authors_and_year():

@@ -53,8 +53,8 @@ class ShownStudy:
         for chapter in list(CHAPTERS):
             monkeypatch.delitem(CHAPTERS, chapter)
         monkeypatch.setitem(CHAPTERS, CHAPTER, jobs)
-        monkeypatch.setattr("ribstudy.store.RESULTS", self.store.root)
-        monkeypatch.setattr("ribstudy.store.PUBLISHED", self.store.published_folder)
+        monkeypatch.setattr("ribstudy.runtime.paths.RESULTS", self.store.root)
+        monkeypatch.setattr("ribstudy.runtime.paths.PUBLISHED", self.store.published_folder)
         monkeypatch.setattr("ribstudy.workflow.publication.git_state", lambda: {"commit": "c0ffee", "dirty": False})
 
     def chapter(self, **overrides) -> Chapter:

@@ -27,11 +27,11 @@ class Shell:
 
 @pytest.fixture
 def start(monkeypatch, tmp_path):
-    monkeypatch.setattr("ribstudy.store.RESULTS", tmp_path)
+    monkeypatch.setattr("ribstudy.runtime.paths.RESULTS", tmp_path)
 
-    def run(*cells):
+    def run(*cells, name="04_rib"):
         monkeypatch.setattr(chapters, "get_ipython", lambda: Shell(*cells))
-        return chapters.start("04_rib", settings={"tau": "rib.tau", "data_root": "data.root"}, view={"shown": chapters.Count})
+        return chapters.start(name, settings={"tau": "rib.tau", "data_root": "data.root"}, view={"shown": chapters.Count})
 
     return run
 
@@ -42,6 +42,11 @@ DECLARED = '# Parameters\npreset = "mini"  # settings\ntau = None\ndata_root = N
 def test_none_keeps_the_preset_and_a_value_replaces_it(start):
     assert start(DECLARED).settings.rib.tau == 0.4
     assert start(DECLARED, "# Parameters\ntau = 0.5").settings.rib.tau == 0.5
+
+
+def test_a_section_in_the_overrides_changes_only_what_it_names(start):
+    given = start(DECLARED, "# Parameters\noverrides = {'rib': {'iterations': 3}}").settings.rib
+    assert given == start(DECLARED).settings.rib.model_copy(update={"iterations": 3})
 
 
 @pytest.mark.parametrize(
@@ -66,7 +71,7 @@ def test_a_bad_parameter_stops_the_chapter(start, injected, message, tmp_path):
 
 def test_only_the_cells_right_before_count(start):
     """Somebody edits a notebook: a typo that was corrected does not stop the chapter, with other cells in between."""
-    assert start("# Parameters\ntua = 0.3", "something = 1", DECLARED, "other = 2").settings.rib.tau == 0.4
+    assert start("# Parameters\ntua = 0.3  # a typo", "something = 1", DECLARED, "other = 2").settings.rib.tau == 0.4
 
 
 def test_a_cell_in_between_does_not_hide_a_typo(start):
@@ -111,7 +116,7 @@ def test_a_split_without_masks_stops_a_chapter_with_a_hint(start, monkeypatch):
 def chapter_on_cam(trained, data_root, tmp_path, monkeypatch):
     """Starts the chapter on the CAM of a tiny study whose classifier is trained."""
     shutil.copytree(trained, tmp_path / "results")
-    monkeypatch.setattr("ribstudy.store.RESULTS", tmp_path / "results")
+    monkeypatch.setattr("ribstudy.runtime.paths.RESULTS", tmp_path / "results")
     monkeypatch.setattr("ribstudy.stages.execution.default_processes", lambda stage, run: 1)
     return lambda: Chapter("03_cam", "mini", {**TINY, "data.root": str(data_root)})
 

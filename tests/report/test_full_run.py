@@ -33,8 +33,8 @@ def test_stages_without_a_result_are_not_run():
 
 @pytest.fixture
 def results(monkeypatch, tmp_path):
-    monkeypatch.setattr("ribstudy.store.RESULTS", tmp_path)
-    monkeypatch.setattr("ribstudy.store.PUBLISHED", tmp_path / "published")
+    monkeypatch.setattr("ribstudy.runtime.paths.RESULTS", tmp_path)
+    monkeypatch.setattr("ribstudy.runtime.paths.PUBLISHED", tmp_path / "published")
     return tmp_path
 
 

@@ -8,8 +8,8 @@ from ribstudy.report.shown import shown_records
 
 @pytest.fixture
 def folder(monkeypatch, tmp_path):
-    monkeypatch.setattr("ribstudy.store.RESULTS", tmp_path)
-    monkeypatch.setattr("ribstudy.store.PUBLISHED", tmp_path / "published")
+    monkeypatch.setattr("ribstudy.runtime.paths.RESULTS", tmp_path)
+    monkeypatch.setattr("ribstudy.runtime.paths.PUBLISHED", tmp_path / "published")
     return tmp_path
 
 

@@ -11,8 +11,8 @@ from ribstudy.workflow.spot_check import Check, Difference
 
 @pytest.fixture
 def rows(monkeypatch, tmp_path):
-    monkeypatch.setattr("ribstudy.store.RESULTS", tmp_path / "results")
-    monkeypatch.setattr("ribstudy.store.PUBLISHED", tmp_path / "published")
+    monkeypatch.setattr("ribstudy.runtime.paths.RESULTS", tmp_path / "results")
+    monkeypatch.setattr("ribstudy.runtime.paths.PUBLISHED", tmp_path / "published")
     found = job_rows(Chapter("status", "mini", {}))
     assert not (tmp_path / "results").exists()  # it computes and writes nothing
     return found
