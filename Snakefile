@@ -30,6 +30,7 @@ from ribstudy.workflow.outcome import outcome, table
 from ribstudy.workflow.plan import Plan
 from ribstudy.workflow.book import notebooks
 from ribstudy.workflow.jobs import FULL_RUNS
+from ribstudy.workflow.preflight import problems_of_plan
 
 ROOT = Path(workflow.basedir)
 BOOK = ROOT / "book"
@@ -125,8 +126,21 @@ def forget():
             shutil.rmtree(DONE)
 
 
+def require():
+    """Stops before the first job if something is missing that any job needs."""
+    if problems := problems_of_plan(PLAN, fetch=True, memory=workflow.local_exec):
+        sys.exit(f"error: {problems}")
+
+
+def begin():
+    hold()
+    require()
+
+
 forget()
-onstart: hold()
+if workflow.is_main_process and workflow.output_settings.dryrun and (found := problems_of_plan(PLAN)):
+    print(f"these jobs could not be done: {found}", file=sys.stderr)
+onstart: begin()
 onsuccess: tell()
 onerror: tell()
 

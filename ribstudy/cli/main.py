@@ -8,6 +8,7 @@ from typing import Any
 from ribstudy.cli import data as data_command
 from ribstudy.cli import evaluate as evaluate_command
 from ribstudy.cli import options as options_of
+from ribstudy.cli import preflight as preflight_command
 from ribstudy.cli import publish as publish_command
 from ribstudy.cli import study as study_commands
 from ribstudy.config import DEFAULT_PRESET, load_settings, preset_names
@@ -38,6 +39,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_settings(status)
     _add_images(status)
     status.set_defaults(command=_show_status)
+    _add_preflight(commands, list(STAGES))
     _add_evaluate(commands)
     _add_publish(commands)
     study_commands.add_commands(commands)
@@ -99,6 +101,15 @@ def _add_evaluate(commands: argparse._SubParsersAction) -> None:
     _add_settings(evaluate)
     _add_images(evaluate)
     evaluate.set_defaults(command=_evaluate)
+
+
+def _add_preflight(commands: argparse._SubParsersAction, stages: list[str]) -> None:
+    preflight = commands.add_parser("preflight", help="show what a run or a batch requires, and what of it is missing")
+    preflight_command.add_arguments(preflight, stages)
+    preflight.add_argument("--preset", help=f"name or path of a preset (default: {DEFAULT_PRESET}, or the preset of the batch)")
+    _add_changes(preflight)
+    _add_images(preflight)
+    preflight.set_defaults(command=_preflight)
 
 
 def _add_publish(commands: argparse._SubParsersAction) -> None:
@@ -173,9 +184,12 @@ def _overrides(options: argparse.Namespace) -> dict[str, Any]:
 
 def _run_stage(options: argparse.Namespace) -> int:
     from ribstudy.stages import ItemsFailed, execute
+    from ribstudy.stages.preflight import require, unfinished
 
-    # All settings are read before the first run starts. If images fail in one run, the other runs still take place.
+    # All runs are checked before the first one starts. If images fail in one run, the other runs still take place.
     runs = [_run(options, overrides) for overrides in _each(options)]
+    if len(runs) > 1:
+        require([work for run in runs for work in unfinished(options.stage, run)])
     failed = []
     for run in runs:
         try:
@@ -232,6 +246,15 @@ def _evaluate(options: argparse.Namespace) -> int:
     if options.out is not None:
         table.to_csv(options.out, index=False)
     return 0
+
+
+def _preflight(options: argparse.Namespace) -> int:
+    from ribstudy.stages import STAGES
+
+    if options.batch is not None:
+        return preflight_command.show(preflight_command.of_batch(options))
+    options.preset = options.preset or DEFAULT_PRESET
+    return preflight_command.show(preflight_command.of_stage(STAGES[options.stage], _run(options)))
 
 
 def _submit(options: argparse.Namespace) -> int:

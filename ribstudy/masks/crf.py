@@ -120,6 +120,12 @@ def _checked_image(image: np.ndarray) -> np.ndarray:
     return np.array(image, order="C")
 
 
+def require_crf() -> None:
+    """Raises ValueError if pydensecrf is not installed, or cannot be imported."""
+    for module in ("densecrf", "utils"):
+        _pydensecrf(module)
+
+
 def _pydensecrf(module: str) -> ModuleType:
     """Imports a module of pydensecrf on first use, so that everything else works without a C++ compiler."""
     try:

@@ -27,9 +27,11 @@ from ribstudy.report.parameters import check_nothing_came_late, check_parameters
 from ribstudy.runtime.files import digest, write_json
 from ribstudy.settings import Count
 from ribstudy.stages import Run, Stage, execute
+from ribstudy.stages.preflight import require
 from ribstudy.stages.source import other_code
 from ribstudy.store import StoredItems
 from ribstudy.workflow.jobs import CHAPTERS, Job
+from ribstudy.workflow.preflight import unfinished_work
 
 __all__ = ["Chapter", "Count", "start"]
 
@@ -48,8 +50,9 @@ def start(
         view: the type (`Count`: a positive whole number) of each parameter that only affects how much is shown.
 
     Raises:
-        ValueError: a parameter that the chapter does not have, a value of a wrong type or out of range, an unknown preset, or
-            a value that papermill passed and a later cell has replaced.
+        ValueError: a parameter that the chapter does not have, a value of a wrong type or out of range, an unknown preset, a
+            value that papermill passed and a later cell has replaced, or something that a job of the chapter requires and that
+            is missing (`stages/preflight.py`).
     """
     figures.use_style()
     pd.set_option("display.max_colwidth", None)  # tables show their texts in full
@@ -58,6 +61,7 @@ def start(
     for parameter, kind in view.items():
         check_value(f"{name}: {parameter}", variables[parameter], kind)
     chapter = Chapter(name, variables["preset"], read_overrides(name, settings, variables), started=len(variables["In"]))
+    require(unfinished_work((job, chapter.variant(job.overrides, job.images)) for job in chapter.jobs.values()))
     if text := picture_text(chapter.settings.data):
         display(Markdown(text))
     return chapter

@@ -11,9 +11,9 @@ from functools import cache
 from pathlib import Path
 
 SCOPES = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
-# Parts of a syntax tree that change no result, and arguments of calls that do not, because they are texts for people.
+# Parts of a syntax tree that change no result, and arguments of calls that do not: texts for people, checks before the work.
 SILENT_PARTS = ("ctx", "annotation", "returns", "simple", "kind", "type_comment", "type_params")
-SILENT_ARGUMENTS = ("help", "description")
+SILENT_ARGUMENTS = ("help", "description", "requires", "item_bytes")
 
 
 def reach(

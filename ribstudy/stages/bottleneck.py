@@ -7,7 +7,8 @@ import numpy as np
 from ribstudy.stages.classifier import CLASSIFIER, classifier_weights, trained_net
 from ribstudy.stages.data import DATA
 from ribstudy.stages.images import image_names, open_images
-from ribstudy.stages.maps import COMBINATION, rib_inputs
+from ribstudy.stages.maps import COMBINATION, requirements_of_adaptation, rib_inputs
+from ribstudy.stages.requirements import Requirement, masks
 from ribstudy.stages.stage import ItemStage, ItemWorker, Run, after
 
 
@@ -27,6 +28,11 @@ def _worker(run: Run, names: Sequence[str]) -> ItemWorker:
     return work
 
 
+def _requirements(run: Run) -> list[Requirement]:
+    of_masks = masks(run, "bottleneck.images", run.images, "a measurement by region", "add masks, or leave this stage out")
+    return [of_masks, *requirements_of_adaptation(run)]
+
+
 BOTTLENECK = ItemStage(
     name="bottleneck",
     help="gradients by region and depth, and all logits, while the classifier is adapted to each image",
@@ -37,5 +43,6 @@ BOTTLENECK = ItemStage(
     worker=_worker,
     decodes_ahead=True,
     inputs=classifier_weights,
+    requires=_requirements,
     version=2,
 )

@@ -7,9 +7,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ribstudy import datasets
+from ribstudy.datasets.settings import ImageSelection
 from ribstudy.runtime import ranks
 from ribstudy.runtime.files import atomic
 from ribstudy.stages.data import DATA, data_lists
+from ribstudy.stages.requirements import Requirement, batch, selection, weights
 from ribstudy.stages.stage import Run, WholeStage, after
 from ribstudy.store import Result
 from ribstudy.training.files import CHECKPOINT, HISTORY, WEIGHTS
@@ -41,6 +43,11 @@ def _train(run: Run, result: Result) -> None:
     result.path(CHECKPOINT).unlink()  # last, so that a run that fails before this line can resume
 
 
+def _requirements(run: Run) -> list[Requirement]:
+    validation = selection(run, "data", ImageSelection(split="val"), "images whose logits are stored")
+    return [weights(run, "classifier", "classifier"), batch(run, "classifier", None), validation]
+
+
 CLASSIFIER = WholeStage(
     name="classifier",
     help="train the image classifier on image-level labels",
@@ -51,6 +58,7 @@ CLASSIFIER = WholeStage(
     shared=True,
     decodes_ahead=True,
     inputs=data_lists,
+    requires=_requirements,
     version=3,
 )
 

@@ -16,6 +16,7 @@ from ribstudy.stages.data import DATA
 from ribstudy.stages.images import image_names, open_images
 from ribstudy.stages.maps import CAM, RIB
 from ribstudy.stages.other_methods import ADVCAM, BASELINE
+from ribstudy.stages.requirements import Requirement, masks
 from ribstudy.stages.stage import ItemStage, ItemWorker, Run, Stage, after
 from ribstudy.stages.walk import WALK
 
@@ -42,6 +43,11 @@ def _mask_worker(run: Run, names: Sequence[str], *, stage: Stage) -> ItemWorker:
     return work
 
 
+def _requirements(run: Run) -> list[Requirement]:
+    remedy = "select only such images (masked=true), add masks, or leave the scores out"
+    return [masks(run, "images", run.images, "a score", remedy)]
+
+
 def evaluation_of_maps(stage: ItemStage) -> ItemStage:
     """The stage that scores the maps of a stage."""
     return ItemStage(
@@ -53,6 +59,7 @@ def evaluation_of_maps(stage: ItemStage) -> ItemStage:
         worker=partial(_map_worker, stage=stage),
         format=MAP_SCORES,
         on_gpu=False,
+        requires=_requirements,
         scores=stage,
     )
 
@@ -67,6 +74,7 @@ def evaluation_of_masks(stage: ItemStage) -> ItemStage:
         items=image_names,
         worker=partial(_mask_worker, stage=stage),
         on_gpu=False,
+        requires=_requirements,
         scores=stage,
     )
 

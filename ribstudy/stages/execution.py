@@ -18,6 +18,7 @@ from ribstudy.runtime import ranks
 from ribstudy.runtime.files import file_digest, locked
 from ribstudy.runtime.processes import map_in_processes, refuse_while_importing
 from ribstudy.runtime.progress import track
+from ribstudy.stages.preflight import require, unfinished
 from ribstudy.stages.registry import STAGES
 from ribstudy.stages.source import other_code, source_digest
 from ribstudy.stages.stage import ItemStage, Run, Stage, WholeStage, only_checks, reads_data
@@ -89,8 +90,8 @@ def execute(stage: Stage, run: Run, *, shard: Shard | None = None, processes: in
 
     Raises:
         ItemsFailed: some items could not be computed; the others are kept.
-        ValueError: the photographs are missing, the run selects no image, or the given workers have no room (before any
-            training starts); or another rank failed to compute a stage that this one needs.
+        ValueError: something is missing that this stage or one before it requires (`preflight`), or the given workers have no
+            room, before any work starts; or another rank failed to compute a stage that this one needs.
     """
     refuse_while_importing()
     _check_inputs(stage, run)
@@ -98,26 +99,18 @@ def execute(stage: Stage, run: Run, *, shard: Shard | None = None, processes: in
 
 
 def _check_inputs(stage: Stage, run: Run) -> None:
-    """Checks workers, data and selections of images, so that an error is raised now and not after hours of training."""
-    unfinished = list(_unfinished(stage, run))
-    if run.given_workers is not None and any(pending.decodes_ahead for pending, _ in unfinished):
+    """Checks everything that the work requires, so that an error is raised now and not after hours of training."""
+    pending = list(unfinished(stage, run))
+    if run.given_workers is not None and any(each.decodes_ahead for each, _ in pending):
         ranks.check_workers(run.given_workers)
-    if any(reads_data(pending, run.settings) for pending, _ in unfinished):
+    if any(reads_data(each, run.settings) for each, _ in pending):
         datasets.require_pictures(run.settings.data)
-    for pending, its_run in unfinished:
-        if only_checks(pending):
-            _execute(pending, its_run, shard=None, processes=1)
-    for pending, its_run in unfinished:
-        its_run.items(pending)
-
-
-def _unfinished(stage: Stage, run: Run) -> Iterator[tuple[Stage, Run]]:
-    """The stage and all stages that it needs, as far as they are not finished, each with the run that computes it."""
-    if ranks.agreed(run.is_finished(stage)):  # agreed, because all ranks have to run the same checks
-        return
-    yield stage, run
-    for need in stage.needs(run.settings):
-        yield from _unfinished(need.stage, run.of(need))
+    for each, its_run in pending:
+        if only_checks(each):
+            _execute(each, its_run, shard=None, processes=1)
+    require(pending)
+    for each, its_run in pending:
+        its_run.items(each)
 
 
 def _execute(stage: Stage, run: Run, shard: Shard | None, processes: int | None) -> Result:

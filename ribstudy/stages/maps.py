@@ -15,6 +15,7 @@ from ribstudy.items import MAPS
 from ribstudy.method.stored_maps import StoredMaps
 from ribstudy.stages.classifier import CLASSIFIER, classifier_weights, trained_net
 from ribstudy.stages.images import image_names, open_images
+from ribstudy.stages.requirements import Requirement, auxiliary_images, map_bytes
 from ribstudy.stages.stage import ItemStage, ItemWorker, Run, after
 
 if TYPE_CHECKING:
@@ -105,6 +106,11 @@ def rib_inputs(run: Run, names: Sequence[str], net: CamNet, dataset: Dataset) ->
     return next_inputs
 
 
+def requirements_of_adaptation(run: Run) -> list[Requirement]:
+    """The requirements of stages that adapt the classifier to each image."""
+    return [auxiliary_images(run)] if run.settings.auxiliary.batch_size else []
+
+
 def _combined(maps: StoredMaps, settings: Settings) -> StoredMaps:
     """RIB's maps, to be combined as the settings say."""
     rib = settings.rib
@@ -113,6 +119,14 @@ def _combined(maps: StoredMaps, settings: Settings) -> StoredMaps:
 
 def _blurred(maps: StoredMaps, settings: Settings) -> StoredMaps:
     return replace(maps, blur=settings.cam.blur)
+
+
+def _bytes_of_cam(run: Run) -> int:
+    return map_bytes(run, run.settings.cam.scales, 2)  # the maps, and the signed ones
+
+
+def _bytes_of_rib(run: Run) -> int:
+    return map_bytes(run, run.settings.rib.scales, run.settings.rib.iterations)
 
 
 CAM = ItemStage(
@@ -127,6 +141,7 @@ CAM = ItemStage(
     format=MAPS,
     decodes_ahead=True,
     inputs=classifier_weights,
+    item_bytes=_bytes_of_cam,
     version=3,
 )
 RIB = ItemStage(
@@ -141,5 +156,7 @@ RIB = ItemStage(
     format=MAPS,
     decodes_ahead=True,
     inputs=classifier_weights,
+    requires=requirements_of_adaptation,
+    item_bytes=_bytes_of_rib,
     version=4,
 )

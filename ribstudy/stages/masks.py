@@ -14,6 +14,7 @@ from ribstudy.masks.threshold import AGREEMENT_THRESHOLDS, crf_agreement
 from ribstudy.stages.evaluate import MAP_EVALUATIONS, evaluation_of_masks
 from ribstudy.stages.images import image_names, open_images
 from ribstudy.stages.memory import BASE, of_the_seed_crf
+from ribstudy.stages.requirements import Requirement, crf_package, masks
 from ribstudy.stages.stage import ItemStage, ItemWorker, Need, Run, Stage
 from ribstudy.stages.walk import MAPS_OF, WALK
 
@@ -55,6 +56,15 @@ def _mask_worker(run: Run, names: Sequence[str]) -> ItemWorker:
     return work
 
 
+def _requirements(run: Run) -> list[Requirement]:
+    settings, choices = run.settings.masks, run.settings.choices
+    found = [crf_package("masks.crf")] if settings.crf else []
+    if settings.threshold is None:
+        remedy = "set masks.threshold to a number, such as 0.27, or choose other images in the section choices"
+        found.append(masks(run, "masks.threshold = null", choices, "the choice of a threshold", remedy))
+    return found
+
+
 MASKS = ItemStage(
     name="masks",
     help="pseudo masks, as palette images",
@@ -65,6 +75,7 @@ MASKS = ItemStage(
     format=MASK_FORMAT,
     memory=lambda run: of_the_seed_crf(run) if run.settings.masks.crf else BASE,
     on_gpu=False,
+    requires=_requirements,
     version=2,
 )
 
@@ -92,4 +103,5 @@ AGREEMENT = ItemStage(
     format=ARRAYS,
     memory=of_the_seed_crf,
     on_gpu=False,
+    requires=lambda run: [crf_package("agreement")],
 )

@@ -8,6 +8,7 @@ from ribstudy.items import MAPS
 from ribstudy.stages.classifier import CLASSIFIER, classifier_weights, trained_net
 from ribstudy.stages.images import image_names
 from ribstudy.stages.maps import BLUR, map_worker
+from ribstudy.stages.requirements import map_bytes, package
 from ribstudy.stages.stage import ItemStage, ItemWorker, Run, after
 
 
@@ -42,6 +43,8 @@ BASELINE = ItemStage(
     format=MAPS,
     decodes_ahead=True,
     inputs=classifier_weights,
+    requires=lambda run: [package("baseline.method", "torchcam", "torchcam")],
+    item_bytes=lambda run: map_bytes(run, run.settings.cam.scales, 1),
     version=2,
 )
 ADVCAM = ItemStage(
@@ -55,5 +58,6 @@ ADVCAM = ItemStage(
     format=MAPS,
     decodes_ahead=True,
     inputs=classifier_weights,
+    item_bytes=lambda run: map_bytes(run, run.settings.cam.scales, run.settings.advcam.iterations),
     version=2,
 )

@@ -15,7 +15,8 @@ from ribstudy.stages.data import DATA
 from ribstudy.stages.evaluate import evaluation_of_masks
 from ribstudy.stages.images import image_names, open_images
 from ribstudy.stages.masks import MASKS
-from ribstudy.stages.memory import BASE, of_the_crf_of_all_classes
+from ribstudy.stages.memory import BASE, most_pixels, of_the_crf_of_all_classes
+from ribstudy.stages.requirements import Requirement, batch, crf_memory, crf_package, masks, selection, weights
 from ribstudy.stages.stage import ItemStage, ItemWorker, Need, Run, WholeStage, after
 from ribstudy.store import Result
 from ribstudy.training.files import CHECKPOINT, HISTORY, WEIGHTS
@@ -71,6 +72,19 @@ def _read_sections(settings: Settings) -> tuple[str, ...]:
     return ("seed", "data", *of_masks, "segmentation")
 
 
+def _requirements(run: Run) -> list[Requirement]:
+    settings = run.settings.segmentation
+    found = [
+        weights(run, "segmentation", "deeplab"),
+        batch(run, "segmentation", settings.images, accumulation=settings.accumulation),
+        selection(run, "segmentation.images", settings.images, "training images"),
+    ]
+    if settings.truth == "dataset":
+        remedy = "set segmentation.images.masked=true to leave them out"
+        found.append(masks(run, "segmentation.truth = dataset", settings.images, "a training on them", remedy))
+    return found
+
+
 SEGMENTATION = WholeStage(
     name="segmentation",
     help="train DeepLab-v2 on the pseudo masks, or on the data set's own masks",
@@ -80,6 +94,7 @@ SEGMENTATION = WholeStage(
     files=(HISTORY, WEIGHTS),
     shared=True,
     decodes_ahead=True,
+    requires=_requirements,
     version=2,
 )
 
@@ -117,6 +132,11 @@ def _score_worker(run: Run, names: Sequence[str]) -> ItemWorker:
     return work
 
 
+def _bytes_of_scores(run: Run) -> int:
+    labels = len(datasets.class_names(run.settings.data)) + 1
+    return 2 * labels * most_pixels(run.settings.data) // run.settings.segmentation.output_stride**2
+
+
 SCORES = ItemStage(
     name="scores",
     help="the segmentation network's logits for each image",
@@ -125,6 +145,7 @@ SCORES = ItemStage(
     items=image_names,
     worker=_score_worker,
     inputs=_weights,
+    item_bytes=_bytes_of_scores,
 )
 
 
@@ -147,6 +168,7 @@ def _prediction_worker(run: Run, names: Sequence[str]) -> ItemWorker:
     return work
 
 
+WITH_CRF = "predictions.crf"
 PREDICTIONS = ItemStage(
     name="predictions",
     help="the predicted masks, as palette images",
@@ -157,5 +179,6 @@ PREDICTIONS = ItemStage(
     format=MASK_FORMAT,
     memory=lambda run: of_the_crf_of_all_classes(run) if run.settings.predictions.crf else BASE,
     on_gpu=False,
+    requires=lambda run: [crf_package(WITH_CRF), crf_memory(run, WITH_CRF)] if run.settings.predictions.crf else [],
 )
 EVALUATE_PREDICTIONS = evaluation_of_masks(PREDICTIONS)

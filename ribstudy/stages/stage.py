@@ -22,6 +22,7 @@ from ribstudy.items import ARRAYS, Item, ItemFormat
 from ribstudy.runtime import ranks
 from ribstudy.runtime.files import digest, file_digest
 from ribstudy.stages.memory import of_a_network
+from ribstudy.stages.requirements import Requirement
 from ribstudy.store import Result, Store, StoredItems
 
 ItemWorker = Callable[[str], Item]
@@ -63,6 +64,8 @@ class Stage:
         inputs: returns the digests of files, by name, that the record contains.
         on_gpu: whether it uses an accelerator if there is one.
         decodes_ahead: whether worker processes can prepare its inputs.
+        requires: returns what a run of it requires and can lack, which is checked before any work (`preflight`).
+        item_bytes: returns about how many bytes an item of a run takes on disk; 0: too few to matter.
         version: raised when a change of the code changes the result.
     """
 
@@ -75,6 +78,8 @@ class Stage:
     inputs: Callable[["Run"], dict[str, str]] = lambda run: {}
     on_gpu: bool = True
     decodes_ahead: bool = False
+    requires: Callable[["Run"], list[Requirement]] = lambda run: []
+    item_bytes: Callable[["Run"], int] = lambda run: 0
     version: int = 1
 
     def key(self, settings: Settings) -> str:

@@ -7,6 +7,7 @@ from ribstudy.items import Item
 from ribstudy.runtime.files import file_digest
 from ribstudy.runtime.paths import MNIST
 from ribstudy.stages.memory import BASE
+from ribstudy.stages.requirements import digits
 from ribstudy.stages.stage import ItemStage, ItemWorker, Run
 from ribstudy.toy.conditions import repetitions
 
@@ -66,6 +67,7 @@ TOY = ItemStage(
     memory=lambda run: BASE,
     on_gpu=False,
     inputs=_inputs,
+    requires=lambda run: [digits()],
     version=3,
 )
 
@@ -82,4 +84,5 @@ TOY_CONDITIONS = ItemStage(
     memory=lambda run: BASE,
     on_gpu=False,
     inputs=_inputs,
+    requires=lambda run: [digits()],
 )

