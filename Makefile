@@ -5,8 +5,8 @@ BIN := .venv/bin
 CUDA_PACKAGES := ^(cuda|nvidia|triton)
 APT_HINT := On Debian and Ubuntu: sudo apt install make g++ python3-dev python3-venv
 
-# The preset of `make book`, `make study`, `make publish` and `make reproduce`: a name, or the path of a .yml file. Without it they are
-# on the presets of batches/book.yml.
+# The preset: a name, or the path of a .yml file. Without it, `make book`, `make study`, `make publish` and `make reproduce` are on the
+# presets of batches/book.yml, and `make batch` is on the preset of the batch.
 PRESET ?=
 # More values for the Snakefile, such as data_root=/data/VOC2012. A path with a space is quoted: CONFIG="data_root='/my data'"
 CONFIG ?=
@@ -65,7 +65,7 @@ reproduce: .venv/.ready
 
 batch: .venv/.ready
 	@test -n "$(BATCH)" || { echo "Name a batch (make batch BATCH=ablations): $(basename $(notdir $(wildcard batches/*.yml)))"; exit 1; }
-	$(SNAKEMAKE) --keep-going batch --config batch=$(BATCH) $(CONFIG)
+	$(SNAKEMAKE) --keep-going batch $(call config,batch='$(BATCH)' $(WITH_PRESET))
 
 pdf: .venv/.ready
 	$(BIN)/python -m tools.print_book

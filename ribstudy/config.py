@@ -116,9 +116,9 @@ def load_settings(preset: str, overrides: Mapping[str, Any] | None = None) -> Se
     """
     layers = _layers(str(preset))
     values: dict[str, Any] = {}
-    for changes in (*layers, _nested(overrides or {})):
+    for changes in (*layers.values(), _nested(overrides or {})):
         values = _changed(values, changes)
-    what = f"preset {preset}"
+    what = " from ".join(f"preset {name}" for name in reversed(layers))
     lacking = [name for name, field in Settings.model_fields.items() if field.is_required() and name not in values]
     if lacking:
         raise ValueError(
@@ -186,8 +186,8 @@ def _changed(values: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str,
     return _merged(Settings, values, changes)
 
 
-def _layers(preset: str, above: tuple[str, ...] = ()) -> list[dict[str, Any]]:
-    """The settings that a preset names, after the settings of the preset that it starts from, and so on down.
+def _layers(preset: str, above: tuple[str, ...] = ()) -> dict[str, dict[str, Any]]:
+    """The settings that a preset names, by its name, after the settings of its base, and so on down.
 
     above: the files of the presets that start from this one.
     """
@@ -199,10 +199,10 @@ def _layers(preset: str, above: tuple[str, ...] = ()) -> list[dict[str, Any]]:
     paths = located({name: _at(own, name) for name in PATHS}, path.parent)
     own = _merged(Settings, own, _nested(paths))
     if base is None:
-        return [own]
+        return {preset: own}
     is_path = Path(base).suffix.lower() in SUFFIXES
     try:
-        return [*_layers(str(beside(base, path.parent)) if is_path else base, (*above, str(path))), own]
+        return {**_layers(str(beside(base, path.parent)) if is_path else base, (*above, str(path))), preset: own}
     except ValueError as error:
         raise ValueError(f"{error} ({BASE} of {what})") from None
 

@@ -33,7 +33,7 @@ class TinyBook:
 
     def __init__(self, folder: Path):
         self.folder = folder
-        self.results = folder / "results"
+        self.results = folder / "my results"  # a space in a path breaks nothing
         self.html = folder / "_build" / "html"
         jobs = self.run("--keep-going", "results")
         self.after_jobs = self.work()
@@ -48,8 +48,9 @@ class TinyBook:
     def run(self, *arguments: str) -> subprocess.CompletedProcess:
         command = [Path(sys.executable).with_name("snakemake"), "--snakefile", ROOT / "Snakefile", "--config", f"preset={TINY}"]
         command += ["--cores", "2", *arguments]
-        places = {f"RIBSTUDY_{name.upper()}": str(self.folder / name) for name in ("results", "data", "published")}
-        return subprocess.run(command, cwd=self.folder, env={**os.environ, **places}, capture_output=True, text=True)
+        places = {"RESULTS": self.results, "DATA": self.folder / "my data", "PUBLISHED": self.folder / "published"}
+        given = {f"RIBSTUDY_{name}": str(path) for name, path in places.items()}
+        return subprocess.run(command, cwd=self.folder, env={**os.environ, **given}, capture_output=True, text=True)
 
 
 def pytest_itemcollected(item: pytest.Item) -> None:

@@ -1,5 +1,7 @@
 """Presets of one's own: strict YAML, presets that start from another one, paths, and sections given in part."""
 
+import re
+
 import pytest
 
 from ribstudy.config import _shipped as shipped
@@ -100,6 +102,14 @@ def test_a_preset_may_start_from_a_file_next_to_it(preset):
     preset("base: custom\nrib: {tau: 0.5, iterations: 3}\n", "first.yml")
     own = load_settings(preset("base: first.yml\nrib: {tau: 0.6}\n"))
     assert changed(load_settings("custom"), own) == {"rib.tau": 0.6, "rib.iterations": 3}
+
+
+def test_a_mistake_in_the_base_names_both_files(preset):
+    first = preset("base: custom\nrib: {tua: 0.5}\n", "first.yml")
+    own = preset("base: first.yml\n")
+    files = re.escape(f"preset {own} from preset {first} from preset custom")
+    with pytest.raises(ValueError, match=f"^{files}: rib.tua is unknown"):
+        load_settings(own)
 
 
 def test_anchors_and_merged_keys_are_no_repetition(preset):

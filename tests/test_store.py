@@ -137,7 +137,7 @@ def test_only_a_change_of_the_code_makes_a_record_dirty(tmp_path, monkeypatch):
         store.git_state.cache_clear()
         return provenance()["git"]["dirty"]
 
-    monkeypatch.setattr(store, "PROJECT", tmp_path)
+    monkeypatch.setattr("ribstudy.runtime.paths.PROJECT", tmp_path)
     try:
         assert is_dirty() is None
         (tmp_path / "code.py").write_text("a = 1")

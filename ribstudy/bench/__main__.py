@@ -74,7 +74,7 @@ def _parse(arguments: list[str]) -> argparse.Namespace:
     parser.add_argument("--quick", action="store_true", help="use tiny sizes; write nothing unless --folder is given")
     parser.add_argument("--only", nargs="+", choices=BENCHES, metavar="NAME", help=f"run only these: {', '.join(BENCHES)}")
     parser.add_argument("--device", help='torch\'s name, such as "cpu" or "cuda:1"; default: an accelerator if there is one')
-    parser.add_argument("--folder", type=Path, help="folder of the record; default: results/bench")
+    parser.add_argument("--folder", type=paths.expanded, help="folder of the record; default: results/bench")
     return parser.parse_args(arguments)
 
 

@@ -1,6 +1,7 @@
 """How the values of options are read: paths, and settings as NAME=VALUE or in braces."""
 
 import argparse
+import logging
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -8,6 +9,8 @@ from typing import Any
 from ribstudy.config import given_settings
 from ribstudy.runtime.paths import expanded
 from ribstudy.runtime.strict_yaml import parse_value
+
+log = logging.getLogger(__name__)
 
 
 def path(text: str) -> Path:
@@ -49,17 +52,24 @@ class _RootOfConfig(argparse.Action):
 
 
 def settings(texts: Sequence[str]) -> dict[str, Any]:
-    """The settings of --set, by dotted name. Raises ValueError if one is given twice."""
+    """The settings of --set, by dotted name. Of two for the same setting, the later one holds, and the log tells it."""
     found: dict[str, Any] = {}
     for text in texts:
         name, equals, value = text.partition("=")
-        name = name.strip()
-        if not (equals and name):
+        if not (equals and name.strip()):
             raise ValueError(f"--set {text}: expected NAME=VALUE, such as rib.tau=0.5")
-        if name in found:
-            raise ValueError(f"--set {text}: {name} is given twice; remove one of the two values")
-        found[name] = _value(value, f"--set {text}")
-    return given_settings(found, "--set")
+        given = given_settings({name.strip(): _value(value, f"--set {text}")}, f"--set {text}")
+        for setting in given:
+            replaced = [found.pop(earlier) for earlier in list(found) if _overlap(earlier, setting)]
+            if any(value != given[setting] for value in replaced):
+                log.warning("--set: %s is given twice, and the later value holds: %s", setting, given[setting])
+        found |= given
+    return found
+
+
+def _overlap(setting: str, other: str) -> bool:
+    """Whether two dotted names stand for the same setting, or for a section and a part of it."""
+    return f"{setting}.".startswith(f"{other}.") or f"{other}.".startswith(f"{setting}.")
 
 
 def settings_of_run(text: str) -> dict[str, Any]:

@@ -22,9 +22,8 @@ def add_arguments(command: argparse.ArgumentParser, stages: Sequence[str]) -> No
 def of_stage(stage: Stage, run: Run) -> list[Finding]:
     """The requirements of a stage and of all stages that it needs, as far as they are not finished."""
     from ribstudy.stages.preflight import findings, room, unfinished
-    from ribstudy.stages.stage import only_checks
 
-    work = [each for each in unfinished(stage, run) if not only_checks(each[0])]
+    work = list(unfinished(stage, run))
     return [*findings(work), *room(work)] if work else []
 
 
@@ -52,7 +51,8 @@ def show(found: Sequence[Finding]) -> int:
     """Prints the requirements, each with its state, and the problems at the end. Returns the exit code: 1 if there are any."""
     from ribstudy.workflow.outcome import table
 
-    rows = [(_state(each), each.requirement.kind, each.requirement.setting, each.requirement.need) for each in found]
+    asked = [(_state(each), each.requirement.kind, each.requirement.setting, each.requirement.need) for each in found]
+    rows = list(dict.fromkeys(asked))  # presets of a batch ask for the same
     print(table([("state", "kind", "setting", "what is needed"), *rows]) if rows else "Everything is finished.")
     problems = [each.problem for each in found if each.problem]
     print("\n".join(problems or ["Nothing is missing."]))

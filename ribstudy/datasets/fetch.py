@@ -38,6 +38,7 @@ from ribstudy.datasets.devkit import FOLDERS, list_path, missing_parts, read_nam
 from ribstudy.datasets.pictures import write_mask
 from ribstudy.datasets.voc12 import SPLITS_WITH_MASKS
 from ribstudy.runtime.files import atomic, locked
+from ribstudy.runtime.paths import expanded
 from ribstudy.runtime.progress import track
 
 COUNTS = {"train": 1464, "train_aug": 10582, "val": 1449}  # published number of images in each split
@@ -72,7 +73,7 @@ def fetch_voc12(
         DataError: an archive is not available, is not the published one, or gives other counts.
         OSError: the disk is full or not writable; the error contains the path.
     """
-    root = Path(root).expanduser()
+    root = expanded(root)
     devkit = devkit_folder(root)
     if not _is_complete(devkit):
         root.mkdir(parents=True, exist_ok=True)
@@ -218,7 +219,7 @@ def _get(archive: Archive) -> Path:
     elif address.scheme in ("http", "https"):
         return _download(archive)
     elif address.scheme in ("", "file"):
-        path = Path(url2pathname(address.path) if address.scheme else archive.url).expanduser()
+        path = expanded(url2pathname(address.path) if address.scheme else archive.url)
     else:
         raise DataError(f"{archive.option} {archive.url}: pass an address with http://, https:// or file://, or a path")
     if not path.is_file():

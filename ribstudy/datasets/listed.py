@@ -162,7 +162,7 @@ class ListedSource(Source):
 
     @property
     def root(self) -> Path:
-        return (self.settings.root or paths.DATA / self.settings.listed).expanduser()
+        return self.settings.root or paths.DATA / self.settings.listed
 
     @property
     def has_pictures(self) -> bool:

@@ -187,7 +187,7 @@ def _class_indices(path: Path, class_names: Sequence[str]) -> list[int] | None:
 
 
 def _without_files(root: Path, split: str, names: Sequence[str]) -> list[str]:
-    """A line if a list names images of which there is neither a picture nor an annotation: the fault can be in the list."""
+    """A line if a list names images without a picture and an annotation, because the fault can be in the list."""
     places = (picture_path, annotation_path)
     missing = [name for name in names if not any(os.path.lexists(place(root, name)) for place in places)]
     if not missing:

@@ -11,7 +11,7 @@ from ribstudy.datasets.settings import ImageSelection
 from ribstudy.runtime import ranks
 from ribstudy.runtime.files import atomic
 from ribstudy.stages.data import DATA, data_lists
-from ribstudy.stages.requirements import Requirement, batch, selection, weights
+from ribstudy.stages.requirements import Requirement, batch, selection, training_bytes, weights
 from ribstudy.stages.stage import Run, WholeStage, after
 from ribstudy.store import Result
 from ribstudy.training.files import CHECKPOINT, HISTORY, WEIGHTS
@@ -59,6 +59,7 @@ CLASSIFIER = WholeStage(
     decodes_ahead=True,
     inputs=data_lists,
     requires=_requirements,
+    item_bytes=lambda run: training_bytes(run.settings.classifier.backbone),
     version=3,
 )
 

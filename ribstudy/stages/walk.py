@@ -15,7 +15,7 @@ from ribstudy.runtime import ranks
 from ribstudy.stages.images import image_names, open_images
 from ribstudy.stages.maps import CAM, RIB
 from ribstudy.stages.memory import of_the_seed_crf
-from ribstudy.stages.requirements import Requirement, batch, crf_package, selection, weights
+from ribstudy.stages.requirements import Requirement, batch, crf_package, selection, training_bytes, walked_bytes, weights
 from ribstudy.stages.stage import ItemStage, ItemWorker, Need, Run, WholeStage
 from ribstudy.store import Result
 from ribstudy.training.files import CHECKPOINT, HISTORY, WEIGHTS
@@ -90,6 +90,7 @@ AFFINITY = WholeStage(
     shared=True,
     decodes_ahead=True,
     requires=_requirements_of_training,
+    item_bytes=lambda run: training_bytes(run.settings.affinity.backbone),
     version=2,
 )
 
@@ -142,5 +143,6 @@ WALK = ItemStage(
     worker=_walk_worker,
     format=WALKED_MAPS,
     inputs=_affinity_weights,
+    item_bytes=walked_bytes,
     version=2,
 )

@@ -30,8 +30,6 @@ def test_settings(texts, expected):
 @pytest.mark.parametrize(
     ("texts", "message"),
     [
-        (["rib.tau=0.5", "rib.tau=0.6"], "--set rib.tau=0.6: rib.tau is given twice"),
-        (["rib.tau=0.5", "rib={tau: 0.6}"], "--set: rib.tau is given twice"),
         (["rib={tau: 0.5, tau: 0.6}"], "'tau' is there twice"),
         (["data.root=/data/my #1 set"], "YAML ends at '/data/my' .*quote the value"),
         (["rib.tau"], "expected NAME=VALUE"),
@@ -43,6 +41,16 @@ def test_settings_that_could_be_misread_are_refused(texts, message):
     with pytest.raises(ValueError, match=message) as caught:
         options.settings(texts)
     assert "\n" not in str(caught.value)
+
+
+def test_of_two_values_the_later_one_holds_and_it_is_said(caplog):
+    assert options.settings(["rib={tau: 0.5, iterations: 3}", "rib.tau=0.6"]) == {"rib.tau": 0.6, "rib.iterations": 3}
+    assert caplog.messages == ["--set: rib.tau is given twice, and the later value holds: 0.6"]
+    caplog.clear()
+    assert options.settings(["data.minivoc=null", "data.minivoc.num_val=3"]) == {"data.minivoc.num_val": 3}
+    assert options.settings(["data.minivoc.num_val=3", "data.minivoc=null"]) == {"data.minivoc": None}
+    assert options.settings(["rib.tau=0.5", "rib.tau=0.5"]) == {"rib.tau": 0.5}
+    assert [message.split()[1] for message in caplog.messages] == ["data.minivoc.num_val", "data.minivoc"]
 
 
 def test_settings_of_one_run():

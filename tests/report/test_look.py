@@ -229,7 +229,7 @@ def test_the_command_lists_classes(capsys):
     [
         (["cat", "--class", "Egiptian cat"], "class 'Egiptian cat' is unknown to ImageNet; did you mean 'Egyptian cat'"),
         (["dog"], "dog: no such file, and no installed photograph has this name"),
-        (["cat", "--out", "nowhere/cat.png"], "the folder nowhere does not exist"),
+        (["cat", "--out", "nowhere/cat.png"], "nowhere does not exist"),
         (["cat", "--out", "cat.doc"], "cat.doc: the suffix '.doc' is not known for figures"),
     ],
 )

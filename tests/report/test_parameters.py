@@ -1,9 +1,14 @@
 """The parameters of a chapter, in the orders in which papermill and people execute its cells."""
 
+from pathlib import Path
+
 import pytest
+from papermill.iorw import load_notebook_node
+from papermill.parameterize import parameterize_notebook
 
 from ribstudy.report.parameters import check_nothing_came_late, check_parameters, read_overrides
 
+BOOK = Path(__file__).resolve().parents[2] / "book"
 OWN = '# Parameters\npreset = "study"  # settings\ntau = None  # a share\noverrides = {}  # others'
 KNOWN = ["preset", "tau", "overrides"]
 INJECTED = '# Parameters\npreset = "voc12"\n'
@@ -104,3 +109,25 @@ def test_settings_that_are_given_twice_or_are_none_are_refused(given, message):
 def test_a_parameter_sets_its_setting():
     assert overrides({}, tau="5e-1") == {"rib.tau": 0.5}
     assert overrides({"rib.margin": 2.0}) == {"rib.margin": 2.0}
+
+
+@pytest.mark.parametrize("keep_tags", [True, False])
+@pytest.mark.parametrize("name", ["01_toy", "04_rib", "own_data"])
+def test_the_notebooks_of_the_book_keep_what_papermill_passes_or_stop(name, keep_tags):
+    """Some tools drop the tags of cells. Papermill then inserts its values before the defaults of the notebook."""
+    notebook = load_notebook_node(str(BOOK / f"{name}.ipynb"))
+    for cell in notebook.cells:
+        if not keep_tags:
+            cell.metadata["tags"] = []
+    cells = [cell.source for cell in parameterize_notebook(notebook, {"preset": "voc12"}).cells if cell.cell_type == "code"]
+    before_start = cells[: next(place for place, source in enumerate(cells) if "start(" in source)]
+    variables: dict = {}
+    for source in before_start:
+        exec(source, variables)
+    known = [name for name in variables if name != "__builtins__"]
+    if keep_tags:
+        check_parameters(name, ["", *before_start], variables, known)
+        assert variables["preset"] == "voc12"
+    else:
+        with pytest.raises(ValueError, match=r"papermill passed preset = 'voc12', but a later cell"):
+            check_parameters(name, ["", *before_start], variables, known)

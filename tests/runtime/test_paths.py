@@ -5,6 +5,13 @@ import pytest
 from ribstudy.runtime import environment, paths, ranks
 
 
+@pytest.fixture(autouse=True)
+def computed_folders(monkeypatch) -> None:
+    """Removes the values that a replacement in an earlier test has left in the module, where they hide its function."""
+    for name in ("DATA", "RESULTS", "PUBLISHED"):
+        monkeypatch.delitem(vars(paths), name, raising=False)
+
+
 @pytest.mark.parametrize("name", ["DATA", "RESULTS", "PUBLISHED"])
 def test_the_folders_follow_their_variables(name, monkeypatch, tmp_path):
     for value in (None, "", "  "):

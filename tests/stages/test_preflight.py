@@ -93,7 +93,11 @@ def test_a_batch_too_large_for_a_later_stage_is_said_at_once(folder, tmp_path, c
             {"segmentation__truth": "dataset"},
             "segmentation.truth = dataset: a training on them needs true masks, but 3 of 4 images have no mask, such as b; set",
         ),
-        ("evaluate-rib", {}, "images: a score needs true masks, but 3 of 4 images have no mask, such as b; select only"),
+        (
+            "evaluate-rib",
+            {"choices": {"split": "train", "limit": None, "masked": False}},
+            "choices: a score needs true masks, but 3 of 4 images have no mask, such as b; select only",
+        ),
         ("classifier", {"preset": "mini", "classifier__batch_size": 99}, "classifier.batch_size = 99: 48 training images"),
         ("walk", {"preset": "mini", "affinity__batch_size": 99}, "affinity.batch_size = 99: 12 training images"),
     ],
@@ -121,6 +125,16 @@ def test_weights_that_do_not_fit_a_later_network(lacking, tmp_path):
         (found,) = lacking("segmentation", segmentation__weights=str(path))
         assert found.startswith(f"segmentation.weights = {path}: ")
         assert "do not fit" in found or "not readable" in found
+        assert "\n" not in found
+
+
+def test_a_download_and_the_room_for_a_training_are_told(folder, tmp_path):
+    of_resnet = {"data.root": str(folder), "classifier.weights": "imagenet", "classifier.backbone": "resnet50"}
+    settings = load_settings("custom", of_resnet)
+    work = list(unfinished(STAGES["classifier"], Run(settings, store=Store(tmp_path / "results", tmp_path / "none"))))
+    needs = [finding.requirement.need for finding in (*findings(work), *room(work))]
+    assert "imagenet weights of resnet50, which a run downloads if they are not here" in needs
+    assert needs[-1] == f"about 312 MB in {tmp_path / 'results'}"
 
 
 def test_the_dense_crf_is_asked_for_before_the_classifier(lacking, monkeypatch):
@@ -134,20 +148,20 @@ def test_the_dense_crf_is_asked_for_before_the_classifier(lacking, monkeypatch):
 
 
 def test_memory_disk_and_folders(lacking, monkeypatch, tmp_path):
-    monkeypatch.setattr("ribstudy.runtime.ranks.memory", lambda: 10**8)
+    monkeypatch.setattr("ribstudy.runtime.limits.memory", lambda: 10**8)
     (found,) = lacking("predictions")
-    assert found.startswith("predictions.crf: the CRF for 3 labels on images of up to 1.0 million pixels needs about 0.1 GB")
+    assert found.startswith("predictions.crf: the CRF for 3 labels on images of up to 1.0 million pixels needs about 1.9 GB")
     monkeypatch.setattr("ribstudy.stages.requirements.shutil.disk_usage", lambda path: SimpleNamespace(free=10))
     (found,) = lacking("rib")
-    assert found.startswith("--results or RIBSTUDY_RESULTS: about 0.0 GB will be written to")
+    assert found.startswith("--results or RIBSTUDY_RESULTS: about 122 MB will be written to")
     run = Run(load_settings("mini"), store=Store(tmp_path / "own" / "labels.csv"))
     assert "labels.csv is a file" in message(room([(STAGES["toy"], run)]))
 
 
 def test_images_that_share_a_class_with_all_others(lacking, folder):
-    write_labels(folder, {"a.png": "cat", "b.png": "cat,dog", "c.png": "cat", "d.png": "cat", "e.png": "dog", "f.png": ""})
+    write_labels(folder, {"a.png": "cat", "b.png": "cat,dog", "c.png": "cat", "d.png": "dog", "e.png": "cat", "f.png": ""})
     (found,) = lacking("rib")
-    assert found.startswith("auxiliary.batch_size = 1: 4 of 4 images, such as a, share a class with every training image")
+    assert found.startswith("auxiliary.batch_size = 1: 1 of 4 images, such as b, share a class with every training image")
     assert lacking("rib", auxiliary__batch_size=0) == []
 
 

@@ -5,7 +5,7 @@ import pytest
 from helpers.adaptation import LABELS, QUIET, inputs
 from helpers.networks import negative_net, tiny_net
 
-from ribstudy.cli.main import _read_value
+from ribstudy.cli.options import settings_of_run
 from ribstudy.config import load_settings, preset_names
 from ribstudy.method.rib import adapt, stored_adaptation
 from ribstudy.method.settings import RibSettings
@@ -106,5 +106,5 @@ def test_labels_show_the_changed_settings():
 def test_the_command_line_reads_the_settings_of_every_variant():
     """YAML reads JSON's 3e-05 as text."""
     for variant in variants(load_settings("study")):
-        read = _read_value(json.dumps(variant.overrides))
+        read = settings_of_run(json.dumps(variant.overrides))
         assert load_settings("study", read) == load_settings("study", variant.overrides), variant.name
