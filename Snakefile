@@ -43,7 +43,8 @@ try:
     BATCH_FILE = batches.named(GIVEN.batch, ROOT / "batches")
     PRESET = GIVEN.preset
     BATCH = batches.read(BATCH_FILE, preset=PRESET, data_root=GIVEN.data_root, shards=GIVEN.shards)
-    PLAN = Plan(BATCH, batches.expand(BATCH, BOOK, CHAPTERS), is_done=is_done)
+    with batches.naming(BATCH_FILE):
+        PLAN = Plan(BATCH, batches.expand(BATCH, BOOK, CHAPTERS), is_done=is_done)
 except ValueError as error:
     sys.exit(f"error: {error}")
 SECOND = batches.read(BATCH_FILE).second_pages  # which the texts name, whether or not this batch has them

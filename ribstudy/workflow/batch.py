@@ -19,7 +19,7 @@ import contextlib
 import difflib
 import json
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import product
 from pathlib import Path
@@ -181,6 +181,15 @@ def named(name: str, folder: Path) -> Path:
             return path
     known = ", ".join(sorted(file.stem for file in folder.glob("*.yml")))
     raise ValueError(f"batch {name}: there is no such file; known: {known}, or the path of a .yml file")
+
+
+@contextlib.contextmanager
+def naming(path: Path) -> Iterator[None]:
+    """Names the file of a batch in the message of each ValueError of the block."""
+    try:
+        yield
+    except ValueError as error:
+        raise ValueError(f"batch {path}: {error}") from None
 
 
 def read(path: Path, **given: Any) -> Batch:

@@ -69,8 +69,10 @@ def _preset(folder: Path) -> dict[str, Any]:
 
 
 def _batch(folder: Path) -> dict[str, Any]:
-    read = batch.read(folder / "my.yml")
-    batch.expand(read, ROOT / "book", CHAPTERS)
+    path = folder / "my.yml"
+    read = batch.read(path)
+    with batch.naming(path):
+        batch.expand(read, ROOT / "book", CHAPTERS)
     return dict(leaves(read.model_dump(mode="json")))
 
 

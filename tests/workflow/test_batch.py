@@ -158,7 +158,7 @@ def test_a_bad_batch_stops_before_the_first_job(tmp_path):
     path = written(tmp_path, notebooks=["04_rib"], grids={"taau": [0.1]})
     run = snakemake(tmp_path, ROOT / "Snakefile", "batch", "--config", f"batch={path}")
     assert run.returncode != 0
-    assert "error: 'taau' is neither a parameter" in run.stderr
+    assert f"error: batch {path}: 'taau' is neither a parameter" in run.stderr
     assert "Traceback" not in run.stderr
     assert not (tmp_path / "results").exists()
 
