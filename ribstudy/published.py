@@ -204,8 +204,12 @@ class Published:
 def _read_published(folder: Path, changed: int | None) -> Published:
     if changed is None:
         return Published(folder, {})
-    path = folder / MANIFEST
+    path, remedy = folder / MANIFEST, "restore it with git checkout published"
     try:
-        return Published(folder, json.loads(path.read_text()))
-    except ValueError as error:
-        raise PublishedError(f"{path}: is not JSON ({error}); restore it with git checkout published") from None
+        manifest = json.loads(path.read_bytes())
+    except (ValueError, RecursionError) as error:
+        raise PublishedError(f"{path}: is not JSON ({error}); {remedy}") from None
+    entries = list(manifest.values()) if isinstance(manifest, dict) else [None]
+    if not all(isinstance(entry, dict) and isinstance(entry.get("sha256"), str) for entry in entries):
+        raise PublishedError(f"{path}: has no SHA-256 for each result; {remedy}")
+    return Published(folder, manifest)

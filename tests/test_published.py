@@ -105,6 +105,13 @@ def test_a_missing_file_is_refused_by_name(tmp_path):
         Store(tmp_path / "results", tmp_path).result("rib", "1").has_file("history.csv")
 
 
+@pytest.mark.parametrize("content", ["[]", '{"rib-1": 3}', '{"rib-1": {"stage": "rib"}}'])
+def test_a_manifest_without_the_digests_of_its_files_is_refused_by_name(tmp_path, content):
+    (tmp_path / "manifest.json").write_text(content)
+    with pytest.raises(PublishedError, match=r"manifest\.json: has no SHA-256 for each result"):
+        Published.of(tmp_path)
+
+
 def test_a_manifest_that_is_not_json_is_refused_by_name(tmp_path):
     (tmp_path / "manifest.json").write_text("<<<<<<< HEAD")
     with pytest.raises(PublishedError, match=r"manifest\.json: is not JSON"):

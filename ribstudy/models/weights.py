@@ -10,7 +10,10 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from ribstudy.runtime import torchvision_operators  # noqa: F401  (before torchvision)
+from ribstudy.runtime import (
+    torch_files,
+    torchvision_operators,  # noqa: F401  (before torchvision)
+)
 
 Weights = str | Path | Mapping[str, Tensor] | None
 Download = Callable[[], Mapping[str, Tensor]]
@@ -34,9 +37,9 @@ def read_state_dict(weights: Weights, *, imagenet: Download) -> Mapping[str, Ten
     if not path.is_file():
         raise ValueError(f'weights {str(weights)!r}: no such file; pass "imagenet", the path of a state dict, or None')
     try:
-        state = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # torch.load raises errors of many types for a file that torch did not write
-        raise ValueError(f"weights {str(path)!r}: not readable as a state dict ({type(error).__name__}: {error})") from error
+        state = torch_files.read(path)
+    except ValueError as error:
+        raise ValueError(f"weights {str(path)!r}: not readable as a state dict ({error})") from error
     if not isinstance(state, Mapping):
         raise ValueError(f"weights {str(path)!r}: contains a {type(state).__name__}, not a state dict")
     return state

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.optim.lr_scheduler import LRScheduler
 
+from ribstudy.runtime import torch_files
 from ribstudy.runtime.files import atomic
 
 if TYPE_CHECKING:
@@ -39,10 +40,16 @@ def save_checkpoint(
 
 
 def resume(path: Path, net: nn.Module, optimizer: torch.optim.Optimizer, schedule: LRScheduler) -> list[dict]:
-    """Restores the state that `save_checkpoint` wrote and returns its history; [] and no changes if there is no file."""
+    """Restores the state that `save_checkpoint` wrote and returns its history; [] and no changes if there is no file.
+
+    Raises ValueError if the file is damaged.
+    """
     if not path.is_file():
         return []
-    state = torch.load(path, map_location="cpu", weights_only=True)
+    try:
+        state = torch_files.read(path)
+    except ValueError as error:
+        raise ValueError(f"{path}: is damaged ({error}); remove it, and the training starts from the beginning") from error
     net.load_state_dict(state["net"])
     optimizer.load_state_dict(state["optimizer"])
     schedule.load_state_dict(state["schedule"])

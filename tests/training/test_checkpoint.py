@@ -1,3 +1,5 @@
+import struct
+
 import numpy as np
 import pytest
 import safetensors.torch
@@ -5,6 +7,7 @@ import torch
 from torch import nn
 from torch.optim.lr_scheduler import LambdaLR
 
+from ribstudy.runtime import torch_files
 from ribstudy.training.checkpoint import load_weights, resume, round_weights, save_checkpoint, save_weights
 from ribstudy.training.files import WEIGHTS
 
@@ -30,6 +33,20 @@ def test_everything_that_was_saved_is_restored(tmp_path):
     assert torch.equal(torch.rand(3), expected)
     for ours, theirs in zip(other, saved, strict=True):
         assert str(ours.state_dict()) == str(theirs.state_dict())
+
+
+def test_a_changed_byte_of_a_weight_is_noticed(tmp_path):
+    """torch itself would read it without a word."""
+    path = tmp_path / "net.pt"
+    torch.save({"weight": torch.full((64,), 1.5)}, path)
+    content = path.read_bytes()
+    place = content.index(struct.pack("<f", 1.5))
+    path.write_bytes(content[:place] + struct.pack("<f", 2.5) + content[place + 4 :])
+    assert torch.load(path, weights_only=True)["weight"][0] == 2.5
+    with pytest.raises(ValueError, match=r"the checksum of its part .*data/0 is wrong"):
+        torch_files.read(path)
+    with pytest.raises(ValueError, match=r"net.pt: is damaged \(.*\); remove it, and the training starts from the beginning"):
+        resume(path, None, None, None)
 
 
 def test_without_a_file_nothing_changes(tmp_path):
