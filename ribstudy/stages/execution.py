@@ -18,7 +18,7 @@ from ribstudy.runtime import ranks
 from ribstudy.runtime.files import file_digest, locked
 from ribstudy.runtime.processes import map_in_processes, refuse_while_importing
 from ribstudy.runtime.progress import track
-from ribstudy.stages.preflight import require, unfinished
+from ribstudy.stages.preflight import require, require_room, unfinished
 from ribstudy.stages.registry import STAGES
 from ribstudy.stages.source import other_code, source_digest
 from ribstudy.stages.stage import ItemStage, Run, Stage, WholeStage, only_checks, reads_data
@@ -101,6 +101,7 @@ def execute(stage: Stage, run: Run, *, shard: Shard | None = None, processes: in
 def _check_inputs(stage: Stage, run: Run) -> None:
     """Checks everything that the work requires, so that an error is raised now and not after hours of training."""
     pending = list(unfinished(stage, run))
+    require_room(pending)
     if run.given_workers is not None and any(each.decodes_ahead for each, _ in pending):
         ranks.check_workers(run.given_workers)
     if any(reads_data(each, run.settings) for each, _ in pending):

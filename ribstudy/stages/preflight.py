@@ -44,8 +44,8 @@ def unfinished(stage: Stage, run: Run) -> Iterator[Work]:
 def findings(work: Iterable[Work], *, fetch: bool = False) -> list[Finding]:
     """The requirements of all stages in `work`, each once, in the order of the stages.
 
-    Of several problems of the data with the same cause, such as images that cannot be selected, only the last one is kept: the
-    problem of the stage whose setting selects them.
+    Of several problems of the data with the same cause, such as images that cannot be selected or have no mask, the last one is
+    kept: the problem of the stage whose setting asks for them.
 
     fetch: whether to download missing files.
     """
@@ -55,8 +55,14 @@ def findings(work: Iterable[Work], *, fetch: bool = False) -> list[Finding]:
         place = (requirement.setting, requirement.need, digest(run.settings.data.model_dump(mode="json")))
         if place not in found:
             found[place] = Finding(stage, requirement, requirement.cause(fetch=fetch))
-    last = {finding.cause: finding for finding in found.values()}
-    return [each for each in found.values() if not each.cause or each.requirement.kind != "data" or last[each.cause] is each]
+    last = {_fault(finding): finding for finding in found.values()}
+    is_kept = {id(finding) for finding in last.values()}
+    return [each for each in found.values() if not each.cause or each.requirement.kind != "data" or id(each) in is_kept]
+
+
+def _fault(finding: Finding) -> str:
+    """The cause without the purpose that it prevents."""
+    return finding.cause.partition(", which ")[0]
 
 
 def _requirements(stage: Stage, run: Run) -> list[Requirement]:
@@ -99,6 +105,11 @@ def _bytes_to_write(stage: Stage, run: Run) -> int:
         return 0
 
 
+def require_room(work: Sequence[Work]) -> None:
+    """Raises ValueError if the results of the stages in `work` cannot be written. On several ranks, all raise it."""
+    _raise_first(message(room(work)) if ranks.is_first() else "")
+
+
 def require(work: Sequence[Work], *, fetch: bool = True) -> None:
     """Raises ValueError that names everything that the stages in `work` require and lack. On several ranks, all raise it.
 
@@ -106,8 +117,13 @@ def require(work: Sequence[Work], *, fetch: bool = True) -> None:
     """
     pending = [(stage, run) for stage, run in work if not only_checks(stage)]
     found = [*findings(pending, fetch=fetch), *room(pending)] if pending and ranks.is_first() else []
-    if text := ranks.agreed(message(found)):
-        raise ValueError(text)
+    _raise_first(message(found))
+
+
+def _raise_first(text: str) -> None:
+    """Raises ValueError with the text of the first rank, unless it is empty."""
+    if problems := ranks.agreed(text):
+        raise ValueError(problems)
 
 
 def message(found: Iterable[Finding]) -> str:

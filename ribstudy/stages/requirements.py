@@ -117,10 +117,17 @@ def selection(run: Run, setting: str, images: ImageSelection, purpose: str) -> R
     """Images that a setting selects: that there are some, and that they have masks if it asks for them."""
 
     def check() -> str:
+        prepared = is_prepared(run.settings.data)
+        if images.masked and prepared and not datasets.open_dataset(run.settings.data, images.split).masked_names:
+            return _without_masks(images)
         num_selected(run.settings.data, images)
         return ""
 
     return Requirement("data", setting, f"{images}: {purpose}", check)
+
+
+def _without_masks(images: ImageSelection) -> str:
+    return f"no image of split {images.split!r} has a mask"
 
 
 def masks(run: Run, setting: str, images: ImageSelection, purpose: str, remedy: str) -> Requirement:
@@ -131,12 +138,12 @@ def masks(run: Run, setting: str, images: ImageSelection, purpose: str, remedy: 
             return ""
         dataset = datasets.open_dataset(run.settings.data, images.split)
         if not dataset.masked_names:
-            return f"{purpose} needs true masks, but no image of split {images.split!r} has one; {remedy}"
+            return f"{_without_masks(images)}, which {purpose} needs; {remedy}"
         names = selected_names(dataset, images)
         lacking = sorted(set(names) - set(dataset.masked_names))
         if lacking:
-            found = f"{len(lacking)} of {len(names)} images have no mask, such as {lacking[0]}"
-            return f"{purpose} needs true masks, but {found}; {remedy}"
+            found = f"{len(lacking)} of {len(names)} images, such as {lacking[0]}, have no mask"
+            return f"{found}, which {purpose} needs; {remedy}"
         return ""
 
     return Requirement("data", setting, f"masks of {images}: {purpose}", check)
@@ -173,7 +180,10 @@ def auxiliary_images(run: Run) -> Requirement:
         if not is_prepared(run.settings.data):
             return ""
         dataset = datasets.open_dataset(run.settings.data, run.images.split)
-        names = selected_names(dataset, run.images)
+        try:
+            names = selected_names(dataset, run.images)
+        except ValueError:  # a finding of the selection, under the name of its setting
+            return ""
         labels = np.stack([dataset.label(name) for name in names])
         pools = DisjointPools(datasets.training_set(run.settings.data).labels, labels)
         lacking = [place for place in pools.without_any() if labels[place].any()]

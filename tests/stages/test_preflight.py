@@ -10,8 +10,8 @@ from helpers.own_folder import write_labels, write_own_folder
 from ribstudy.cli.main import main
 from ribstudy.config import load_settings
 from ribstudy.datasets.settings import ImageSelection
-from ribstudy.stages import STAGES, Run
-from ribstudy.stages.preflight import findings, message, require, room, unfinished
+from ribstudy.stages import STAGES, Run, execute
+from ribstudy.stages.preflight import findings, require, room, unfinished
 from ribstudy.store import Store
 
 SMALL = {
@@ -91,12 +91,12 @@ def test_a_batch_too_large_for_a_later_stage_is_said_at_once(folder, tmp_path, c
         (
             "segmentation",
             {"segmentation__truth": "dataset"},
-            "segmentation.truth = dataset: a training on them needs true masks, but 3 of 4 images have no mask, such as b; set",
+            "segmentation.truth = dataset: 3 of 4 images, such as b, have no mask, which a training on them needs; set",
         ),
         (
             "evaluate-rib",
             {"choices": {"split": "train", "limit": None, "masked": False}},
-            "choices: a score needs true masks, but 3 of 4 images have no mask, such as b; select only",
+            "choices: 3 of 4 images, such as b, have no mask, which a score needs; select only",
         ),
         ("classifier", {"preset": "mini", "classifier__batch_size": 99}, "classifier.batch_size = 99: 48 training images"),
         ("walk", {"preset": "mini", "affinity__batch_size": 99}, "affinity.batch_size = 99: 12 training images"),
@@ -111,11 +111,13 @@ def test_masks_that_the_choice_of_a_threshold_needs_are_asked_for_under_its_name
     selected = ImageSelection(split="train", masked=True)
     assert lacking("masks", selected, masks__threshold=None) == []
     shutil.rmtree(folder / "masks")
-    (found,) = [problem for problem in lacking("masks", masks__threshold=None) if problem.startswith("masks.threshold")]
+    (found,) = lacking("masks", masks__threshold=None)
     assert found.startswith(
-        "masks.threshold = null: the choice of a threshold needs true masks, but no image of split 'val' has"
+        "masks.threshold = null: no image of split 'val' has a mask, which the choice of a threshold needs; "
     )
     assert "set masks.threshold to a number" in found
+    (found,) = lacking("rib", selected)
+    assert found == "images: no image of split 'train' has a mask"
 
 
 def test_weights_that_do_not_fit_a_later_network(lacking, tmp_path):
@@ -155,7 +157,9 @@ def test_memory_disk_and_folders(lacking, monkeypatch, tmp_path):
     (found,) = lacking("rib")
     assert found.startswith("--results or RIBSTUDY_RESULTS: about 122 MB will be written to")
     run = Run(load_settings("mini"), store=Store(tmp_path / "own" / "labels.csv"))
-    assert "labels.csv is a file" in message(room([(STAGES["toy"], run)]))
+    for stage in ("toy", "data"):
+        with pytest.raises(ValueError, match=r"labels.csv is a file, but results are written into a folder of this name"):
+            execute(STAGES[stage], run)
 
 
 def test_images_that_share_a_class_with_all_others(lacking, folder):
