@@ -8,6 +8,7 @@ tests/campaign/outcome.json and to README.md. The exit status is 1 if a trial de
 
 import argparse
 import itertools
+import logging
 import random
 import sys
 import time
@@ -69,6 +70,7 @@ def main() -> None:
     parser.add_argument("--mutations", type=int, default=1000)
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
+    logging.disable()  # warnings about the mutated data sets
     start, git = time.monotonic(), git_state()
     with TemporaryDirectory(prefix="ribstudy-campaign-") as folder:
         paths.DATA = Path(folder) / "data"
