@@ -2,8 +2,8 @@
 
     PYTHONPATH=.:tests python -m campaign --kills 100 --mutations 1000 --seed 0
 
-Every trial draws from a random generator of its own, named in the message if the trial deviates. The counts go to
-tests/campaign/outcome.json and to README.md. The exit status is 1 if a trial deviated.
+Every trial draws from a random generator of its own, named in the message if the trial deviates. The counts of each part go to
+tests/campaign/<part>.json and to README.md. The exit status is 1 if a trial deviated.
 """
 
 import argparse
@@ -12,7 +12,7 @@ import logging
 import random
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -20,7 +20,7 @@ from tempfile import TemporaryDirectory
 from campaign import faults, mutated
 from campaign.commands import Deviation, Step, undisturbed
 from campaign.data_inputs import DATA
-from campaign.outcome import Outcome, Row, write_section
+from campaign.outcome import HEADS, Outcome, Row, file_of, tables, write_section
 from campaign.result_inputs import RESULTS
 from campaign.text_inputs import TEXTS
 
@@ -64,30 +64,41 @@ def run_mutations(folder: Path, number: int, seed: int) -> list[Row]:
     return list(rows.values())
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("--kills", type=int, default=100)
-    parser.add_argument("--mutations", type=int, default=1000)
-    parser.add_argument("--seed", type=int, default=0)
-    options = parser.parse_args()
-    logging.disable()  # warnings about the mutated data sets
+def run_part(part: str, run: Callable[[Path], list[Row]], seed: int) -> list[str]:
+    """Runs a part of the campaign, and writes its counts and the tables. Returns the messages of its deviations."""
     start, git = time.monotonic(), git_state()
     with TemporaryDirectory(prefix="ribstudy-campaign-") as folder:
         paths.DATA = Path(folder) / "data"
-        rows = run_mutations(Path(folder), options.mutations, options.seed)
-        rows = [*run_disturbances(Path(folder), options.kills, options.seed), *rows]
+        rows = run(Path(folder))
     about = {
-        "seed": options.seed,
+        "seed": seed,
         "commit": git["commit"] or "unknown",
         "date": datetime.now(UTC).strftime("%Y-%m-%d"),
         "machine": machine_name(),
         "minutes": round((time.monotonic() - start) / 60),
     }
     outcome = Outcome(about, rows)
-    outcome.write()
-    write_section(outcome)
-    if outcome.deviations:
-        sys.exit(f"{len(outcome.deviations)} trials deviate")
+    outcome.write(file_of(part))
+    write_section(tables())
+    return outcome.deviations
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--kills", type=int, default=100)
+    parser.add_argument("--mutations", type=int, default=1000)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--part", choices=list(HEADS), help="only this part (default: both)")
+    options = parser.parse_args()
+    logging.disable()  # warnings about the mutated data sets
+    parts = {
+        "mutations": lambda folder: run_mutations(folder, options.mutations, options.seed),
+        "faults": lambda folder: run_disturbances(folder, options.kills, options.seed),
+    }
+    chosen = {part: run for part, run in parts.items() if options.part in (None, part)}
+    deviations = [message for part, run in chosen.items() for message in run_part(part, run, options.seed)]
+    if deviations:
+        sys.exit(f"{len(deviations)} trials deviate")
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""The outcome of a campaign: a file with its counts, and the table of them in README.md."""
+"""The outcome of a campaign: a file of counts for each of its two parts, and the tables in README.md."""
 
 import json
 from collections.abc import Sequence
@@ -7,9 +7,14 @@ from pathlib import Path
 
 from campaign.commands import ROOT
 
-FILE = Path(__file__).with_name("outcome.json")
 README = ROOT / "README.md"
 BEGIN, END = "<!-- campaign: written by make campaign -->", "<!-- end of campaign -->"
+HEADS = {"faults": "fault", "mutations": "mutated input"}  # of the first column, by the name of the part
+
+
+def file_of(part: str) -> Path:
+    """The file of the last campaign's counts. part: one of `HEADS`."""
+    return Path(__file__).with_name(f"{part}.json")
 
 
 @dataclass
@@ -39,7 +44,7 @@ class Row:
 
 @dataclass(frozen=True)
 class Outcome:
-    """All trials of a campaign. about: the seed, the commit, the machine, the date and the minutes."""
+    """All trials of a part. about: the seed, the commit, the machine, the date and the minutes."""
 
     about: dict[str, str | int | float]
     rows: Sequence[Row]
@@ -48,24 +53,29 @@ class Outcome:
     def deviations(self) -> list[str]:
         return [message for row in self.rows for message in row.deviations]
 
-    def write(self, path: Path = FILE) -> None:
+    def write(self, path: Path) -> None:
         path.write_text(json.dumps(asdict(self), indent=1, ensure_ascii=False) + "\n")
 
     @classmethod
-    def read(cls, path: Path = FILE) -> "Outcome":
+    def read(cls, path: Path) -> "Outcome":
         content = json.loads(path.read_text())
         return cls(content["about"], [Row(**row) for row in content["rows"]])
 
 
-def table(outcome: Outcome) -> str:
-    """The counts as Markdown."""
+def table(outcome: Outcome, head: str) -> str:
+    """The counts as Markdown. head: of the first column."""
     about = outcome.about
-    lines = ["| fault, or mutated input | trials | right | how |", "|---|---|---|---|"]
+    lines = [f"| {head} | trials | right | outcomes |", "|---|---|---|---|"]
     for row in outcome.rows:
-        how = ", ".join(f"{count} {name}" for name, count in sorted(row.outcomes.items()))
-        lines.append(f"| {row.what} | {row.trials} | {row.trials - len(row.deviations)} | {how} |")
+        outcomes = ", ".join(f"{count} {name}" for name, count in sorted(row.outcomes.items()))
+        lines.append(f"| {row.what} | {row.trials} | {row.trials - len(row.deviations)} | {outcomes} |")
     said = f"Seed {about['seed']}, {about['minutes']} minutes on two cores, commit {about['commit'][:7]}, {about['date']}."
     return "\n".join([*lines, "", said])
+
+
+def tables() -> str:
+    """The tables of the last campaign."""
+    return "\n\n".join(table(Outcome.read(file_of(part)), head) for part, head in HEADS.items() if file_of(part).exists())
 
 
 def section(text: str) -> str:
@@ -73,7 +83,7 @@ def section(text: str) -> str:
     return text.partition(BEGIN)[2].partition(END)[0].strip()
 
 
-def write_section(outcome: Outcome, readme: Path = README) -> None:
+def write_section(content: str, readme: Path = README) -> None:
     text = readme.read_text()
     before, after = text.partition(BEGIN)[0], text.partition(END)[2]
-    readme.write_text(f"{before}{BEGIN}\n{table(outcome)}\n{END}{after}")
+    readme.write_text(f"{before}{BEGIN}\n{content}\n{END}{after}")

@@ -10,11 +10,15 @@ import numpy as np
 import safetensors.torch
 import torch
 from campaign.given import Given, Refused
+from torch import nn
+from torch.optim.lr_scheduler import LambdaLR
 
 from ribstudy.models.weights import read_state_dict
 from ribstudy.published import Published, write_bundle
 from ribstudy.runtime.files import file_digest, write_json
 from ribstudy.store import Result
+from ribstudy.training.checkpoint import resume, save_checkpoint
+from ribstudy.training.files import CHECKPOINT
 
 ARRAYS = {"maps": np.linspace(0, 1, 60, dtype=np.float32).reshape(3, 4, 5), "names": np.array(["cat", "dog"])}
 WEIGHTS = {"conv.weight": torch.linspace(-1, 1, 90).reshape(2, 5, 3, 3), "conv.bias": torch.zeros(2)}
@@ -57,6 +61,25 @@ def read_weights(folder: Path) -> Any:
     return plain({name: tensor.numpy() for name, tensor in read_state_dict(folder / "net.pth", imagenet=dict).items()})
 
 
+def _training() -> tuple[nn.Module, torch.optim.Optimizer, LambdaLR]:
+    torch.manual_seed(0)
+    net = nn.Linear(8, 4)
+    optimizer = torch.optim.SGD(net.parameters(), lr=0.1, momentum=0.9)
+    net(torch.ones(1, 8)).sum().backward()
+    optimizer.step()
+    return net, optimizer, LambdaLR(optimizer, lambda step: 1.0)
+
+
+def write_checkpoint(folder: Path) -> None:
+    save_checkpoint(folder / CHECKPOINT, *_training(), [{"step": 3, "loss": 0.5}], {"seed": 0})
+
+
+def read_checkpoint(folder: Path) -> Any:
+    restored = _training()
+    history = resume(folder / CHECKPOINT, *restored)
+    return history, [str(part.state_dict()) for part in restored], torch.get_rng_state().tolist()
+
+
 def plain(arrays: Mapping[str, np.ndarray]) -> dict[str, Any]:
     return {name: (str(array.dtype), array.shape, array.tolist()) for name, array in arrays.items()}
 
@@ -77,4 +100,5 @@ RESULTS = {
     "results": _as_written(write_result, read_result),
     "published results": _as_written(write_published, read_published),
     "weights": _as_written(write_weights, read_weights),
+    "checkpoint of a training": _as_written(write_checkpoint, read_checkpoint),
 }

@@ -53,6 +53,8 @@ def _hold(found: Mapping[str, Any], said: Mapping[str, Any]) -> bool:
 def _is(found: Any, said: Any) -> bool:
     if isinstance(said, str) and isinstance(found, float):
         return found == float(said)  # PyYAML reads 1e-4 as a text, YAML 1.2 and people as a number
+    if isinstance(said, str) and isinstance(found, str):
+        return found in (said, str(Path.cwd() / said))  # a path, which the library makes absolute
     return found == said and isinstance(found, bool) == isinstance(said, bool)
 
 
