@@ -16,7 +16,8 @@ def add_publish_arguments(command: argparse.ArgumentParser) -> None:
         type=int,
         default=0,
         metavar="N",
-        help="accept a result of other code if today's code computes N of its items equally to the bit (default: refuse it)",
+        help="accept a result of other code if today's code computes N of its items, or the whole training, equally to the bit "
+        "(default: refuse it)",
     )
     command.add_argument("--seed", type=int, help="seed of the draws for --recheck (default: the date)")
     command.add_argument(

@@ -26,7 +26,7 @@ from ribstudy.workflow.book import chapters_of
 from ribstudy.workflow.costs import cost_of, write_costs
 from ribstudy.workflow.jobs import CHAPTERS
 from ribstudy.workflow.planned import PlannedResult, is_training, planned_results, result_name
-from ribstudy.workflow.spot_check import recompute, today
+from ribstudy.workflow.spot_check import differing_files, recompute, today
 
 # The largest size of the folder. It holds scores, example maps and weights of two data sets with several trainings each, and a
 # clone of this size takes seconds.
@@ -104,7 +104,7 @@ class Publication:
 
         Args:
             recheck: the number of random items to compute again of each result of other code, which is published if they
-                are equal to the bit. 0: such a result is refused.
+                are equal to the bit. A training is computed again as a whole. 0: such a result is refused.
             seed: of these draws; None: the day's date as a number.
             max_bytes: the largest size of the folder.
 
@@ -156,25 +156,22 @@ class Publication:
 
     def _require_code(self, name: str, recheck: int, rng: random.Random) -> dict:
         """The entry that says how a result of other code was rechecked; {} for a result of today's code."""
-        planned, result = self.planned[name], self._result(name)
+        planned, result, content = self.planned[name], self._result(name), self.contents[name]
         if not other_code(planned.stage, result):
             return {}
-        now, items = source_digest(planned.stage), sorted(self.contents[name].items)
+        now = source_digest(planned.stage)
         what = f"{name}: other code computed it ({', '.join(result.codes())}; today's is {now}); recompute it (remove "
         what += f"{result.folder}, and run its chapters with RIBSTUDY_PUBLISHED=none)"
-        if not (recheck and items):
-            hint = ", or accept it if today's code computes the same for some of its items (--recheck 3)" if items else ""
-            raise PublicationError(what + hint)
-        for training in sorted(planned.trainings):
-            trained = self.planned[training]
-            if not trained.runs[0].is_finished(trained.stage):
-                raise PublicationError(f"{what}; it cannot be rechecked, because the weights of {training} are not here")
+        if not recheck:
+            raise PublicationError(f"{what}, or accept it if today's code computes the same (--recheck 3)")
+        missing = [training for training in sorted(planned.trainings) if not self._result(training).finished]
+        if content.items and missing:
+            raise PublicationError(f"{what}; it cannot be rechecked, because the weights of {missing[0]} are not here")
+        drawn = rng.sample(sorted(content.items), min(recheck, len(content.items)))
         with TemporaryDirectory(prefix="ribstudy-recheck-") as scratch:
-            drawn = rng.sample(items, min(recheck, len(items)))
-            checks = [recompute(planned.stage, planned.run_of[item], item, Path(scratch)) for item in drawn]
-        if unequal := [check for check in checks if check.difference.size > 0]:
-            raise PublicationError(f"{what}; today's code computes something else: {unequal[0]}")
-        return {"rechecked": {"code": now, "items": len(drawn), "date": _now()}}
+            if unequal := _unequal(planned, drawn, sorted(content.files), Path(scratch)):
+                raise PublicationError(f"{what}; today's code computes something else: {unequal[0]}")
+        return {"rechecked": {"code": now, "items": len(drawn), "files": len(content.files), "date": _now()}}
 
     def _write_new(self, name: str, folder: Path, old: Published, rechecked: dict, commit: str) -> dict:
         """Writes the file of a result into a folder and returns its entry; only the old entry if the result has not changed."""
@@ -280,6 +277,13 @@ def _add_choices(contents: dict[str, Content], planned: Mapping[str, PlannedResu
         if isinstance(result.stage, ItemStage) and result.trainings <= weights:
             for name, items in result.choices.items():
                 contents.setdefault(name, Content()).items.update(items)
+
+
+def _unequal(planned: PlannedResult, items: Sequence[str], files: Sequence[str], scratch: Path) -> list[str]:
+    """The items and files of a result that today's code computes otherwise, one sentence for each."""
+    checks = [recompute(planned.stage, planned.run_of[item], item, scratch) for item in items]
+    differing = [str(check) for check in checks if check.difference.size > 0]
+    return differing + (differing_files(planned.stage, planned.runs[0], files, scratch) if files else [])
 
 
 def _read(result: Result, file: str) -> bytes:

@@ -1,5 +1,6 @@
 """The spot check: some published items are computed again from the published weights, and both are compared."""
 
+import hashlib
 import math
 import random
 import time
@@ -11,12 +12,13 @@ from tempfile import TemporaryDirectory
 from typing import Any, BinaryIO
 
 import numpy as np
+import torch
 
 from ribstudy.config import load_settings
 from ribstudy.items import ARRAYS, MASKS, Arrays, Item, ItemFormat
 from ribstudy.runtime.files import write_json
 from ribstudy.runtime.machine import machine_name
-from ribstudy.stages import ItemStage, Run, execute
+from ribstudy.stages import ItemStage, Run, WholeStage, execute
 from ribstudy.store import Result, Store, git_state
 from ribstudy.workflow.planned import PlannedResult, is_training, planned_results, result_name
 
@@ -146,6 +148,29 @@ def recompute(stage: ItemStage, run: Run, item: str, folder: Path) -> Check:
     seconds = round(time.perf_counter() - start, 2)
     difference = compare(run.result(stage).read_item(item), found, stage.format)
     return Check(stage.name, stage.key(run.settings), item, difference, tolerance_of(stage.name), seconds)
+
+
+def differing_files(stage: WholeStage, run: Run, files: Iterable[str], folder: Path) -> list[str]:
+    """Computes a finished stage again, such as a training, and names the files whose bytes differ, one sentence for each.
+
+    The order in which threads add depends on their number, so it has to be the number of the first computation.
+
+    Args:
+        stage, run, folder: as of `recompute`.
+        files: names of files of the stage's result.
+    """
+    scratch = _Scratch(folder, run.store, frozenset({result_name(stage, run)}))
+    found, finished = execute(stage, replace(run, store=scratch)), run.result(stage)
+    return [
+        f"{file} of {result_name(stage, run)} differs (computed now with {torch.get_num_threads()} threads)"
+        for file in files
+        if _digest_of(finished, file) != _digest_of(found, file)
+    ]
+
+
+def _digest_of(result: Result, file: str) -> str:
+    with result.open(file) as opened:
+        return hashlib.file_digest(opened, "sha256").hexdigest()
 
 
 def compare(published: Item, found: Item, item_format: ItemFormat) -> Difference:

@@ -13,7 +13,7 @@ from ribstudy.cli.main import main
 from ribstudy.datasets.settings import ImageSelection
 from ribstudy.published import MANIFEST, PublishedError
 from ribstudy.report.chapter import Chapter
-from ribstudy.runtime.files import write_json
+from ribstudy.runtime.files import file_digest, write_json
 from ribstudy.stages import STAGES, execute
 from ribstudy.stages.evaluate import MAP_EVALUATIONS
 from ribstudy.stages.maps import RIB
@@ -124,9 +124,6 @@ def test_results_of_other_code_are_refused(study):
     refused(
         study, r"evaluate-cam-\w+: other code computed it \(0123456789ab; today's is \w+\); recompute it \(remove .*--recheck 3"
     )
-    (study.store.root / "runs" / "nothing").mkdir()
-    set_code(study, "classifier", "0123456789ab")
-    refused(study, r"classifier-\w+: other code computed it", recheck=1)  # a training has no items
 
 
 def test_results_of_other_code_are_published_if_a_recheck_finds_them_equal(study):
@@ -150,6 +147,30 @@ def test_results_of_other_code_are_refused_if_a_recheck_finds_a_difference(study
     result.write_item(name, dataclasses.replace(maps, logits=maps.logits + 1))
     set_code(study, "rib", "0123456789ab")
     refused(study, rf"rib-\w+: other code .* computes something else: rib {name} .*: scores is ", recheck=1)
+
+
+def test_a_training_of_other_code_is_published_if_all_its_files_are_computed_again(study):
+    set_code(study, "classifier", "0123456789ab")
+    refused(study, r"classifier-\w+: other code computed it")
+    before = {path.name: path.stat().st_mtime_ns for path in study.store.root.rglob("*")}
+    study.publish(recheck=1)
+    assert {path.name: path.stat().st_mtime_ns for path in study.store.root.rglob("*")} == before
+    (entry,) = (entry for entry in study.store.published.manifest.values() if entry["stage"] == "classifier")
+    assert entry["code"] == ["0123456789ab"]
+    assert (entry["rechecked"]["items"], entry["rechecked"]["files"]) == (0, 3)
+
+
+@pytest.mark.parametrize("file", ["weights.safetensors", "history.csv"])
+def test_a_training_of_other_code_is_refused_if_one_of_its_files_differs(study, file):
+    (folder,) = study.store.root.glob("runs/classifier-*")
+    content = bytearray((folder / file).read_bytes())
+    content[-2] ^= 1
+    (folder / file).write_bytes(content)
+    record = json.loads((folder / "record.json").read_text())
+    record["files"][file] = file_digest(folder / file)
+    write_json(folder / "record.json", record)
+    set_code(study, "classifier", "0123456789ab")
+    refused(study, rf"classifier-\w+: other code .* computes something else: {file} of classifier-\w+ differs", recheck=1)
 
 
 def test_unfinished_results_are_refused(study):
