@@ -5,10 +5,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
 
 from ribstudy.datasets.base import Dataset, new_folder
-from ribstudy.datasets.pictures import VOID, write_mask
+from ribstudy.datasets.pictures import VOID, write_jpeg, write_mask
 
 
 def write_folder(root: Path, dataset: Dataset, names: Sequence[str], class_names: Sequence[str]) -> None:
@@ -27,7 +26,7 @@ def write_folder(root: Path, dataset: Dataset, names: Sequence[str], class_names
         (folder / "images").mkdir()
         (folder / "masks").mkdir()
         for name in names:
-            Image.fromarray(dataset.image(name)).save(folder / "images" / f"{name}.jpg", quality=95)
+            write_jpeg(folder / "images" / f"{name}.jpg", dataset.image(name), 95)
             if name in masked:
                 write_mask(folder / "masks" / f"{name}.png", value_of[dataset.mask(name)])
         with (folder / "labels.csv").open("w", newline="") as file:

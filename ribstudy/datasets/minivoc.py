@@ -18,7 +18,7 @@ from ribstudy.datasets.base import DataError, new_folder, read_json
 from ribstudy.datasets.devkit import FOLDERS, write_annotation, write_names
 from ribstudy.datasets.minivoc_drawing import draw_background, draw_waves, scatter
 from ribstudy.datasets.minivoc_objects import CLASS_NAMES, Drawing, draw_object
-from ribstudy.datasets.pictures import VOID, write_mask
+from ribstudy.datasets.pictures import VOID, write_jpeg, write_mask
 from ribstudy.datasets.settings import MiniVocSettings
 from ribstudy.datasets.voc12 import content, mask_content
 from ribstudy.runtime.files import write_json
@@ -274,7 +274,7 @@ def _write_devkit(root: Path, settings: MiniVocSettings) -> None:
 
 
 def _write_scene(root: Path, name: str, scene: Scene) -> None:
-    Image.fromarray(scene.picture).save(root / "JPEGImages" / f"{name}.jpg", quality=JPEG_QUALITY)
+    write_jpeg(root / "JPEGImages" / f"{name}.jpg", scene.picture, JPEG_QUALITY)
     write_mask(root / "SegmentationClass" / f"{name}.png", scene.mask())
     size = scene.owners.shape[0]
     fields = {

@@ -227,6 +227,17 @@ def _numbers(picture: Image.Image, *, bits: int) -> np.ndarray:
     return numbers // (255 // (2**bits - 1)) if picture.mode == "L" else numbers  # Pillow scales grey values to 0..255
 
 
+def write_jpeg(path: Path, picture: np.ndarray, quality: int) -> None:
+    """Writes RGB, uint8 [H, W, 3], as a JPEG.
+
+    Raises OSError if the disk is full. Pillow itself would end without a word, and with a truncated file, if only a part of its
+    last block fits on the disk.
+    """
+    content = io.BytesIO()
+    Image.fromarray(picture).save(content, format="JPEG", quality=quality)
+    path.write_bytes(content.getbuffer())
+
+
 def write_mask(path: Path | io.BytesIO, mask: np.ndarray) -> None:
     """Writes class indices, uint8 [H, W], as a palette PNG in the colours of the VOC devkit."""
     picture = Image.fromarray(mask).convert("P")

@@ -16,7 +16,7 @@ from PIL import Image, ImageDraw
 from ribstudy.datasets.base import map_in_order, new_folder
 from ribstudy.datasets.coco14 import COCO_CLASSES
 from ribstudy.datasets.devkit import FOLDERS, write_annotation, write_names
-from ribstudy.datasets.pictures import VOID, write_mask
+from ribstudy.datasets.pictures import VOID, write_jpeg, write_mask
 from ribstudy.datasets.synthetic_drawing import (
     COCO_SIZES,
     COCO_STYLE,
@@ -120,7 +120,7 @@ def _write_voc_image(item: tuple[str, int, bool], *, folder: Path, seed: int, si
     split, index, has_mask = item
     scene = draw_scene(VOC_STYLE, split, index, seed=seed, sizes=sizes)
     name = f"{VOC_YEARS[split]}_{index:06d}"
-    Image.fromarray(scene.picture).save(folder / "JPEGImages" / f"{name}.jpg", quality=JPEG_QUALITY)
+    write_jpeg(folder / "JPEGImages" / f"{name}.jpg", scene.picture, JPEG_QUALITY)
     if has_mask:
         write_mask(folder / "SegmentationClass" / f"{name}.png", voc_mask(scene))
     if split != "test":
@@ -153,7 +153,7 @@ def _write_coco_image(index: int, *, folder: Path, split: str, seed: int, sizes:
     scene = draw_scene(COCO_STYLE, split, index, seed=seed, sizes=sizes)
     image_id = 2 * index + 1 + SPLIT_IDS[split]  # as in COCO 2014, the ids of train and val are disjoint
     file_name = f"COCO_{split}2014_{image_id:012d}.jpg"
-    Image.fromarray(scene.picture).save(folder / f"{split}2014" / file_name, quality=JPEG_QUALITY)
+    write_jpeg(folder / f"{split}2014" / file_name, scene.picture, JPEG_QUALITY)
     image = {"id": image_id, "file_name": file_name, "width": scene.size[0], "height": scene.size[1]}
     annotations = [
         {"id": 1000 * image_id + place, "image_id": image_id, **_instance(thing, scene.size)}

@@ -14,20 +14,22 @@ from campaign.commands import LIMIT, Deviation, Done, Step, command, end, enviro
 
 # A user of its own, who may mount file systems that no other process sees.
 OWN_MOUNTS = ["unshare", "--user", "--map-root-user", "--mount"]
-PAGE = 4096  # bytes; a tmpfs gives them in pages
-# The command twice in a file system of the size $1: the first time too small for it, the second time large enough.
+ROOM = 400 * 2**20  # bytes of the file system, more than any command asks for before it starts
+# The command twice in a file system of its own. While it works the first time, something else fills the file system.
 ON_A_FULL_DISK = """
 set -e
-mount -t tmpfs -o size=1g tmpfs "$2"
+mount -t tmpfs -o size="$ROOM" tmpfs "$2"
 cp -a "$1/." "$2"
 cd "$2"
-mount -o remount,size=$(( $(df --output=used -B1 "$2" | tail -1) + $3 )) "$2"
-shift 3
+shift 2
 code=0
-"$@" > /dev/null 2> "$OUTPUT" || code=$?
-mount -o remount,size=1g "$PWD"
+"$@" > /dev/null 2> "$OUTPUT" &
+sleep "$MOMENT"
+head -c "$ROOM" /dev/zero > .filler 2> /dev/null || true
+wait $! || code=$?
+rm .filler
 again=0
-"$@" >> "$OUTPUT.again" 2>&1 || again=$?
+"$@" > "$OUTPUT.again" 2>&1 || again=$?
 cp -a . "$KEPT"
 echo "$code $again"
 """
@@ -67,34 +69,31 @@ def _die_in_a_write(step: Step, work: Path, rng: random.Random) -> str:
 
 
 def _full_disk(step: Step, work: Path, rng: random.Random) -> str:
-    needed = sum(path.stat().st_size // PAGE + 1 for path in step.after.rglob("*") if path.is_file())
-    needed -= sum(path.stat().st_size // PAGE + 1 for path in step.before.rglob("*") if path.is_file())
-    free = rng.randint(0, max(needed - 1, 0)) * PAGE
+    moment = rng.uniform(0, step.seconds)
     output, kept = work.with_name("output"), work.with_name("kept")
-    shutil.rmtree(kept, ignore_errors=True)
-    kept.mkdir()
-    script = [*OWN_MOUNTS, "bash", "-c", ON_A_FULL_DISK, "bash", str(step.before), str(work), str(free), *command(step.name)]
+    for path in (kept, work):
+        shutil.rmtree(path, ignore_errors=True)
+        path.mkdir()
     done = subprocess.run(
-        script,
-        env=environment(work, OUTPUT=str(output), KEPT=str(kept)),
+        [*OWN_MOUNTS, "bash", "-c", ON_A_FULL_DISK, "bash", str(step.before), str(work), *command(step.name)],
+        env=environment(work, ROOM=str(ROOM), MOMENT=f"{moment:.2f}", OUTPUT=str(output), KEPT=str(kept)),
         capture_output=True,
         text=True,
         timeout=2 * LIMIT,
         check=False,
     )
-    where = f"full disk ({free // 1024} kB free of {needed * PAGE // 1024} needed)"
+    where = f"full disk after {moment:.1f} of {step.seconds:.1f} s"
     codes = re.fullmatch(r"(\d+) (\d+)\n", done.stdout)
-    said = output.read_text() if output.exists() else done.stderr
     if not codes:
         raise Deviation(f"{step.name}, {where}: cannot be tried:\n{done.stderr}")
-    own_message = step.name != "batch"  # Snakemake has its own
-    if codes[1] != "0" and ("No space left" not in said or (own_message and "Traceback" in said)):
+    said, own_message = output.read_text(), step.name != "batch"  # Snakemake has its own
+    if codes[1] != "0" and own_message and ("Traceback" in said or not re.search("No space left|are free there", said)):
         raise Deviation(f"{step.name}, {where}: the message is\n{said}")
     if codes[2] != "0":
         raise Deviation(f"{step.name}, {where}: fails again with space:\n{output.with_name('output.again').read_text()}")
     shutil.rmtree(work)
     kept.rename(work)
-    return where
+    return f"{where}: exit status {codes[1]}"
 
 
 def _clock(step: Step, work: Path, rng: random.Random) -> str:

@@ -1,5 +1,7 @@
 """Decoding of image files and masks."""
 
+import subprocess
+import sys
 import zlib
 
 import numpy as np
@@ -19,6 +21,7 @@ from ribstudy.datasets.pictures import (
     read_jpeg,
     read_mask,
     read_picture,
+    write_jpeg,
     write_mask,
 )
 
@@ -83,6 +86,22 @@ def test_a_photograph_of_20_megapixels(tmp_path):
     whole = Image.open(path).resize((1024, 683), Image.Resampling.BICUBIC)
     assert np.abs(small.astype(int) - np.asarray(whole).astype(int)).max() <= 3
     np.testing.assert_array_equal(read_picture(path, max_side=1024), small)
+
+
+def test_a_jpeg_that_does_not_fit_is_an_error_and_not_a_truncated_file(tmp_path):
+    """A limit of the size of files stands for a full disk: both make the last write shorter than asked."""
+    noise = np.random.default_rng(0).integers(0, 256, (64, 64, 3), dtype=np.uint8)
+    write_jpeg(tmp_path / "whole.jpg", noise, 90)
+    size = (tmp_path / "whole.jpg").stat().st_size
+    np.save(tmp_path / "noise.npy", noise)
+    code = (
+        "import resource\nimport numpy as np\nfrom pathlib import Path\nfrom ribstudy.datasets.pictures import write_jpeg\n"
+        f"noise = np.load({str(tmp_path / 'noise.npy')!r})\n"
+        f"resource.setrlimit(resource.RLIMIT_FSIZE, ({size - 10}, {size - 10}))\n"
+        f"write_jpeg(Path({str(tmp_path / 'part.jpg')!r}), noise, 90)\n"
+    )
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert "OSError: [Errno 27] File too large" in run.stderr
 
 
 def test_a_very_long_picture_keeps_one_pixel(tmp_path):
