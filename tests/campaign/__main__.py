@@ -13,6 +13,7 @@ import random
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -24,7 +25,7 @@ from campaign.outcome import HEADS, Outcome, Row, file_of, tables, write_section
 from campaign.result_inputs import RESULTS
 from campaign.text_inputs import TEXTS
 
-from ribstudy.runtime import paths
+from ribstudy.runtime import paths, ranks
 from ribstudy.runtime.machine import machine_name
 from ribstudy.store import git_state
 
@@ -39,16 +40,26 @@ def disturbances(steps: Sequence[Step], kills: int) -> Iterator[tuple[str, Step]
 
 
 def run_disturbances(folder: Path, kills: int, seed: int) -> list[Row]:
+    """Runs as many trials side by side as there are cores. Each has a folder of its own."""
     rows = {fault: Row(fault) for fault in faults.FAULTS}
-    for number, (fault, step) in enumerate(disturbances(undisturbed(folder), kills)):
+
+    def run(trial: tuple[int, tuple[str, Step]]) -> tuple[str, str]:
+        number, (fault, step) = trial
         name = f"{seed} {fault} {step.name} {number}"
-        try:
-            happened = faults.trial(step, fault, folder, random.Random(name))
-            rows[fault].count("as undisturbed")
-            print(f"{step.name}, {fault}: {happened}", flush=True)
-        except Deviation as error:
-            rows[fault].deviate(f"[{name}] {error}")
-            print(f"DEVIATION [{name}] {error}", flush=True)
+        with TemporaryDirectory(dir=folder) as own:
+            try:
+                print(f"{step.name}, {fault}: {faults.trial(step, fault, Path(own), random.Random(name))}", flush=True)
+            except Deviation as error:
+                print(f"DEVIATION [{name}] {error}", flush=True)
+                return fault, f"[{name}] {error}"
+        return fault, ""
+
+    with ThreadPoolExecutor(ranks.cores()) as pool:
+        for fault, deviation in pool.map(run, enumerate(disturbances(undisturbed(folder / "undisturbed"), kills))):
+            if deviation:
+                rows[fault].deviate(deviation)
+            else:
+                rows[fault].count("as undisturbed")
     return [row for row in rows.values() if row.trials]
 
 
