@@ -214,7 +214,7 @@ def test_images_without_a_mask_cannot_teach(tmp_path, data_root):
             tmp_path / "results", root, **{"segmentation.truth": "dataset", "segmentation.images": {"split": "train_aug"}}
         )
     (root / "SegmentationClass" / f"{aug_only}.png").unlink()
-    with pytest.raises(ValueError, match=f"have no mask, such as {aug_only}"):
+    with pytest.raises(ValueError, match=f"1 of 12 images, such as {aug_only}, have no mask, which a training on them needs"):
         execute(SEGMENTATION, run)
 
 
