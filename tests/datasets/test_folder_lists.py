@@ -304,6 +304,9 @@ def test_lists_are_read_in_time_that_grows_with_their_length(tmp_path):
         write_labels(root, {f"im{index}{'.png' * (index % 2)}": "cat" if index % 4 else f"c{index}" for index in range(number)})
         (root / "classes.txt").write_text("cat\ndog\n")
         (root / "val.txt").write_text("".join(f"im{index // 2}.png\n" for index in range(number)))
+        return min(once(root, number) for _ in range(3))  # other work of the process, such as its memory, can slow one of them
+
+    def once(root: Path, number: int) -> float:
         start = time.process_time()
         assert len(read_listing(root).problems) > number // 2
         return time.process_time() - start
