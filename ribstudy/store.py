@@ -132,8 +132,6 @@ class Result:
             return self._format.of_arrays(self.bundle.items[name])
         try:
             return self._format.load(path)
-        except FileNotFoundError:
-            raise
         except UNREADABLE as error:
             raise DamagedError(_damaged(path, str(error))) from error
 

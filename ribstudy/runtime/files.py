@@ -39,13 +39,20 @@ def new_folder(root: Path) -> Iterator[Path]:
     with _owned(root.with_name(f"{temporary.name}.lock")):
         if root.is_file() or (root.is_dir() and any(root.iterdir())):
             raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(root))
-        shutil.rmtree(temporary, ignore_errors=True)
-        temporary.mkdir()
-        try:
+        with emptied(temporary):
             yield temporary
             temporary.replace(root)
-        finally:
-            shutil.rmtree(temporary, ignore_errors=True)
+
+
+@contextlib.contextmanager
+def emptied(folder: Path) -> Iterator[Path]:
+    """Makes a folder, without the files that a killed process has left in it, and removes it after the block."""
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir()
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def _temporary(path: Path) -> Path:

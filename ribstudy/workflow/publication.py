@@ -3,11 +3,10 @@
 A result is published only if today's code computed it, or if a recheck finds that today's code computes the same.
 """
 
-import contextlib
 import json
 import random
 import shutil
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -16,7 +15,7 @@ from typing import Any
 
 from ribstudy.config import load_settings, preset_name
 from ribstudy.published import MANIFEST, Bundle, Published, write_bundle
-from ribstudy.runtime.files import atomic, file_digest, locked, write_json
+from ribstudy.runtime.files import atomic, emptied, file_digest, locked, write_json
 from ribstudy.stages import STAGES, ItemStage, Run
 from ribstudy.stages.source import other_code, source_digest
 from ribstudy.stages.stage import only_checks
@@ -116,7 +115,7 @@ class Publication:
         rechecked = _collect(lambda name: self._require_code(name, recheck, rng), self.contents)
         folder = self.store.published_folder
         folder.mkdir(parents=True, exist_ok=True)
-        with locked(folder / ".lock", "the published results"), _emptied(folder / ".new") as temporary:
+        with locked(folder / ".lock", "the published results"), emptied(folder / ".new") as temporary:
             old = Published.of(folder)
             new = {name: self._write_new(name, temporary, old, rechecked[name], commit) for name in self.contents}
             manifest = _merged(old.manifest, new, preset_name(self.preset), self._needed_elsewhere())
@@ -164,7 +163,8 @@ class Publication:
         what += f"{result.folder}, and run its chapters with RIBSTUDY_PUBLISHED=none)"
         if not recheck:
             raise PublicationError(f"{what}, or accept it if today's code computes the same (--recheck 3)")
-        missing = [training for training in sorted(planned.trainings) if not self._result(training).finished]
+        trainings = [(training, self.planned[training]) for training in sorted(planned.trainings)]
+        missing = [training for training, trained in trainings if not trained.runs[0].is_finished(trained.stage)]
         if content.items and missing:
             raise PublicationError(f"{what}; it cannot be rechecked, because the weights of {missing[0]} are not here")
         drawn = rng.sample(sorted(content.items), min(recheck, len(content.items)))
@@ -195,17 +195,6 @@ class Publication:
         if before is None or not (set(before.record["presets"]) - {preset_name(self.preset)} or self._needed_elsewhere()):
             return content
         return Content(content.items | set(before.items), content.files | before.files)
-
-
-@contextlib.contextmanager
-def _emptied(folder: Path) -> Iterator[Path]:
-    """Makes a folder, without what a killed process has left in it, and removes it after the block."""
-    shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir()
-    try:
-        yield folder
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
 
 
 def _collect(work: Callable[[str], Any], names: Iterable[str]) -> dict[str, Any]:

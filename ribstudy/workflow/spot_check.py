@@ -1,6 +1,5 @@
 """The spot check: some published items are computed again from the published weights, and both are compared."""
 
-import hashlib
 import math
 import random
 import time
@@ -12,7 +11,6 @@ from tempfile import TemporaryDirectory
 from typing import Any, BinaryIO
 
 import numpy as np
-import torch
 
 from ribstudy.config import load_settings
 from ribstudy.items import ARRAYS, MASKS, Arrays, Item, ItemFormat
@@ -159,18 +157,15 @@ def differing_files(stage: WholeStage, run: Run, files: Iterable[str], folder: P
         stage, run, folder: as of `recompute`.
         files: names of files of the stage's result.
     """
+    import torch  # here, because pages that only show results should not wait for it
+
     scratch = _Scratch(folder, run.store, frozenset({result_name(stage, run)}))
     found, finished = execute(stage, replace(run, store=scratch)), run.result(stage)
     return [
         f"{file} of {result_name(stage, run)} differs (computed now with {torch.get_num_threads()} threads)"
         for file in files
-        if _digest_of(finished, file) != _digest_of(found, file)
+        if finished.file_digest(file) != found.file_digest(file)
     ]
-
-
-def _digest_of(result: Result, file: str) -> str:
-    with result.open(file) as opened:
-        return hashlib.file_digest(opened, "sha256").hexdigest()
 
 
 def compare(published: Item, found: Item, item_format: ItemFormat) -> Difference:
