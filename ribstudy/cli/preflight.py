@@ -41,9 +41,10 @@ def of_batch(options: argparse.Namespace) -> list[Finding]:
 
     if options.set or options.images:
         raise ValueError("preflight --batch: the batch has its own settings and images; remove --set and --images")
-    found = batch.read(batch.named(options.batch, PROJECT / "batches"), preset=options.preset, data_root=options.data_root)
-    store, book = Store(options.results), PROJECT / "book"
-    plan = Plan(found, batch.expand(found, book, notebooks(book)), is_done=partial(is_done, store=store))
+    file, book, store = batch.named(options.batch, PROJECT / "batches"), PROJECT / "book", Store(options.results)
+    found = batch.read(file, preset=options.preset, data_root=options.data_root)
+    with batch.naming(file):
+        plan = Plan(found, batch.expand(found, book, notebooks(book)), is_done=partial(is_done, store=store))
     return findings_of_plan(plan, store=store)
 
 

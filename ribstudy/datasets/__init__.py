@@ -32,6 +32,7 @@ __all__ = [
     "splits",
     "title",
     "training_set",
+    "training_split",
     "unlabelled_splits",
     "write_list",
 ]
@@ -45,7 +46,7 @@ class MiniVocSource(VocSource):
     @property
     def root(self) -> Path:
         if self.settings.root is not None:
-            return self.settings.root.expanduser()
+            return self.settings.root
         return paths.DATA / f"minivoc-{digest(minivoc.describe(self.settings.minivoc))}"
 
     def prepare(self, *, processes: int = 1) -> None:
@@ -142,7 +143,12 @@ def open_dataset(settings: DataSettings, split: str) -> Dataset:
 
 def training_set(settings: DataSettings) -> Dataset:
     """The split on which the classifier is trained, and from which auxiliary images are drawn."""
-    return open_dataset(settings, _source(settings).training_split)
+    return open_dataset(settings, training_split(settings))
+
+
+def training_split(settings: DataSettings) -> str:
+    """The name of the split on which the classifier is trained."""
+    return _source(settings).training_split
 
 
 def has_pictures(settings: DataSettings) -> bool:

@@ -128,7 +128,7 @@ class Source(ABC):
         """The folder of the data. Raises DataError if data.root is needed and not set."""
         if self.settings.root is None:
             raise DataError(f"data.root is not set: pass {self.root_hint} (--data-root; data_root of a notebook or batch)")
-        return self.settings.root.expanduser()
+        return self.settings.root
 
     @property
     @abstractmethod

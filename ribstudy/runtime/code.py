@@ -13,7 +13,7 @@ from pathlib import Path
 SCOPES = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
 # Parts of a syntax tree that change no result, and arguments of calls that do not: texts for people, checks before the work.
 SILENT_PARTS = ("ctx", "annotation", "returns", "simple", "kind", "type_comment", "type_params")
-SILENT_ARGUMENTS = ("help", "description", "requires", "item_bytes")
+SILENT_ARGUMENTS = ("help", "description", "requires", "item_bytes", "memory")
 
 
 def reach(

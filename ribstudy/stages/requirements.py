@@ -96,11 +96,6 @@ def num_selected(data: DataSettings, images: ImageSelection) -> int | None:
     return min(left, images.limit or left)
 
 
-def _training_split(data: DataSettings) -> str:
-    """The split on which the classifier is trained."""
-    return "train_aug" if "train_aug" in datasets.splits(data) else "train"
-
-
 def files(run: Run) -> Requirement:
     """The files of the data in order, as `data check` finds them."""
 
@@ -160,7 +155,7 @@ def batch(run: Run, section: str, images: ImageSelection | None, *, accumulation
         parts = (ranks.rank() or (0, 1))[1] * accumulation
         if size % parts:
             return f"a batch of {size} cannot be divided into {parts} equal parts (ranks times accumulation)"
-        number = num_selected(data, images or ImageSelection(split=_training_split(data)))
+        number = num_selected(data, images or ImageSelection(split=datasets.training_split(data)))
         if number is None or number >= size:
             return ""
         smaller = max(1, number // 4)

@@ -23,7 +23,7 @@ from ribstudy.stages.stage import Stage
 from ribstudy.store import Result
 
 PACKAGE = Path(__file__).resolve().parents[1]
-PLUMBING = ("stages.stage", "stages.execution", "stages.requirements", "stages.preflight", "runtime", "config")
+PLUMBING = ("stages.stage", "stages.execution", "stages.requirements", "stages.memory", "stages.preflight", "runtime", "config")
 PREPARATION = (
     "datasets.minivoc",
     "datasets.minivoc_drawing",

@@ -35,7 +35,7 @@ INPUTS = {**DATA, **TEXTS, **RESULTS}
 def disturbances(steps: Sequence[Step], kills: int) -> Iterator[tuple[str, Step]]:
     """The faults of a campaign, each with its command: so many kills, and every other fault of every command."""
     yield from itertools.islice(itertools.cycle(itertools.product(faults.KILLS, steps)), kills)
-    for fault, (times, suits) in faults.OTHERS.items():
+    for fault, (_, times, suits) in faults.OTHERS.items():
         yield from ((fault, step) for step in steps if suits(step) for _ in range(times))
 
 

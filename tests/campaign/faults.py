@@ -133,22 +133,16 @@ KILLS: Mapping[str, Fault] = {
     "killed before a file is opened, moved or removed": _die_at_event,
     "killed in the middle of a write": _die_in_a_write,
 }
-# How often each is tried on each command, and on which commands.
-OTHERS: Mapping[str, tuple[int, Callable[[Step], bool]]] = {
-    "full disk": (3, lambda step: True),
-    "clock that jumps": (1, lambda step: True),
-    "two runs of the same": (2, lambda step: True),
-    "read-only data": (1, lambda step: (step.before / "data").is_dir()),
-    "no network": (1, lambda step: step.name != "batch"),  # whose notebooks talk to their kernels through the loopback network
+# Each with the number of its trials on each command, and the commands that it suits.
+OTHERS: Mapping[str, tuple[Fault, int, Callable[[Step], bool]]] = {
+    "full disk": (_full_disk, 3, lambda step: True),
+    "clock that jumps": (_clock, 1, lambda step: True),
+    "two runs of the same": (_twice, 2, lambda step: True),
+    "read-only data": (_read_only_data, 1, lambda step: (step.before / "data").is_dir()),
+    # The notebooks of a batch talk to their kernels through the loopback network.
+    "no network": (_no_network, 1, lambda step: step.name != "batch"),
 }
-FAULTS: Mapping[str, Fault] = {
-    **KILLS,
-    "full disk": _full_disk,
-    "clock that jumps": _clock,
-    "two runs of the same": _twice,
-    "read-only data": _read_only_data,
-    "no network": _no_network,
-}
+FAULTS: Mapping[str, Fault] = {**KILLS, **{name: fault for name, (fault, _, _) in OTHERS.items()}}
 
 
 def trial(step: Step, fault: str, folder: Path, rng: random.Random) -> str:

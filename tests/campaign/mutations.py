@@ -132,10 +132,7 @@ OF_BYTES: Mapping[str, Mutation] = {
 }
 OF_TEXT: Mapping[str, Mutation] = {
     **OF_BYTES,
-    **{
-        mutation.__name__: mutation
-        for mutation in (insert_text, replace_number, swap_lines, repeat_line, encode_otherwise, insert_text, replace_number)
-    },
+    **{mutation.__name__: mutation for mutation in (insert_text, replace_number, swap_lines, repeat_line, encode_otherwise)},
 }
 
 
