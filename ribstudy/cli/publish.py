@@ -16,8 +16,8 @@ def add_publish_arguments(command: argparse.ArgumentParser) -> None:
         type=int,
         default=0,
         metavar="N",
-        help="accept a result of other code if today's code computes N of its items, or the whole training, equally to the bit "
-        "(default: refuse it)",
+        help="accept results of other code if today's code computes N items of each, and N trainings of each stage, equally "
+        "to the bit (default: refuse them)",
     )
     command.add_argument("--seed", type=int, help="seed of the draws for --recheck (default: the date)")
     command.add_argument(

@@ -103,7 +103,8 @@ class Publication:
 
         Args:
             recheck: the number of random items to compute again of each result of other code, which is published if they
-                are equal to the bit. A training is computed again as a whole. 0: such a result is refused.
+                are equal to the bit, and the number of random trainings to compute again, as a whole, for each stage and
+                each other code. 0: such results are refused.
             seed: of these draws; None: the day's date as a number.
             max_bytes: the largest size of the folder.
 
@@ -112,7 +113,8 @@ class Publication:
         commit = _clean_commit()
         _collect(self._require_finished, self.contents)
         rng = random.Random(today() if seed is None else seed)
-        rechecked = _collect(lambda name: self._require_code(name, recheck, rng), self.contents)
+        represented = self._represented(recheck, rng)
+        rechecked = _collect(lambda name: self._require_code(name, recheck, represented.get(name, [name]), rng), self.contents)
         folder = self.store.published_folder
         folder.mkdir(parents=True, exist_ok=True)
         with locked(folder / ".lock", "the published results"), emptied(folder / ".new") as temporary:
@@ -153,8 +155,21 @@ class Publication:
             what = f"lacks {len(lacking)} items or files, such as {lacking[0]}" if lacking else "is not finished"
             raise PublicationError(f"{name}: {what}; run its chapters again")
 
-    def _require_code(self, name: str, recheck: int, rng: random.Random) -> dict:
-        """The entry that says how a result of other code was rechecked; {} for a result of today's code."""
+    def _represented(self, recheck: int, rng: random.Random) -> dict[str, list[str]]:
+        """For each training of other code, the trainings of its stage and code that are computed again for all of them."""
+        groups: dict[tuple, list[str]] = {}
+        for name in sorted(self.contents):
+            stage, result = self.planned[name].stage, self._result(name)
+            if not isinstance(stage, ItemStage) and other_code(stage, result):
+                groups.setdefault((stage.name, *result.codes()), []).append(name)
+        drawn = [(group, sorted(rng.sample(group, min(recheck, len(group))))) for group in groups.values()]
+        return {name: chosen for group, chosen in drawn for name in group}
+
+    def _require_code(self, name: str, recheck: int, chosen: Sequence[str], rng: random.Random) -> dict:
+        """The entry that says how a result of other code was rechecked; {} for a result of today's code.
+
+        chosen: the results that are computed again for this one.
+        """
         planned, result, content = self.planned[name], self._result(name), self.contents[name]
         if not other_code(planned.stage, result):
             return {}
@@ -167,11 +182,14 @@ class Publication:
         missing = [training for training, trained in trainings if not trained.runs[0].is_finished(trained.stage)]
         if content.items and missing:
             raise PublicationError(f"{what}; it cannot be rechecked, because the weights of {missing[0]} are not here")
+        about = {"code": now, "items": 0, "files": 0, "date": _now()}
+        if name not in chosen:
+            return {"rechecked": {**about, "instead": list(chosen)}}
         drawn = rng.sample(sorted(content.items), min(recheck, len(content.items)))
         with TemporaryDirectory(prefix="ribstudy-recheck-") as scratch:
             if unequal := _unequal(planned, drawn, sorted(content.files), Path(scratch)):
                 raise PublicationError(f"{what}; today's code computes something else: {unequal[0]}")
-        return {"rechecked": {"code": now, "items": len(drawn), "files": len(content.files), "date": _now()}}
+        return {"rechecked": {**about, "items": len(drawn), "files": len(content.files)}}
 
     def _write_new(self, name: str, folder: Path, old: Published, rechecked: dict, commit: str) -> dict:
         """Writes the file of a result into a folder and returns its entry; only the old entry if the result has not changed."""

@@ -15,8 +15,11 @@ from ribstudy.published import MANIFEST, PublishedError
 from ribstudy.report.chapter import Chapter
 from ribstudy.runtime.files import file_digest, write_json
 from ribstudy.stages import STAGES, execute
+from ribstudy.stages.classifier import CLASSIFIER
 from ribstudy.stages.evaluate import MAP_EVALUATIONS
 from ribstudy.stages.maps import RIB
+from ribstudy.stages.source import other_code
+from ribstudy.training.files import HISTORY
 from ribstudy.workflow import costs
 from ribstudy.workflow.jobs import CHAPTERS, Job
 from ribstudy.workflow.publication import Publication, PublicationError
@@ -158,6 +161,28 @@ def test_a_training_of_other_code_is_published_if_all_its_files_are_computed_aga
     (entry,) = (entry for entry in study.store.published.manifest.values() if entry["stage"] == "classifier")
     assert entry["code"] == ["0123456789ab"]
     assert (entry["rechecked"]["items"], entry["rechecked"]["files"]) == (0, 3)
+
+
+def test_a_random_training_is_computed_again_for_all_of_its_stage_and_code(study, monkeypatch):
+    seeds = (0, 1, 2)
+    more = {("seed", seed): Job(CLASSIFIER, overrides={"seed": seed}, files=(HISTORY,)) for seed in seeds[1:]}
+    monkeypatch.setitem(CHAPTERS, CHAPTER, lambda settings: {**jobs(settings), **more})
+    chapter = study.chapter()
+    for job in more:
+        chapter.open(*job, file=HISTORY).close()
+    study.show(chapter)
+    for seed, code in zip(seeds, ("aaaaaaaaaaaa", "aaaaaaaaaaaa", "bbbbbbbbbbbb"), strict=True):
+        chapter.variant({"seed": seed}).result(CLASSIFIER).path("codes.txt").write_text(f"{code}\n")
+    study.publish(recheck=1)
+    entries = study.store.published.manifest
+    names = [f"classifier-{CLASSIFIER.key(chapter.variant({'seed': seed}).settings)}" for seed in seeds]
+    first, second, other = (entries[name]["rechecked"] for name in names)
+    assert other["files"] == 1  # of another code, so no other training stands for it; only its history is published
+    ((computed, _), (represented, place)) = sorted(((first, 0), (second, 1)), key=lambda pair: -pair[0]["files"])
+    assert computed["files"] > 0
+    assert represented["files"] == 0
+    assert represented["instead"] == [names[1 - place]]
+    assert other_code(CLASSIFIER, chapter.variant({"seed": 1}).result(CLASSIFIER)) is False
 
 
 @pytest.mark.parametrize("file", ["weights.safetensors", "history.csv"])
