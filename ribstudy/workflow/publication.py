@@ -113,13 +113,14 @@ class Publication:
         commit = _clean_commit()
         _collect(self._require_finished, self.contents)
         rng = random.Random(today() if seed is None else seed)
-        represented = self._represented(recheck, rng)
-        rechecked = _collect(lambda name: self._require_code(name, recheck, represented.get(name, [name]), rng), self.contents)
+        other = [name for name in self.contents if other_code(self.planned[name].stage, self._result(name))]
+        chosen = self._chosen_trainings(other, recheck, rng)
+        rechecked = _collect(lambda name: self._recheck(name, recheck, chosen.get(name, [name]), rng), other)
         folder = self.store.published_folder
         folder.mkdir(parents=True, exist_ok=True)
         with locked(folder / ".lock", "the published results"), emptied(folder / ".new") as temporary:
             old = Published.of(folder)
-            new = {name: self._write_new(name, temporary, old, rechecked[name], commit) for name in self.contents}
+            new = {name: self._write_new(name, temporary, old, rechecked.get(name, {}), commit) for name in self.contents}
             manifest = _merged(old.manifest, new, preset_name(self.preset), self._needed_elsewhere())
             _require_size(manifest, max_bytes)
             done = _replace(old, manifest, temporary, len(new))
@@ -155,24 +156,18 @@ class Publication:
             what = f"lacks {len(lacking)} items or files, such as {lacking[0]}" if lacking else "is not finished"
             raise PublicationError(f"{name}: {what}; run its chapters again")
 
-    def _represented(self, recheck: int, rng: random.Random) -> dict[str, list[str]]:
-        """For each training of other code, the trainings of its stage and code that are computed again for all of them."""
+    def _chosen_trainings(self, names: Sequence[str], recheck: int, rng: random.Random) -> dict[str, list[str]]:
+        """For each training among `names`, the random ones of its stage and code that are computed again for all of them."""
         groups: dict[tuple, list[str]] = {}
-        for name in sorted(self.contents):
-            stage, result = self.planned[name].stage, self._result(name)
-            if not isinstance(stage, ItemStage) and other_code(stage, result):
-                groups.setdefault((stage.name, *result.codes()), []).append(name)
+        for name in sorted(names):
+            if not isinstance(self.planned[name].stage, ItemStage):
+                groups.setdefault((self.planned[name].stage.name, *self._result(name).codes()), []).append(name)
         drawn = [(group, sorted(rng.sample(group, min(recheck, len(group))))) for group in groups.values()]
         return {name: chosen for group, chosen in drawn for name in group}
 
-    def _require_code(self, name: str, recheck: int, chosen: Sequence[str], rng: random.Random) -> dict:
-        """The entry that says how a result of other code was rechecked; {} for a result of today's code.
-
-        chosen: the results that are computed again for this one.
-        """
+    def _recheck(self, name: str, recheck: int, chosen: Sequence[str], rng: random.Random) -> dict:
+        """The entry that says how a result of other code was rechecked; chosen: the results that are computed again for it."""
         planned, result, content = self.planned[name], self._result(name), self.contents[name]
-        if not other_code(planned.stage, result):
-            return {}
         now = source_digest(planned.stage)
         what = f"{name}: other code computed it ({', '.join(result.codes())}; today's is {now}); recompute it (remove "
         what += f"{result.folder}, and run its chapters with RIBSTUDY_PUBLISHED=none)"

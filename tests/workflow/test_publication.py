@@ -176,12 +176,12 @@ def test_a_random_training_is_computed_again_for_all_of_its_stage_and_code(study
     study.publish(recheck=1)
     entries = study.store.published.manifest
     names = [f"classifier-{CLASSIFIER.key(chapter.variant({'seed': seed}).settings)}" for seed in seeds]
-    first, second, other = (entries[name]["rechecked"] for name in names)
-    assert other["files"] == 1  # of another code, so no other training stands for it; only its history is published
-    ((computed, _), (represented, place)) = sorted(((first, 0), (second, 1)), key=lambda pair: -pair[0]["files"])
-    assert computed["files"] > 0
-    assert represented["files"] == 0
-    assert represented["instead"] == [names[1 - place]]
+    rechecked = {name: entries[name]["rechecked"] for name in names}
+    assert rechecked[names[2]]["files"] == 1  # no training of another code stands for it
+    represented, computed = sorted(names[:2], key=lambda name: rechecked[name]["files"])
+    assert rechecked[computed]["files"] > 0
+    assert rechecked[represented]["files"] == 0
+    assert rechecked[represented]["instead"] == [computed]
     assert other_code(CLASSIFIER, chapter.variant({"seed": 1}).result(CLASSIFIER)) is False
 
 
