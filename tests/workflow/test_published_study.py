@@ -19,21 +19,8 @@ SHOWN = [
 ]
 
 
-# The study is being computed again, on photographs and on a new MiniVOC. Each chapter that is published is entered here.
-READY = {
-    ("study", chapter)
-    for chapter in (
-        "01_toy",
-        "03_cam",
-        "04_rib",
-        "05_masks",
-        "07_ablations",
-        "08_other_methods",
-        "09_bottleneck",
-        "discriminative_part",
-        "power",
-    )
-}
+# The results on photographs are still being computed. A chapter of voc12-lite that is published is entered here.
+READY = {shown for shown in SHOWN if shown[0] == "study"}
 NOT_YET = pytest.mark.xfail(reason="not computed yet", strict=True)
 
 
