@@ -200,7 +200,9 @@ class Publication:
             return {**before.record, **rechecked}
         about = {"code": codes, "sessions": _condensed(result.sessions()), "published": {"date": _now(), "commit": commit}}
         size = {"sha256": digest, "bytes": path.stat().st_size}
-        return {**result.record(), **about, **size, **rechecked}
+        # An earlier recheck still holds for the part that other code computed, if today's code only added to it.
+        earlier = {"rechecked": before.record["rechecked"]} if before is not None and "rechecked" in before.record else {}
+        return {**result.record(), **about, **size, **earlier, **rechecked}
 
     def _with_content_of_others(self, name: str, before: Bundle | None) -> Content:
         """The content of a result, with the part of it that is published for other presets or for chapters left out."""

@@ -18,7 +18,7 @@ from ribstudy.stages import STAGES, execute
 from ribstudy.stages.classifier import CLASSIFIER
 from ribstudy.stages.evaluate import MAP_EVALUATIONS
 from ribstudy.stages.maps import RIB
-from ribstudy.stages.source import other_code
+from ribstudy.stages.source import other_code, source_digest
 from ribstudy.training.files import HISTORY
 from ribstudy.workflow import costs
 from ribstudy.workflow.jobs import CHAPTERS, Job
@@ -141,6 +141,18 @@ def test_results_of_other_code_are_published_if_a_recheck_finds_them_equal(study
     assert entries["evaluate-rib"]["rechecked"]["items"] == 2
     assert "rechecked" not in entries["evaluate-cam"]
     study.publish()  # needs no other recheck
+
+
+def test_a_recheck_stays_valid_if_todays_code_adds_to_the_result(study):
+    set_code(study, "rib", "0123456789ab")
+    study.publish(recheck=1)
+    (folder,) = study.store.root.glob("runs/rib-*")
+    (folder / "codes.txt").write_text(f"0123456789ab\n{source_digest(RIB)}\n")
+    study.publish()
+    study.forget_results()
+    run = study.chapter().run
+    assert len(run.result(RIB).codes()) == 2
+    assert not other_code(RIB, run.result(RIB))
 
 
 def test_results_of_other_code_are_refused_if_a_recheck_finds_a_difference(study):
