@@ -20,11 +20,17 @@ def add_publish_arguments(command: argparse.ArgumentParser) -> None:
         "to the bit (default: refuse them)",
     )
     command.add_argument("--seed", type=int, help="seed of the draws for --recheck (default: the date)")
-    command.add_argument(
+    part = command.add_mutually_exclusive_group()
+    part.add_argument(
         "--chapters",
         nargs="+",
         metavar="NAME",
-        help="publish these chapters, such as 04_rib, and keep what is published for others (default: all)",
+        help="publish these chapters, such as 04_rib, and keep the results of others (default: all)",
+    )
+    part.add_argument(
+        "--finished",
+        action="store_true",
+        help="publish all finished results, before the chapters that show them can run, and keep the others",
     )
 
 
@@ -47,7 +53,11 @@ def publish(options: argparse.Namespace) -> None:
         raise ValueError("publish: only the settings of a preset are published; change the preset instead of using --set")
     _require_positive("recheck", options.recheck, least=0)
     for preset in presets(options):
-        publication = Publication.of(preset, Store(options.results, options.published), options.data_root, options.chapters)
+        store = Store(options.results, options.published)
+        if options.finished:
+            publication = Publication.of_finished(preset, store, options.data_root)
+        else:
+            publication = Publication.of(preset, store, options.data_root, options.chapters)
         done = publication.write(recheck=options.recheck, seed=options.seed)
         for what, names in (("written", done.changed), ("removed", done.removed)):
             print("\n".join(f"{what} {name}" for name in names), end="\n" * bool(names))

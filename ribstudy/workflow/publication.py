@@ -7,7 +7,7 @@ import json
 import random
 import shutil
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -16,32 +16,28 @@ from typing import Any
 from ribstudy.config import load_settings, preset_name
 from ribstudy.published import MANIFEST, Bundle, Published, write_bundle
 from ribstudy.runtime.files import atomic, emptied, file_digest, locked, write_json
-from ribstudy.stages import STAGES, ItemStage, Run
+from ribstudy.stages import ItemStage, Run
 from ribstudy.stages.source import other_code, source_digest
-from ribstudy.stages.stage import only_checks
 from ribstudy.store import Result, Store, git_state
 from ribstudy.workflow.batch import root_of
 from ribstudy.workflow.book import chapters_of
+from ribstudy.workflow.contents import (
+    Content,
+    PublicationError,
+    add_choices,
+    add_weights,
+    add_weights_for_missing,
+    finished,
+    read_by_chapters,
+)
 from ribstudy.workflow.costs import cost_of, write_costs
 from ribstudy.workflow.jobs import CHAPTERS
-from ribstudy.workflow.planned import PlannedResult, is_training, planned_results, result_name
+from ribstudy.workflow.planned import PlannedResult, planned_results
 from ribstudy.workflow.spot_check import differing_files, recompute, today
 
 # The largest size of the folder. It holds scores, example maps and weights of two data sets with several trainings each, and a
 # clone of this size takes seconds.
 MAX_BYTES = 100_000_000
-
-
-class PublicationError(ValueError):
-    """Results cannot be published. The message has one line for each reason."""
-
-
-@dataclass(frozen=True)
-class Content:
-    """The part of a result that is published: names of items and of files."""
-
-    items: set[str] = field(default_factory=set)
-    files: set[str] = field(default_factory=set)
 
 
 @dataclass(frozen=True)
@@ -90,10 +86,24 @@ class Publication:
         overrides = root_of(preset, data_root)
         run = Run(load_settings(preset, overrides), store=store)
         planned = planned_results(preset, overrides, run)
-        contents = _read_by_chapters(chapters, preset, run, planned)
-        weights = _add_weights(contents, planned, run)
-        _add_choices(contents, planned, weights)
+        contents = read_by_chapters(chapters, preset, run, planned)
+        weights = add_weights(contents, planned, run)
+        add_choices(contents, planned, weights)
         return cls(preset, chapters, store, planned, contents)
+
+    @classmethod
+    def of_finished(cls, preset: str, store: Store, data_root: Path | None = None) -> "Publication":
+        """The publication of all finished results that chapters show, also if a chapter lacks others and cannot run yet.
+
+        With the weights of the trainings that missing results need, so that another machine computes only what is missing.
+        """
+        overrides = root_of(preset, data_root)
+        run = Run(load_settings(preset, overrides), store=store)
+        planned = planned_results(preset, overrides, run)
+        contents = finished(preset, overrides, run)
+        add_weights_for_missing(contents, planned)
+        add_weights(contents, planned, run)
+        return cls(preset, (), store, planned, contents)
 
     def write(self, *, recheck: int = 0, seed: int | None = None, max_bytes: int = MAX_BYTES) -> Outcome:
         """Writes the folder of published results. If nothing has changed, no byte changes.
@@ -239,48 +249,6 @@ def _known(chapters: Sequence[str], preset: str) -> tuple[str, ...]:
     if unknown := [chapter for chapter in chapters if chapter not in known]:
         raise PublicationError(f"{unknown[0]!r} is not a chapter that shows the preset {preset}; known: {', '.join(known)}")
     return tuple(chapters)
-
-
-def _read_by_chapters(
-    chapters: Sequence[str], preset: str, run: Run, planned: Mapping[str, PlannedResult]
-) -> dict[str, Content]:
-    """The items and files that the chapters read when they were last run, by name of the result."""
-    files = {chapter: run.store.root / "reads" / f"{chapter}.{preset_name(preset)}.json" for chapter in chapters}
-    lacking = [chapter for chapter, file in files.items() if CHAPTERS[chapter](run.settings) and not file.is_file()]
-    if lacking:
-        raise PublicationError(f"chapters that were not run with the preset {preset}: {', '.join(lacking)}")
-    contents: dict[str, Content] = {}
-    for chapter, file in files.items():
-        for read in json.loads(file.read_text()) if file.is_file() else []:
-            name = f"{read['stage']}-{read['key']}"
-            if read["stage"] in STAGES and only_checks(STAGES[read["stage"]]):
-                continue
-            if name not in planned:
-                raise PublicationError(f"{chapter} has shown {name}, which today's settings do not need; run it again")
-            content = contents.setdefault(name, Content())
-            content.items.update(read["items"])
-            content.files.update(read["files"])
-    return contents
-
-
-def _add_weights(contents: dict[str, Content], planned: Mapping[str, PlannedResult], run: Run) -> set[str]:
-    """Adds the trainings under the preset's own settings, without variants and further seeds; returns their names.
-
-    Trainings on which none of the contents depends are left out, as in a publication of some chapters.
-    """
-    used = {training for name in contents for training in planned[name].trainings} | set(contents)
-    weights = {name for name in used if is_training(planned[name].stage) and name == result_name(planned[name].stage, run)}
-    for name in weights:
-        contents.setdefault(name, Content()).files.update(planned[name].stage.files)
-    return weights
-
-
-def _add_choices(contents: dict[str, Content], planned: Mapping[str, PlannedResult], weights: set[str]) -> None:
-    """Adds the items of other images that the spot check needs, such as those that choose a threshold."""
-    for result in [planned[name] for name in contents]:
-        if isinstance(result.stage, ItemStage) and result.trainings <= weights:
-            for name, items in result.choices.items():
-                contents.setdefault(name, Content()).items.update(items)
 
 
 def _unequal(planned: PlannedResult, items: Sequence[str], files: Sequence[str], scratch: Path) -> list[str]:

@@ -8,6 +8,7 @@ from helpers.tiny_study import options_of, run_in
 from ribstudy.cli.main import _parser, main
 from ribstudy.cli.study import presets
 from ribstudy.stages import Shard
+from ribstudy.workflow.book import batch_of_book
 
 
 @pytest.mark.parametrize("text", ["2/2", "1", "a/b", "-1/2", "0/0"])
@@ -73,5 +74,5 @@ def test_a_stage_is_run_under_each_of_several_settings(tmp_path, data_root, trai
 
 @pytest.mark.parametrize("command", [["left"], ["compare"], ["publish"], ["verify"]])
 def test_commands_on_the_study_are_on_the_presets_of_the_book(command):
-    assert presets(_parser().parse_args(command)) == ("voc12-lite", "study")
+    assert presets(_parser().parse_args(command)) == batch_of_book().presets
     assert presets(_parser().parse_args([*command, "--preset", "mini"])) == ("mini",)

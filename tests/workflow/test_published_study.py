@@ -19,14 +19,7 @@ SHOWN = [
 ]
 
 
-# The results on photographs are still being computed. A chapter of voc12-lite that is published is entered here.
-READY = {shown for shown in SHOWN if shown[0] == "study"}
-NOT_YET = pytest.mark.xfail(reason="not computed yet", strict=True)
-
-
-@pytest.mark.parametrize(
-    ("preset", "chapter"), [pytest.param(*shown, marks=[] if shown in READY else NOT_YET) for shown in SHOWN]
-)
+@pytest.mark.parametrize(("preset", "chapter"), SHOWN)
 def test_a_chapter_finds_everything_that_it_shows_published(preset, chapter, tmp_path):
     """If this fails on purpose, compute the study again: make study, make book, make publish."""
     store = Store(tmp_path, PUBLISHED)

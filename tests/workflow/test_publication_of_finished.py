@@ -1,0 +1,42 @@
+"""Publishing finished results while others of the same chapter are still being computed."""
+
+import shutil
+
+import pytest
+from helpers.shown_study import CHAPTER, IMAGES
+
+from ribstudy.stages import execute
+from ribstudy.stages.classifier import CLASSIFIER
+from ribstudy.stages.evaluate import MAP_EVALUATIONS
+from ribstudy.stages.masks import EVALUATE_MASKS
+from ribstudy.workflow.jobs import CHAPTERS, Job
+from ribstudy.workflow.publication import Publication
+
+
+def test_finished_results_are_published_before_a_chapter_can_run(study):
+    """RIB is missing. CAM is published, with the weights that RIB needs on another machine."""
+    shutil.rmtree(study.store.published_folder)
+    (study.store.root / "reads" / f"{CHAPTER}.shown.json").unlink()
+    scores = MAP_EVALUATIONS["rib"]
+    for run, stage in ((study.chapter().run_of("rib"), scores), (study.chapter().run_of("masks"), EVALUATE_MASKS)):
+        shutil.rmtree(run.result(stage).folder)
+    done = Publication.of_finished(study.preset, study.store).write()
+    assert [name.rsplit("-", 1)[0] for name in done.changed] == ["classifier", "evaluate-cam"]
+    study.forget_results()
+    chapter = study.chapter()
+    assert chapter.run_of("classifier").is_finished(CLASSIFIER)
+    assert chapter.run_of("cam").is_finished(MAP_EVALUATIONS["cam"])
+    assert not chapter.run_of("rib").result(scores).finished
+
+
+@pytest.mark.parametrize("missing", [True, False])
+def test_weights_of_further_seeds_are_published_only_if_a_missing_result_needs_them(study, monkeypatch, missing):
+    second = {"seed": 1}
+    shown = {"cam": Job(MAP_EVALUATIONS["cam"], IMAGES, second), "rib": Job(MAP_EVALUATIONS["rib"], IMAGES, second)}
+    monkeypatch.setitem(CHAPTERS, CHAPTER, lambda settings: shown)
+    run = study.chapter(**second).run.with_images(IMAGES)
+    for method in ("cam",) if missing else ("cam", "rib"):
+        execute(MAP_EVALUATIONS[method], run)
+    Publication.of_finished(study.preset, study.store).write()
+    bundle = study.store.published.bundle(f"classifier-{CLASSIFIER.key(run.settings)}")
+    assert (bundle.files if bundle else set()) == (set(CLASSIFIER.files) if missing else set())
