@@ -8,14 +8,14 @@ from dataclasses import dataclass
 from itertools import compress, islice
 
 import pandas as pd
-from matplotlib.figure import Figure
+from IPython.display import HTML
 
 from ribstudy import datasets
 from ribstudy.config import load_settings
 from ribstudy.datasets import Dataset
 from ribstudy.evaluation.statistics import NOT_RUN
 from ribstudy.report.chapter import Chapter
-from ribstudy.report.figures.common import Panel, blank, gallery, photograph, true_mask
+from ribstudy.report.figures.panels import Panel, gallery, photograph, true_mask
 from ribstudy.report.published import Records, chapters
 from ribstudy.report.records import read_records
 from ribstudy.report.status import job_rows
@@ -100,10 +100,10 @@ def commands(preset: str) -> dict[str, str]:
     }
 
 
-def pictures(full: FullRun, images: Sequence[str]) -> Figure:
+def pictures(full: FullRun, images: Sequence[str]) -> HTML | None:
     """The stored steps from image to mask: of `images`, or of images that fit Figure 3 if no name is given.
 
-    Steps without a result are marked as not run. If nothing is stored, the figure contains only a sentence about it.
+    Steps without a result are marked as not run. If nothing is stored, there are no pictures.
 
     Raises ValueError for a name that is not in split train.
     """
@@ -117,8 +117,8 @@ def pictures(full: FullRun, images: Sequence[str]) -> Figure:
             if found := list(filter(stored[panel].has_item, names)):
                 full.chapter.add_read(stage, run, items=found)
     if not names:
-        return blank(f"{NOT_RUN}: there are no data or no stored maps")
-    return gallery([_panels(dataset, name, stored) for name in names], title="From image to mask")
+        return None
+    return gallery([_panels(dataset, name, stored) for name in names])
 
 
 def fitting_images(dataset: Dataset, classes: Sequence[str], has_maps: Callable[[str], bool]) -> list[str]:
@@ -166,4 +166,4 @@ def _panels(dataset: Dataset, name: str, stored: Mapping[str, Result]) -> list[P
             maps = result.read_item(name).normalized()
             panels.append(Panel(what, image, map=maps.max(axis=0) if len(maps) else None))
     truth = true_mask(dataset, name, size) if name in set(dataset.masked_names) else None
-    return [*panels, Panel("truth" if truth is not None else "no true mask", image, mask=truth)]
+    return [*panels, Panel("true mask" if truth is not None else "no true mask", image, mask=truth)]

@@ -14,7 +14,8 @@ from ribstudy.evaluation.protocol import BEST
 from ribstudy.evaluation.statistics import NOT_RUN, Estimate
 from ribstudy.masks.walked_maps import WalkedMaps
 from ribstudy.method.stored_maps import StoredMaps
-from ribstudy.report.figures.common import LINE, MAP_COLORS, WIDTH, Panel, colors_of, gallery
+from ribstudy.report.figures.common import LINE, MAP_COLORS, WIDTH, colors_of
+from ribstudy.report.figures.panels import Panel
 
 UNSURE_COLOR = (211, 211, 211)
 
@@ -35,10 +36,10 @@ def affinity_label_picture(label: np.ndarray) -> np.ndarray:
     return np.where((label == VOID)[..., None], np.array(UNSURE_COLOR, np.uint8), PALETTE[label])
 
 
-def way_gallery(
+def way_rows(
     image: np.ndarray, seeds: StoredMaps, label: np.ndarray, walked: WalkedMaps, mask: np.ndarray, truth: np.ndarray
-) -> Figure:
-    """The steps from the map of an image's first class to its mask.
+) -> list[list[Panel]]:
+    """Two rows of panels: the steps from the map of an image's first class to its mask.
 
     Args:
         image: uint8 [H, W, 3].
@@ -48,10 +49,14 @@ def way_gallery(
         mask, truth: uint8 [H, W].
     """
     boundaries = boundary_panel("boundaries", walked.boundary, image.shape[:2])
-    upper = [Panel("map", image, map=seeds.normalized()[0]), Panel("sure", affinity_label_picture(label)), boundaries]
+    upper = [
+        Panel("map of RIB", image, map=seeds.normalized()[0]),
+        Panel("sure pixels", affinity_label_picture(label)),
+        boundaries,
+    ]
     after = Panel("after the walk", image, map=walked.normalized()[0])
     lower = [after, Panel("mask", image, mask=mask), Panel("true mask", image, mask=truth)]
-    return gallery([upper, lower], title="From a map to a mask")
+    return [upper, lower]
 
 
 def steps_table(found: Mapping[Step, Mapping[str, Estimate]]) -> pd.DataFrame:

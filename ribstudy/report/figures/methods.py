@@ -10,9 +10,9 @@ from matplotlib.figure import Figure
 from ribstudy.evaluation.statistics import Estimate
 from ribstudy.evaluation.sweeps import Sweep
 from ribstudy.method.stored_maps import StoredMaps
-from ribstudy.report.figures.common import COLORS, GREEN, ORANGE, PINK, SKY, WIDTH, Panel, gallery
+from ribstudy.report.figures.common import COLORS, GREEN, ORANGE, PINK, SKY, WIDTH
+from ribstudy.report.figures.panels import Panel
 
-COLUMNS = 5  # panels side by side
 # Two methods with the same colour have different lines. The curve of Grad-CAM is the same as the CAM's, or close to it.
 STYLES = {
     "CAM": (COLORS["CAM"], "-"),
@@ -27,13 +27,10 @@ STYLES = {
 }
 
 
-def method_gallery(image: np.ndarray, truth: np.ndarray, maps: Mapping[str, StoredMaps], *, class_name: str) -> Figure:
-    """An image, its true mask, and the map of its first class by each method, in rows of five."""
-    panels = [Panel("image", image), Panel("truth", image, mask=truth)]
-    panels += [Panel(name.replace(", ", "\n"), image, map=stored.normalized()[0]) for name, stored in maps.items()]
-    panels += [Panel("", np.full_like(image, 255))] * (-len(panels) % COLUMNS)
-    rows = [panels[start : start + COLUMNS] for start in range(0, len(panels), COLUMNS)]
-    return gallery(rows, title=f"One classifier, one image: {class_name}")
+def method_panels(image: np.ndarray, truth: np.ndarray, maps: Mapping[str, StoredMaps], *, class_name: str) -> list[Panel]:
+    """An image, its true mask, and the map of its first class by each method."""
+    shown = [Panel(name, image, map=stored.normalized()[0]) for name, stored in maps.items()]
+    return [Panel(f"image: {class_name}", image), Panel("true mask", image, mask=truth), *shown]
 
 
 def method_curves(sweeps: Mapping[str, Sequence[Sweep]], chosen: Mapping[str, Sequence[int]]) -> Figure:

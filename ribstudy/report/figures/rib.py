@@ -15,7 +15,9 @@ from ribstudy.evaluation.protocol import RULES
 from ribstudy.evaluation.statistics import Comparison, Estimate
 from ribstudy.evaluation.verdicts import NO_SIZE
 from ribstudy.method.stored_maps import StoredMaps
-from ribstudy.report.figures.common import BLUE, COLORS, GREEN, LINE, RED, WIDTH, Panel, colors_of, gallery, slider
+from ribstudy.report.figures.common import BLUE, COLORS, GREEN, LINE, RED, WIDTH, colors_of
+from ribstudy.report.figures.panels import Panel, slider
+from ribstudy.report.look import Explanation
 
 _MARKERS = dict(zip(RULES, ("D", "o", "s"), strict=True))
 _MEASURES = {"miou": ("mIoU", BLUE), "precision": ("precision", GREEN), "recall": ("recall", RED)}
@@ -51,19 +53,43 @@ def _bar(axis: Axes, found: Estimate, place: float, color: str, *, marker: str, 
     axis.plot(found.value, place, marker, color=color, markersize=6, label=label)
 
 
-def growth_slider(images: Mapping[str, np.ndarray], stored: Mapping[str, StoredMaps], class_names: Sequence[str]) -> HTML:
-    """RIB's summed map of the first class of each image after each step; every image has a class."""
-    shown = {name: stored[name] for name in images}
-    steps = range(1, max(maps.num_steps for maps in shown.values()) + 1)
-    titles = {name: class_names[maps.classes[0]] for name, maps in shown.items()}
+def growth_slider(images: Mapping[str, np.ndarray], stored: Mapping[str, StoredMaps], titles: Mapping[str, str]) -> HTML:
+    """RIB's summed map of the first class of each image after each step; every image has a class.
+
+    Args:
+        images, stored, titles: by name of the image.
+    """
+    steps = range(1, max(stored[name].num_steps for name in images) + 1)
     frames = [
-        gallery(
-            [[Panel(titles[name], image, map=shown[name].normalized(steps=step)[0]) for name, image in images.items()]],
-            title="The plain CAM" if step == 1 else f"Sum of the first {step} maps",
-        )
+        [Panel(titles[name], image, map=stored[name].normalized(steps=step)[0]) for name, image in images.items()]
         for step in steps
     ]
-    return slider(frames, [f"{step} of {len(frames)}" for step in steps], alt="RIB maps over the iterations")
+    return slider(frames, _step_labels(len(frames)))
+
+
+def photograph_slider(explanation: Explanation) -> HTML:
+    """A photograph, and next to it RIB's summed map after each step."""
+    photograph = Panel(f"photograph: {explanation.class_name.split(',')[0]}", explanation.image)
+    frames = [[photograph, _map_panel(explanation, step)] for step in range(len(explanation.maps))]
+    return slider(frames, _step_labels(len(frames)))
+
+
+def photographs_slider(explanations: Sequence[Explanation]) -> HTML:
+    """RIB's summed maps of several photographs after each step."""
+    steps = range(max(len(explanation.maps) for explanation in explanations))
+    frames = [[_map_panel(explanation, step) for explanation in explanations] for step in steps]
+    return slider(frames, _step_labels(len(frames)))
+
+
+def _map_panel(explanation: Explanation, step: int) -> Panel:
+    """The summed map over the grey photograph; an adaptation that ended before the step keeps its last map."""
+    grey = np.repeat(explanation.image.mean(axis=2, keepdims=True), 3, axis=2).astype(np.uint8)
+    return Panel(explanation.class_name.split(",")[0], grey, map=explanation.maps[min(step, len(explanation.maps) - 1)])
+
+
+def _step_labels(number: int) -> list[str]:
+    """The text of the slider at each step."""
+    return ["the plain CAM", *(f"sum of {step} maps" for step in range(2, number + 1))]
 
 
 def changes_over_steps(tables: Mapping[str, pd.DataFrame]) -> Figure:

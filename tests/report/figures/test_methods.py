@@ -6,7 +6,7 @@ from ribstudy.config import load_settings
 from ribstudy.evaluation.statistics import Estimate
 from ribstudy.evaluation.sweeps import Sweep
 from ribstudy.method.stored_maps import StoredMaps
-from ribstudy.report.figures.methods import STYLES, detail_table, method_curves, method_gallery
+from ribstudy.report.figures.methods import STYLES, detail_table, method_curves, method_panels
 from ribstudy.workflow import jobs as study
 
 
@@ -21,13 +21,11 @@ def test_every_method_has_its_own_style():
     assert len(set(STYLES.values())) == len(STYLES)
 
 
-def test_gallery_fills_its_last_row():
+def test_panels_are_the_image_the_truth_and_each_method():
     image = np.zeros((32, 32, 3), np.uint8)
     maps = StoredMaps(np.array([1]), (32, 32), steps=(np.ones((1, 1, 2, 2)),))
-    figure = method_gallery(image, np.zeros((32, 32), np.uint8), {"CAM": maps, "LayerCAM, two layers": maps}, class_name="cat")
-    titles = [axis.get_title() for axis in figure.axes]
-    assert titles == ["image", "truth", "CAM", "LayerCAM\ntwo layers", ""]
-    assert "cat" in figure.get_suptitle()
+    shown = method_panels(image, np.zeros((32, 32), np.uint8), {"CAM": maps, "LayerCAM, two layers": maps}, class_name="cat")
+    assert [panel.title for panel in shown] == ["image: cat", "true mask", "CAM", "LayerCAM, two layers"]
 
 
 def test_curves_have_a_line_and_a_dot_for_each_method():

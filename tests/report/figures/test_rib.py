@@ -7,6 +7,7 @@ from ribstudy.evaluation.protocol import BEST, FROM_VAL, WITHOUT_MASKS
 from ribstudy.evaluation.statistics import Comparison, Estimate
 from ribstudy.method.stored_maps import StoredMaps
 from ribstudy.report.figures import rib as rib_figures
+from ribstudy.report.look import Explanation
 
 pytestmark = pytest.mark.usefixtures("style")
 
@@ -18,9 +19,19 @@ ALL_RULES = {
 
 def test_slider_of_an_adaptation_has_a_frame_for_each_step():
     stored = StoredMaps(np.array([1]), (8, 8), steps=(np.ones((3, 1, 2, 2), np.float32),))
-    html = rib_figures.growth_slider({"x": np.zeros((8, 8, 3), np.uint8)}, {"x": stored}, ["a", "b"]).data
+    html = rib_figures.growth_slider({"x": np.zeros((8, 8, 3), np.uint8)}, {"x": stored}, {"x": "cat"}).data
     assert html.count("<img") == 3
-    assert "['1 of 3', '2 of 3', '3 of 3']" in html
+    assert [f'data-label="{label}"' in html for label in ("the plain CAM", "sum of 3 maps")] == [True, True]
+
+
+def explanation(num_steps: int) -> Explanation:
+    return Explanation(np.zeros((8, 8, 3), np.uint8), "cat, tabby", 0.5, np.zeros((num_steps, 8, 8)), np.ones(1), "iterations")
+
+
+def test_photographs_keep_their_last_map():
+    html = rib_figures.photographs_slider([explanation(2), explanation(3)]).data
+    assert html.count("<img") == 6
+    assert rib_figures.photograph_slider(explanation(2)).data.count("photograph: cat") == 4  # titles and alternative texts
 
 
 def test_differences_of_many_images_are_two_patches():

@@ -1,0 +1,140 @@
+"""Pictures side by side, as HTML: galleries, a slider over frames, and a slider between two maps.
+
+Titles are text of the page, so that they have its size on every screen and its colours in the dark. Nothing is loaded. Only the
+sliders use a script; without it, and on paper, the style sheet shows what they hide.
+"""
+
+import base64
+import io
+from collections.abc import Sequence
+from dataclasses import dataclass
+from html import escape
+
+import matplotlib.pyplot as plt
+import numpy as np
+from IPython.display import HTML
+from PIL import Image
+
+from ribstudy.datasets.base import Dataset
+from ribstudy.datasets.pictures import PALETTE, VOID
+from ribstudy.report.figures.common import GREY, MAP_COLORS
+
+LONG_SIDE = 360  # pixels of a panel's picture: a panel is seldom wider than 180 on the page, and screens have 2 for each
+SHORT_SIDE = 120  # pixels; smaller pictures are enlarged without smoothing
+MOST_COLUMNS = 5
+
+
+@dataclass(frozen=True)
+class Panel:
+    """One panel of a gallery: an image uint8 [H, W, 3], with an optional map in 0..1 or class mask over it."""
+
+    title: str
+    image: np.ndarray
+    map: np.ndarray | None = None
+    mask: np.ndarray | None = None
+
+
+def photograph(dataset: Dataset, name: str, size: tuple[int, int]) -> np.ndarray:
+    """An image, uint8 [H, W, 3]; where the photographs are not at hand, a light grey image of `size` (H, W)."""
+    return dataset.image(name) if dataset.has_pictures else np.full((*size, 3), GREY, np.uint8)
+
+
+def true_mask(dataset: Dataset, name: str, size: tuple[int, int]) -> np.ndarray:
+    """A true mask, uint8 [H, W]; where the photographs are not at hand, only void."""
+    return dataset.mask(name) if dataset.has_pictures else np.full(size, VOID, np.uint8)
+
+
+def picture(panel: Panel) -> np.ndarray:
+    """The panel's image with its map or mask over it, uint8 [H, W, 3]; background and void of a mask stay transparent."""
+    shown = panel.image.astype(np.float64)
+    if panel.map is not None:
+        shown = 0.35 * shown + 0.65 * 255 * plt.get_cmap(MAP_COLORS)(panel.map)[..., :3]
+    if panel.mask is not None:
+        painted = (panel.mask > 0) & (panel.mask != VOID)
+        shown[painted] = 0.25 * shown[painted] + 0.75 * PALETTE[panel.mask[painted]]
+    return shown.round().astype(np.uint8)
+
+
+def gallery(rows: Sequence[Sequence[Panel]]) -> HTML:
+    """Rows of panels with their titles. A narrow screen breaks a row, so every panel needs a title."""
+    return HTML(f'<div class="gallery">{"".join(map(_row, rows))}</div>')
+
+
+def slider(frames: Sequence[Sequence[Panel]], labels: Sequence[str]) -> HTML:
+    """A slider that steps through rows of panels. It begins at the first row."""
+    shown = "".join(
+        f'<div class="frame" data-label="{escape(label)}"{"" if index == 0 else " hidden"}>{_row(panels)}</div>'
+        for index, (panels, label) in enumerate(zip(frames, labels, strict=True))
+    )
+    show = (
+        "const frames=this.closest('.frames').querySelectorAll('.frame');"
+        "frames.forEach((frame,i)=>frame.hidden=i!=this.value);"
+        "this.nextElementSibling.textContent=frames[this.value].dataset.label"
+    )
+    ends = f'min="0" max="{len(frames) - 1}" value="0"'
+    return HTML(f'<div class="frames">{shown}{_control(ends, "step", show)}<output>{escape(labels[0])}</output></label></div>')
+
+
+def before_after(pairs: Sequence[tuple[Panel, Panel]], *, labels: tuple[str, str]) -> HTML:
+    """Pairs of pictures on top of each other, and a slider that moves the dividing line of all pairs.
+
+    In every pair, the first picture is to the left of the line, and the second to its right.
+
+    Args:
+        pairs: each has the title of its first panel.
+        labels: the names of the first and the second pictures.
+    """
+    both = "".join(f'<div class="pair">{_pair(*pair, labels)}<div>{escape(title(pair[0]))}</div></div>' for pair in pairs)
+    show = "this.closest('.before-after').style.setProperty('--at',this.value+'%')"
+    name = f"dividing line: {labels[0]} to its left, {labels[1]} to its right"
+    control = _control('min="0" max="100" value="50"', name, show, before=f"<span>{escape(labels[1])}</span>")
+    grid = _grid(both, len(pairs))
+    return HTML(f'<div class="before-after" style="--at:50%">{grid}{control}<span>{escape(labels[0])}</span></label></div>')
+
+
+def _control(ends: str, name: str, show: str, *, before: str = "") -> str:
+    """The start of a label with a slider, which runs `show` when it moves."""
+    return (
+        f'<label class="control" style="display:flex;gap:1em">{before}<input type="range" {ends} autocomplete="off" '
+        f'style="flex:1" aria-label="{escape(name)}" oninput="{show}">'
+    )
+
+
+def title(panel: Panel) -> str:
+    """The panel's title; a mask of void alone is not at hand (`true_mask`), as its title tells."""
+    missing = panel.mask is not None and (panel.mask == VOID).all()
+    return f"{panel.title}: not at hand" if missing else panel.title
+
+
+def _pair(first: Panel, second: Panel, labels: tuple[str, str]) -> str:
+    """Both pictures with their labels. The second covers the first, and its label, to the right of the dividing line."""
+    label = '<span class="label" style="position:absolute;bottom:0;{}:0;background:#000c;color:#fff;padding:0 .3em">{}</span>'
+    left, right = (label.format(side, escape(text)) for side, text in zip(("left", "right"), labels, strict=True))
+    cover = "position:absolute;inset:0;clip-path:inset(0 0 0 var(--at))"
+    line = '<div class="line" style="position:absolute;inset:0 auto 0 var(--at);border-left:2px solid #fff"></div>'
+    return (
+        f'<div class="pictures" style="position:relative">{_img(first, labels[0])}{left}'
+        f'<div class="second" style="{cover}">{_img(second, labels[1])}{right}</div>{line}</div>'
+    )
+
+
+def _row(panels: Sequence[Panel]) -> str:
+    shown = (f'<div class="panel">{_img(panel, title(panel))}<div>{escape(title(panel))}</div></div>' for panel in panels)
+    return _grid("".join(shown), len(panels))
+
+
+def _grid(content: str, number: int) -> str:
+    columns = f"grid-template-columns:repeat({min(number, MOST_COLUMNS)},1fr)"
+    return f'<div class="row" style="display:grid;gap:.5em;margin-bottom:.5em;{columns}">{content}</div>'
+
+
+def _img(panel: Panel, alt: str) -> str:
+    image = Image.fromarray(picture(panel))
+    factor = -(-SHORT_SIDE // min(image.size))
+    image = image.resize((factor * image.width, factor * image.height), Image.Resampling.NEAREST)
+    image.thumbnail((LONG_SIDE, LONG_SIDE))
+    buffer = io.BytesIO()
+    image.save(buffer, format="webp", quality=82)
+    address = f"data:image/webp;base64,{base64.b64encode(buffer.getvalue()).decode()}"
+    size = f'width="{image.width}" height="{image.height}" style="display:block;width:100%;height:auto"'
+    return f'<img class="dark-light" src="{address}" alt="{escape(alt)}" {size}>'
