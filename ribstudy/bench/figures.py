@@ -10,7 +10,7 @@ from ribstudy.bench.projections import VOC
 from ribstudy.bench.records import MISSING, Record
 from ribstudy.bench.tables import places
 from ribstudy.evaluation.statistics import NOT_RUN
-from ribstudy.report.figures.common import WIDTH
+from ribstudy.report.figures.common import WIDTH, legend_below
 
 PART_COLORS = ("#56B4E9", "#0072B2", "#003C66", "#F0E442", "#E69F00", "#D55E00")
 STUDY_COLOR = "#D55E00"
@@ -29,7 +29,7 @@ def flop_bars() -> Figure:
     axis.invert_yaxis()
     axis.grid(axis="y", visible=False)
     axis.set(title=f"One adaptation at the size of {VOC.name}", xlabel="TFLOP")
-    figure.legend(loc="outside lower center", ncols=3, fontsize=10)
+    legend_below(figure)
     return figure
 
 
@@ -64,5 +64,5 @@ def schedule_bars(records: Sequence[Record]) -> Figure:
     axis.invert_yaxis()
     axis.grid(axis="y", visible=False)
     axis.set(title="One adaptation, the study's schedule", xlabel="times as fast (median; line: all repeats)", xlim=(0, None))
-    figure.legend(loc="outside lower center")
+    legend_below(figure)
     return figure

@@ -193,6 +193,7 @@ def test_the_figures_of_the_data_chapter_can_be_drawn_with_and_without_masks(req
     for draw in (data_figures.draw_class_counts, data_figures.draw_counts_per_image):
         draw(train)
     data_figures.draw_class_shares(shares)
-    data_figures.draw_void(train, shares)
+    data_figures.draw_void_detail(train, shares)
+    data_figures.draw_void_shares(shares)
     assert data_figures.split_table({"train": train}).loc["train", ["images", "annotated", "labelled"]].tolist() == [4, 3, 3]
     plt.close("all")

@@ -3,53 +3,68 @@
 from collections.abc import Mapping, Sequence
 
 import matplotlib.pyplot as plt
+import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from ribstudy.config import Settings
 from ribstudy.evaluation.protocol import BEST, WITHOUT_MASKS
-from ribstudy.evaluation.statistics import NOT_RUN, Comparison
-from ribstudy.report.figures.common import COLORS, LINE, WIDTH
+from ribstudy.evaluation.statistics import NOT_RUN, Comparison, Estimate
+from ribstudy.report.figures.common import COLORS, LINE, WIDTH, legend_below
 from ribstudy.workflow.variants import GROUPS, Variant, base, default, in_words
 
 
-def group_figure(group: str, chosen: Sequence[Variant], found: Mapping[str, Comparison]) -> Figure | None:
-    """The differences of a group's variants from the default, with intervals and a line at 0; None if it has no variant.
+def all_differences(chosen: Sequence[Variant], found: Mapping[str, Comparison]) -> Figure | None:
+    """The differences of all variants from the default on one axis, by group, the best first; None if there is none.
 
-    An interval that includes zero has another colour and a hollow marker, so it can be read without colour.
+    A bar is the 95 % interval. If it includes zero, it has another colour and a hollow marker, so that colour is not needed.
     """
-    members = [variant for variant in chosen if variant.group == group and variant.name in found]
-    if not members:
+    lines = _lines(chosen, found)
+    if not lines:
         return None
-    heights = [1 + 0.7 * variant.label.count("\n") for variant in members]
-    figure, axis = plt.subplots(figsize=(WIDTH, 0.5 * sum(heights) + 1.5))
-    for place, variant in enumerate(reversed(members)):
-        difference = found[variant.name].difference
-        filled = difference.excludes_zero
-        color = COLORS["RIB" if filled else "CAM"]
-        axis.plot([difference.low, difference.high], [place, place], color=color, linewidth=3, solid_capstyle="round")
-        axis.plot(difference.value, place, "o", color=color, markersize=9, markerfacecolor=color if filled else "white")
+    ends = np.cumsum([1 + 0.7 * label.count("\n") for label, _ in lines])
+    places = (ends + np.r_[0, ends[:-1]]) / 2
+    figure, axis = plt.subplots(figsize=(WIDTH, 0.23 * ends[-1] + 0.8))
+    for place, (_, difference) in zip(places, lines, strict=True):
+        if difference is not None:
+            filled = difference.excludes_zero
+            color = COLORS["RIB" if filled else "CAM"]
+            axis.plot([difference.low, difference.high], [place, place], color=color, linewidth=2.5, solid_capstyle="round")
+            axis.plot(difference.value, place, "o", color=color, markerfacecolor=color if filled else "white")
     axis.axvline(0, color=LINE, linewidth=1)
-    axis.set_yticks(range(len(members)), [variant.label for variant in reversed(members)])
-    axis.set_ylim(-0.6, len(members) - 0.4)
+    axis.set_yticks(places, [label for label, _ in lines])
+    for label, (_, difference) in zip(axis.get_yticklabels(), lines, strict=True):
+        label.set_fontweight("bold" if difference is None else "normal")
+    axis.tick_params(axis="y", length=0)
+    axis.set_ylim(ends[-1], 0)
     axis.grid(axis="y", visible=False)
-    axis.set(title=GROUPS[group], xlabel="difference in mIoU from the default (95 % interval)")
-    axis.xaxis.set_major_locator(MaxNLocator(5))
+    axis.set_xlabel("difference in mIoU")
+    axis.xaxis.set_major_locator(MaxNLocator(3))
     return figure
+
+
+def _lines(chosen: Sequence[Variant], found: Mapping[str, Comparison]) -> list[tuple[str, Estimate | None]]:
+    """The lines from the top: each group, without a difference, and below it its variants."""
+    lines = []
+    for group, title in GROUPS.items():
+        members = [variant for variant in chosen if variant.group == group and variant.name in found]
+        members.sort(key=lambda variant: -found[variant.name].difference.value)
+        lines += [(title, None)] if members else []
+        lines += [(variant.label, found[variant.name].difference) for variant in members]
+    return lines
 
 
 def curve_figure(table: pd.DataFrame, *, default_steps: int) -> Figure:
     """`ablations.steps_table` over the number of summed maps; a dotted line marks the preset's own K."""
     figure, axis = plt.subplots()
     axis.fill_between(table["steps"], table["low"], table["high"], color=COLORS["RIB"], alpha=0.2, label="95 % interval")
-    axis.plot(table["steps"], table["value"], marker="o", color=COLORS["RIB"], label="sum of the maps of the first steps")
+    axis.plot(table["steps"], table["value"], marker="o", color=COLORS["RIB"], label="sum of the first maps")
     axis.axhline(0, color=LINE, linewidth=1)
     axis.axvline(default_steps, color=LINE, linestyle=":", label=f"K of the preset, {default_steps}")
-    axis.set(title="mIoU after each step of one run", xlabel="summed maps")
-    axis.set_ylabel("difference in mIoU from the default")
+    axis.set(xlabel="summed maps", ylabel="difference in mIoU")
     axis.xaxis.set_major_locator(MaxNLocator(integer=True))
-    figure.legend(loc="outside lower center", ncols=1)
+    legend_below(figure)
     return figure
 
 

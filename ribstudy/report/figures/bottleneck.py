@@ -13,7 +13,7 @@ from ribstudy.evaluation.bottleneck_summary import last_fall
 from ribstudy.evaluation.leak import Leak
 from ribstudy.evaluation.object_gains import binned_means
 from ribstudy.evaluation.statistics import Estimate, bootstrap_mean
-from ribstudy.report.figures.common import BLUE, COLORS, LINE, ORANGE, RED, SKY, WIDTH
+from ribstudy.report.figures.common import BLUE, COLORS, LINE, ORANGE, RED, SKY, WIDTH, legend_below
 
 STATES = {"before": (BLUE, "o"), "after": (RED, "s")}
 LOGITS = {"present": BLUE, "present, GNDRP": SKY, "absent": RED, "highest absent": ORANGE}
@@ -23,16 +23,15 @@ TWINS = {"as drawn": BLUE, "tied": RED}
 def hgr_curves(ratios: np.ndarray, depths: Sequence[str], *, threshold: float) -> Figure:
     """HGR [N, 2, L, 3, T] of each region over the depths, before and after the adaptation, at one of `HGR_THRESHOLDS`."""
     at = HGR_THRESHOLDS.index(threshold)
-    figure, axes = plt.subplots(len(REGIONS), figsize=(WIDTH, 7.5), sharex=True, sharey=True)
+    figure, axes = plt.subplots(len(REGIONS), figsize=(WIDTH, 6.2), sharex=True, sharey=True)
     for index, (axis, region) in enumerate(zip(axes, REGIONS, strict=True)):
         for state, (name, (color, marker)) in enumerate(STATES.items()):
             _course(axis, np.arange(len(depths)), ratios[:, state, :, index, at], color=color, marker=marker, label=name)
-        axis.set_title(region, fontsize=12)
+        axis.set_title(region)
     axes[0].legend(title="adaptation")
     axes[-1].set_xticks(np.arange(len(depths)), depths, rotation=60, ha="right")
     axes[-1].set(yscale="log", ylim=(1e-4, 1))  # from a few pixels of an image to all of a region
-    figure.supylabel(f"share of pixels above {threshold:g} of the map's maximum", fontsize=12)
-    figure.suptitle("High Gradient Ratio through the classifier", fontsize=13)
+    figure.supylabel(f"share of pixels above {threshold:g} of the map's maximum", fontsize=10)
     return figure
 
 
@@ -43,8 +42,8 @@ def threshold_sweep(ratios: np.ndarray, depths: Sequence[str], *, first: str, se
         falls = last_fall(ratios[:, state], first=first, second=second, depths=depths)
         _course(axis, np.array(HGR_THRESHOLDS), falls, color=color, marker=marker, label=name)
     axis.axhline(0, color=LINE, linewidth=0.8)
-    axis.set(title=f"From {first} to {second}, at several thresholds", xlabel="threshold on the normalised gradient")
-    axis.set(ylabel="extra fall of HGR in the rest", xticks=HGR_THRESHOLDS)
+    axis.set(xlabel="threshold on the normalised gradient")
+    axis.set(ylabel="extra fall in the rest", xticks=HGR_THRESHOLDS)
     axis.legend(title="adaptation")
     return figure
 
@@ -55,41 +54,45 @@ def logits(courses: Mapping[str, np.ndarray]) -> Figure:
     for (name, course), marker in zip(courses.items(), "o^sD", strict=True):
         _course(axis, np.arange(course.shape[1]), course, color=LOGITS[name], marker=marker, label=name)
     axis.axhline(0, color=LINE, linewidth=0.8)
-    axis.set(title="Logits during the adaptation to an image", xlabel="updates (0: the trained classifier)", ylabel="logit")
+    axis.set(xlabel="updates (0: the trained classifier)", ylabel="logit")
     axis.xaxis.get_major_locator().set_params(integer=True)
-    figure.legend(loc="outside lower center", ncols=2)
+    legend_below(figure)
     return figure
 
 
-def leaks(found: Mapping[str, Leak], *, class_name: str) -> Figure:
-    """The share of the background that is predicted as the class over the number of summed maps, for both data sets."""
+def leaks(found: Mapping[str, Leak]) -> Figure | None:
+    """The share of the background that is predicted as the class over the number of summed maps, for both data sets.
+
+    None without data sets.
+    """
+    if not found:
+        return None
     figure, axis = plt.subplots()
     for (twin, leak), marker in zip(found.items(), "os", strict=True):
         steps, color = np.arange(1, leak.rib.shape[1] + 1), TWINS[twin]
         _course(axis, steps, leak.rib, color=color, marker=marker, label=f"RIB, background {twin}")
         axis.axhline(np.nanmean(leak.cam), color=color, linestyle=":", label=f"CAM, background {twin}")
-    axis.set(title=f"Background predicted as {class_name}", xlabel="summed maps", ylim=(0, None))
+    axis.set(xlabel="summed maps", ylim=(0, None))
     axis.set_ylabel("share of the background")
     axis.xaxis.get_major_locator().set_params(integer=True)
-    figure.legend(loc="outside lower center", ncols=2)
+    legend_below(figure)
     return figure
 
 
 def gains(table: pd.DataFrame) -> Figure:
     """The gain of RIB over the CAM for each object, by its size and by the number of classes in its image."""
     figure, (left, right) = plt.subplots(1, 2, figsize=(WIDTH, 3.8), sharey=True, width_ratios=(3, 2))
-    left.plot(table["size"], table["gain"], ".", color=COLORS["RIB"], alpha=0.4)
+    left.plot(table["size"], table["gain"], ".", color=COLORS["RIB"], alpha=0.4, rasterized=True)
     jitter = np.random.default_rng(0).uniform(-0.12, 0.12, len(table))
-    right.plot(table["num_classes"] + jitter, table["gain"], ".", color=COLORS["RIB"], alpha=0.4)
+    right.plot(table["num_classes"] + jitter, table["gain"], ".", color=COLORS["RIB"], alpha=0.4, rasterized=True)
     for axis, column in ((left, "size"), (right, "num_classes")):
         means = binned_means(table, column, "gain")
         spread = np.abs(means[["low", "high"]].to_numpy().T - means["mean"].to_numpy())
         axis.errorbar(means["x"], means["mean"], spread, fmt="s", color="black", capsize=4, label="mean")
         axis.axhline(0, color=LINE, linewidth=0.8)
-    left.set(xlabel="size (share of the image)", ylabel="IoU of RIB minus CAM")
-    right.set(xlabel="classes in the image", xticks=sorted(table["num_classes"].unique()))
+    left.set(xlabel="size (share of image)", ylabel="IoU of RIB minus CAM")
+    right.set(xlabel="classes in image", xticks=sorted(table["num_classes"].unique()))
     right.legend()
-    figure.suptitle("Gain of RIB for each object", fontsize=13)
     return figure
 
 

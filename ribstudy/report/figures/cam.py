@@ -13,7 +13,7 @@ from ribstudy.evaluation.protocol import FROM_VAL, Resampled
 from ribstudy.evaluation.statistics import Estimate
 from ribstudy.evaluation.sweeps import Sweep
 from ribstudy.report import paper
-from ribstudy.report.figures.common import LINE, WIDTH, colors_of
+from ribstudy.report.figures.common import LINE, colors_of, legend_below
 
 MEASURES = {  # of `protocol.MEASURES`: the name on the page, and the column of the published table
     "miou": ("mIoU", "mIoU"),
@@ -23,15 +23,6 @@ MEASURES = {  # of `protocol.MEASURES`: the name on the page, and the column of 
     "under": ("under-activation (FN)", "FN"),
 }
 _LINES = ("-", "--", ":")  # of the rules for thresholds
-
-
-def learning_curve(history: pd.DataFrame) -> Figure:
-    """The training loss (columns `step` and `loss`), a point for each epoch."""
-    figure, axis = plt.subplots(figsize=(WIDTH, 3))
-    axis.plot(history["step"], history["loss"], marker="o")
-    axis.set(title="Training loss of the classifier", xlabel="step (a point for each epoch)", ylabel="mean loss")
-    axis.set(ylim=(0, None), xticks=history["step"])
-    return figure
 
 
 def diverging(signed: np.ndarray, size: tuple[int, int]) -> np.ndarray:
@@ -46,7 +37,7 @@ def mean_threshold(drawn: Resampled, rule: str) -> float:
     return float(DEFAULT_THRESHOLDS[drawn.chosen[rule]].mean())
 
 
-def threshold_curves(curves: Mapping[str, np.ndarray], points: Mapping[str, tuple[float, Estimate]], *, title: str) -> Figure:
+def threshold_curves(curves: Mapping[str, np.ndarray], points: Mapping[str, tuple[float, Estimate]]) -> Figure:
     """mIoU over the background threshold, and the mIoU at the thresholds chosen on val, with its interval.
 
     Args:
@@ -62,8 +53,8 @@ def threshold_curves(curves: Mapping[str, np.ndarray], points: Mapping[str, tupl
             axis.plot(threshold, found.value, "o", color=colors[name])
             if found.low is not None:
                 axis.plot([threshold, threshold], [found.low, found.high], color=colors[name], linewidth=1.5)
-    axis.set(title=title, xlabel="background threshold (share of the map's maximum)", ylabel="mIoU", ylim=(0, None))
-    figure.legend(loc="outside lower center", ncols=3, title="dot: thresholds chosen on val")
+    axis.set(xlabel="background threshold", ylabel="mIoU", ylim=(0, None))
+    legend_below(figure)
     return figure
 
 
@@ -82,9 +73,9 @@ def trade_off(sweeps: Sequence[Sweep], drawn: Resampled) -> Figure:
         axis.plot(DEFAULT_THRESHOLDS, mean, label=label, linestyle=style)
     for rule, style in zip(drawn.chosen, _LINES, strict=False):
         axis.axvline(mean_threshold(drawn, rule), color=LINE, linestyle=style, linewidth=1, label=f"threshold {rule}")
-    axis.set(title="Scores at every background threshold", xlabel="background threshold", ylabel="mean over classes")
+    axis.set(xlabel="background threshold", ylabel="mean over classes")
     axis.set_ylim(0, 1)
-    figure.legend(loc="outside lower center", ncols=2)
+    legend_below(figure)
     return figure
 
 

@@ -1,17 +1,15 @@
 """The one style of all figures, and the charts and tables that several chapters use.
 
-Colours are Okabe and Ito's, which colour-blind readers can distinguish. Figures are a few inches wide with large letters and
-few panels in a row, so that they can be read on a phone.
+Colours are Okabe and Ito's, which colour-blind readers can distinguish. A chart has no title, because its caption says what it
+shows, and it is as wide as a phone.
 """
 
-import base64
-import io
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import cycle
 
 import matplotlib.pyplot as plt
+import numpy as np
 import pandas as pd
-from IPython.display import HTML
 from matplotlib.figure import Figure
 
 from ribstudy.evaluation.statistics import Comparison
@@ -21,40 +19,33 @@ LINE = "#333333"  # of lines that mark a value
 COLORS = {"CAM": BLUE, "CAM, blurred": SKY, "RIB": RED, "RIB as written": GREEN, "truth": PINK, "chosen on val": LINE}
 MAP_COLORS = "inferno"
 GREY = 225  # of images whose photographs are not at hand
-WIDTH = 6.5  # inches: text of 10 points stays readable when a phone shrinks the page
+WIDTH = 4.8  # inches: a phone shows a chart at about this width, where a text of 10 points has 10 pixels
+LINE_LENGTH = 56  # letters of 10 points in a line of this width
 
 
 def use_style() -> None:
     """Sets the style of every figure in the book."""
-    plt.rc("figure", figsize=(WIDTH, 4.0), dpi=120)
+    plt.rc("figure", figsize=(WIDTH, 3.4), dpi=120)
     plt.rc("figure.constrained_layout", use=True)
     plt.rc("savefig", dpi=120)
-    plt.rc("font", size=12)
-    plt.rc("axes", titlesize=13, grid=True, prop_cycle=plt.cycler(color=[BLUE, RED, GREEN, PINK, ORANGE, SKY]))
+    plt.rc("svg", fonttype="none", hashsalt="ribstudy")  # text stays text, in a font of the reader's system
+    plt.rc("font", size=10)
+    plt.rc("axes", titlesize=11, grid=True, prop_cycle=plt.cycler(color=[BLUE, RED, GREEN, PINK, ORANGE, SKY]))
     plt.rc("axes.spines", top=False, right=False)
     plt.rc("grid", alpha=0.25)
-    plt.rc("legend", frameon=False)
+    plt.rc("legend", frameon=False, fontsize=10)
 
 
-def picture(figure: Figure, *, alt: str) -> HTML:
-    """A figure as HTML, for use on another page than the one that computes it. Closes the figure."""
-    return HTML(f'<img src="{_jpeg(figure)}" alt="{alt}" style="width:100%">')
+def legend_below(figure: Figure, *, title: str | None = None) -> None:
+    """A legend of the first panel's marks, below all panels, in as many columns as fit side by side."""
+    handles, labels = figure.axes[0].get_legend_handles_labels()
+    fitting = (number for number in range(len(labels), 1, -1) if _line_length(labels, number) <= LINE_LENGTH)
+    figure.legend(handles, labels, loc="outside lower center", ncols=next(fitting, 1), title=title)
 
 
-def _jpeg(figure: Figure) -> str:
-    """The figure as an address of an image, which contains the image itself. Closes the figure."""
-    buffer = io.BytesIO()
-    figure.savefig(buffer, format="jpeg", pil_kwargs={"quality": 85})
-    plt.close(figure)
-    return f"data:image/jpeg;base64,{base64.b64encode(buffer.getvalue()).decode()}"
-
-
-def blank(text: str) -> Figure:
-    """A figure that contains only a sentence, in place of one that cannot be drawn."""
-    figure, axis = plt.subplots(figsize=(WIDTH, 1))
-    axis.text(0.5, 0.5, text, ha="center", va="center", transform=axis.transAxes)
-    axis.set_axis_off()
-    return figure
+def _line_length(labels: Sequence[str], number: int) -> int:
+    """The letters of a line of a legend with this number of columns; a mark with its distances takes eight."""
+    return sum(8 + max(map(len, column)) for column in np.array_split(np.array(labels, dtype=object), number))
 
 
 def colors_of(names: Iterable[str]) -> dict[str, str]:
@@ -64,15 +55,16 @@ def colors_of(names: Iterable[str]) -> dict[str, str]:
     return {name: COLORS.get(name) or next(free) for name in names}
 
 
-def class_bars(values: Mapping[str, pd.Series], *, title: str, label: str) -> Figure:
+def class_bars(values: Mapping[str, pd.Series], *, label: str) -> Figure:
     """A bar for each class (index of the series) and method."""
     table = pd.DataFrame(values)
-    figure, axis = plt.subplots(figsize=(WIDTH, 0.34 * len(table) + 1.6))
+    figure, axis = plt.subplots(figsize=(WIDTH, 0.12 * len(table) * (1 + len(table.columns)) + 1.2))
     colors = [COLORS.get(name, BLUE) for name in table]
-    table[::-1].plot.barh(ax=axis, color=colors, width=0.8, legend=False)
+    table.plot.barh(ax=axis, color=colors, width=0.8, legend=False)
+    axis.invert_yaxis()
     if len(table.columns) > 1:
-        figure.legend(loc="outside lower center", ncols=len(table.columns))
-    axis.set(title=title, xlabel=label, ylabel="")
+        legend_below(figure)
+    axis.set(xlabel=label, ylabel="")
     axis.grid(axis="y", visible=False)
     return figure
 

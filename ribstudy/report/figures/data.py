@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
-from matplotlib.axes import Axes
+from IPython.display import HTML
 from matplotlib.figure import Figure
 from pandas.io.formats.style import Styler
 
@@ -15,7 +15,8 @@ from ribstudy.datasets.minivoc_objects import FAMILIES, draw_object
 from ribstudy.datasets.pictures import PALETTE, VOID
 from ribstudy.datasets.settings import MiniVocSettings
 from ribstudy.report import paper
-from ribstudy.report.figures.common import BLUE, ORANGE, WIDTH, blank
+from ribstudy.report.figures.common import BLUE, LINE, ORANGE, WIDTH, legend_below
+from ribstudy.report.figures.panels import Panel, gallery
 from ribstudy.runtime.paths import PROJECT
 
 OBJECT_SIDE = 300  # pixels of the objects that are shown alone
@@ -104,51 +105,46 @@ def pick_examples(dataset: Dataset, number: int) -> list[str]:
     return turns[:number]
 
 
-def draw_examples(dataset: Dataset, names: Sequence[str]) -> Figure:
+def draw_examples(dataset: Dataset, names: Sequence[str]) -> HTML:
     """Image and mask side by side, two pairs in a row; only images if there are no masks."""
-    num_rows = max(-(-len(names) // 2), 1)
-    figure, axes = plt.subplots(num_rows, 4, figsize=(WIDTH, 2.0 * num_rows + 0.4), squeeze=False, layout="constrained")
-    figure.suptitle("Images with their masks (pale: void)" if dataset.has_masks else "Images; there are no masks")
-    for ax in axes.flat:
-        ax.set_axis_off()
-    for name, (left, right) in zip(names, axes.reshape(-1, 2), strict=False):
-        left.imshow(dataset.image(name))
+    shown = []
+    for name in names:
+        classes = [dataset.class_names[index] for index in np.flatnonzero(dataset.label(name))]
+        shown.append(Panel(", ".join(classes) or "no class", dataset.image(name)))
         if dataset.has_masks:
-            right.imshow(PALETTE[dataset.mask(name)])
-        shown = [dataset.class_names[index] for index in np.flatnonzero(dataset.label(name))]
-        left.set_title(", ".join(shown), loc="left")
-    return figure
+            shown.append(Panel("mask", PALETTE[dataset.mask(name)]))
+    return gallery([shown[start : start + 4] for start in range(0, len(shown), 4)])
 
 
 def draw_class_counts(dataset: Dataset) -> Figure:
     """The number of images with each class."""
     counts = dataset.labels.sum(axis=0)
-    figure, ax = plt.subplots(figsize=(WIDTH, _height(len(counts))), layout="constrained")
+    figure, ax = plt.subplots(figsize=(WIDTH, _height(len(counts))))
     bars = ax.barh(dataset.class_names, counts, color=BLUE)
     ax.bar_label(bars, padding=3)
     ax.invert_yaxis()
-    ax.set(title=f"Images of {dataset.split} with each class", xlabel="images")
+    ax.set_xlabel(f"images of {dataset.split}")
     return figure
 
 
 def draw_counts_per_image(dataset: Dataset) -> Figure:
     """Left: classes per image, compared with VOC 2012. Right: objects per image."""
-    figure, (left, right) = plt.subplots(1, 2, figsize=(WIDTH, 3.6), sharey=True, layout="constrained")
+    figure, (left, right) = plt.subplots(1, 2, figsize=(WIDTH, 3.2), sharey=True)
     here = _shares_of_counts(classes_per_image(dataset))
     voc = _shares_of_counts(voc12_classes_per_image())
     ticks = np.arange(len(here))
     left.bar(ticks - 0.2, here, width=0.4, color=BLUE, label=f"this set, {dataset.split}")
     left.bar(ticks + 0.2, voc, width=0.4, color=ORANGE, hatch="//", edgecolor="white", label="VOC 2012 train_aug")
-    left.legend(frameon=False)
-    left.set(title="Classes in an image", xlabel="classes", ylabel="share of images")
+    left.set(xlabel="classes", ylabel="share of images")
+    legend_below(figure)
     objects = objects_per_image(dataset)
     if len(objects):
         right.bar(ticks, _shares_of_counts(objects), width=0.5, color=BLUE)
     else:
         right.text(0.5, 0.5, "objects are not annotated", transform=right.transAxes, ha="center", va="center")
-    right.set(title="Objects in an image", xlabel="objects")
+    right.set_xlabel("objects")
     for ax in (left, right):
-        ax.set_xticks(ticks, ["1", "2", "3", "4 or more"])
+        ax.set_xticks(ticks, ["1", "2", "3", "4+"])
         ax.yaxis.set_major_formatter("{x:.0%}")
     return figure
 
@@ -158,61 +154,59 @@ def _shares_of_counts(counts: np.ndarray) -> np.ndarray:
     return np.bincount(np.minimum(counts, 4), minlength=5)[1:] / len(counts)
 
 
-def draw_class_shares(shares: pd.DataFrame) -> Figure:
-    """The share of an image that a class covers, over the images that contain the class (`mask_shares`)."""
+def draw_class_shares(shares: pd.DataFrame) -> Figure | None:
+    """The share of an image that a class covers, over the images that contain the class (`mask_shares`); None without masks."""
     if shares.empty:
-        return blank("no masks")
+        return None
     classes = shares.columns.drop(["background", "void"])
     values = [shares[name].dropna() for name in classes]
-    figure, ax = plt.subplots(figsize=(WIDTH, _height(len(classes))), layout="constrained")
+    figure, ax = plt.subplots(figsize=(WIDTH, _height(len(classes))))
     labels = [f"{name} ({len(found)})" for name, found in zip(classes, values, strict=True)]
     style = {"medianprops": {"color": BLUE, "linewidth": 2.5}, "flierprops": {"markersize": 4}}
     ax.boxplot(values, orientation="horizontal", tick_labels=labels, **style)
     ax.invert_yaxis()
     ax.xaxis.set_major_formatter("{x:.0%}")
-    ax.set(title="Share of an image that a class covers", xlabel="share of the image's pixels", xlim=(0, None))
+    ax.set(xlabel="share of the image's pixels", xlim=(0, None))
     return figure
 
 
-def draw_void(dataset: Dataset, shares: pd.DataFrame) -> Figure:
-    """Left: a detail of an image with the void of its mask. Right: the share of void in all masks."""
+def draw_void_detail(dataset: Dataset, shares: pd.DataFrame) -> HTML | None:
+    """The surroundings of the topmost void pixel of the mask with the most void; None without void (`mask_shares`)."""
     if shares.empty or not shares["void"].any():
-        return blank("no masks" if shares.empty else "no void in these masks")
-    figure, (left, right) = plt.subplots(1, 2, figsize=(WIDTH, 3.8), layout="constrained", width_ratios=(1, 1.2))
-    _draw_detail(left, dataset, shares["void"].idxmax())
-    right.hist(shares["void"], bins=12, color=BLUE, edgecolor="white")
-    right.axvline(shares["void"].mean(), color="black", linestyle="--", label="mean")
-    right.legend(frameon=False)
-    right.xaxis.set_major_formatter("{x:.0%}")
-    right.set(title=f"Void in {len(shares)} masks", xlabel="share of the image's pixels", ylabel="images", xlim=(0, None))
-    return figure
-
-
-def _draw_detail(ax: Axes, dataset: Dataset, name: str) -> None:
-    """The surroundings of the topmost void pixel; void pixels have the palette's colour."""
-    image, void = dataset.image(name).copy(), dataset.mask(name) == VOID
+        return None
+    name = shares["void"].idxmax()
+    image, void = dataset.image(name), dataset.mask(name) == VOID
     height, width = void.shape
     side = min(height, width) // 4
     row, column = np.argwhere(void)[0]
     top, left = min(max(row - side // 4, 0), height - side), min(max(column - side // 2, 0), width - side)
-    image[void] = PALETTE[VOID]
-    ax.imshow(image[top : top + side, left : left + side], interpolation="nearest")
-    ax.set_title("Detail of an image (pale: void)")
-    ax.set_axis_off()
+    part = np.s_[top : top + side, left : left + side]
+    painted = np.where(void[..., None], PALETTE[VOID].astype(np.uint8), image)
+    return gallery([[Panel("detail of an image", image[part]), Panel("pale: void of its mask", painted[part])]])
 
 
-def draw_families(settings: MiniVocSettings) -> Figure:
-    """A row for each family of MiniVOC's classes: the same body, in the same colour, with the part of each class."""
-    columns = max(len(family) for family in FAMILIES)
-    figure, axes = plt.subplots(len(FAMILIES), columns, figsize=(WIDTH, 1.05 * WIDTH * len(FAMILIES) / columns), squeeze=False)
-    for row, family in zip(axes, FAMILIES, strict=True):
-        for ax, name in zip(row, family, strict=True):
-            rng = np.random.default_rng(len(family[0]))  # the same for the classes of a family; chosen by eye
-            ax.imshow(draw_object(rng, settings, minivoc.CLASS_NAMES.index(name), side=OBJECT_SIDE).picture)
-            ax.set_title(name)
-            ax.set_axis_off()
-    figure.suptitle("Classes that share a body")
+def draw_void_shares(shares: pd.DataFrame) -> Figure | None:
+    """The share of void in all masks; None without void (`mask_shares`)."""
+    if shares.empty or not shares["void"].any():
+        return None
+    figure, axis = plt.subplots(figsize=(WIDTH, 2.8))
+    axis.hist(shares["void"], bins=12, color=BLUE, edgecolor="white")
+    axis.axvline(shares["void"].mean(), color=LINE, linestyle="--", label="mean")
+    axis.legend()
+    axis.xaxis.set_major_formatter("{x:.0%}")
+    axis.set(xlabel="share of the image's pixels", ylabel="images", xlim=(0, None))
     return figure
+
+
+def draw_families(settings: MiniVocSettings) -> HTML:
+    """A row for each family of MiniVOC's classes: the same body, in the same colour, with the part of each class."""
+    return gallery([[_object_panel(settings, name, seed=len(family[0])) for name in family] for family in FAMILIES])
+
+
+def _object_panel(settings: MiniVocSettings, name: str, *, seed: int) -> Panel:
+    """An object of a class. The seed is the same for the classes of a family; those here were chosen by eye."""
+    drawn = draw_object(np.random.default_rng(seed), settings, minivoc.CLASS_NAMES.index(name), side=OBJECT_SIDE)
+    return Panel(name, np.asarray(drawn.picture)[..., :3])
 
 
 def read_trials() -> pd.DataFrame:
@@ -242,4 +236,4 @@ def part_shares(settings: MiniVocSettings, *, num_images: int) -> np.ndarray:
 
 def _height(num_classes: int) -> float:
     """Height in inches of a figure with a bar for each class."""
-    return 0.8 + (0.34 if num_classes <= FEW_CLASSES else 0.2) * num_classes
+    return 0.8 + (0.22 if num_classes <= FEW_CLASSES else 0.17) * num_classes

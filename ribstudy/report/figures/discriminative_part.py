@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
+from IPython.display import HTML
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
@@ -14,7 +15,8 @@ from ribstudy.datasets.settings import MiniVocSettings
 from ribstudy.evaluation.protocol import FROM_VAL
 from ribstudy.evaluation.statistics import Comparison, Estimate
 from ribstudy.evaluation.verdicts import NO_SIZE
-from ribstudy.report.figures.common import COLORS, GREEN, LINE, RED, SKY, WIDTH, blank
+from ribstudy.report.figures.common import COLORS, GREEN, LINE, RED, SKY, legend_below
+from ribstudy.report.figures.panels import Panel, gallery
 
 GAIN, BEYOND = "RIB − CAM", "RIB − blurred CAM"  # labels of differences
 
@@ -37,38 +39,33 @@ class OfShare:
 Found = Mapping[float, OfShare]  # by the share of the part
 
 
-def draw_shares(settings: MiniVocSettings, shares: Sequence[float], *, num_images: int = 3) -> Figure:
+def draw_shares(settings: MiniVocSettings, shares: Sequence[float], *, num_images: int = 3) -> HTML | None:
     """The first images of train, with a column for each share of the part: the same objects at the same places."""
-    figure, axes = plt.subplots(
-        num_images, len(shares), figsize=(WIDTH, 1.05 * WIDTH * num_images / len(shares)), squeeze=False
-    )
-    for column, share in zip(axes.T, shares, strict=True):
-        for index, axis in enumerate(column):
-            axis.imshow(minivoc.draw_scene(settings.model_copy(update={"part_share": share}), "train", index).picture)
-            axis.set_axis_off()
-        column[0].set_title(f"{share:g}")
-    figure.suptitle("Area of the part as a share of the body")
-    return figure
+    of_shares = {share: settings.model_copy(update={"part_share": share}) for share in shares}
+    rows = [
+        [Panel(f"share {share:g}", minivoc.draw_scene(of_one, "train", index).picture) for share, of_one in of_shares.items()]
+        for index in range(num_images)
+    ]
+    return gallery(rows) if shares else None
 
 
-def activation(found: Found, *, own: float) -> Figure:
+def activation(found: Found, *, own: float) -> Figure | None:
     """Under- and over-activation of the CAM over the share of the part; a dotted line marks the preset's own share."""
     if not found:
-        return blank("not run")
+        return None
     figure, axis = plt.subplots()
     for place, (measure, label) in enumerate({"under": "under-activation", "over": "over-activation"}.items()):
         estimates = {share: of_share.cam[FROM_VAL][measure] for share, of_share in found.items()}
         _draw_estimates(axis, estimates, label=label, marker="os"[place], shift=place - 0.5)
-    axis.set(title="Parts of the objects that the CAM misses and adds", ylim=(0, None))
-    axis.set_ylabel("share of the union (95 % interval)")
+    axis.set(ylabel="share of the union", ylim=(0, None))
     _share_axis(figure, axis, found, own)
     return figure
 
 
-def differences(found: Found, *, own: float) -> Figure:
+def differences(found: Found, *, own: float) -> Figure | None:
     """Every difference in mIoU over the share of the part, with its interval; the grey band has no size that matters."""
     if not found:
-        return blank("not run")
+        return None
     figure, axis = plt.subplots()
     axis.axhspan(-NO_SIZE, NO_SIZE, color=LINE, alpha=0.08, linewidth=0)
     axis.axhline(0, color=LINE, linewidth=0.8)
@@ -76,7 +73,7 @@ def differences(found: Found, *, own: float) -> Figure:
     for place, (label, color) in enumerate(zip(labels, (RED, SKY, GREEN), strict=True)):
         estimates = {share: of_share.differences[label][FROM_VAL].difference for share, of_share in found.items()}
         _draw_estimates(axis, estimates, label=label, color=color, shift=place - 1)
-    axis.set(title="Gains over the CAM and over the blurred CAM", ylabel="difference in mIoU (95 % interval)")
+    axis.set_ylabel("difference in mIoU")
     _share_axis(figure, axis, found, own)
     return figure
 
@@ -94,8 +91,8 @@ def _share_axis(figure: Figure, axis: Axes, found: Found, own: float) -> None:
     axis.set_xticks(list(found), [f"{share:g}" for share in found])
     axis.minorticks_off()
     axis.axvline(own, color=COLORS["chosen on val"], linestyle=":", label="share in the other chapters")
-    axis.set_xlabel("area of the part as a share of the body (logarithmic)")
-    figure.legend(loc="outside lower center", ncols=2)
+    axis.set_xlabel("area of the part as a share of the body")
+    legend_below(figure)
 
 
 def share_table(found: Found) -> pd.DataFrame:

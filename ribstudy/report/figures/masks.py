@@ -14,7 +14,7 @@ from ribstudy.evaluation.protocol import BEST
 from ribstudy.evaluation.statistics import NOT_RUN, Estimate
 from ribstudy.masks.walked_maps import WalkedMaps
 from ribstudy.method.stored_maps import StoredMaps
-from ribstudy.report.figures.common import LINE, MAP_COLORS, WIDTH, colors_of
+from ribstudy.report.figures.common import LINE, MAP_COLORS, WIDTH, colors_of, legend_below
 from ribstudy.report.figures.panels import Panel
 
 UNSURE_COLOR = (211, 211, 211)
@@ -76,39 +76,37 @@ def steps_table(found: Mapping[Step, Mapping[str, Estimate]]) -> pd.DataFrame:
     return pd.DataFrame(list(rows.values()), index=index).astype(float)
 
 
-def step_bars(table: pd.DataFrame, *, title: str = "From the seed to the mask") -> Figure:
-    """mIoU after each step, side by side for the methods of a `steps_table`; a line is the 95 % interval, if there is one.
+def step_bars(table: pd.DataFrame) -> Figure:
+    """mIoU after each step, below each other for the methods of a `steps_table`; a line is the 95 % interval, if there is one.
 
     Steps and methods have the table's order.
     """
     methods, steps = (list(table.index.unique(level)) for level in ("method", "step"))
-    figure, axis = plt.subplots(figsize=(WIDTH, 4.2))
-    width, colors = 0.84 / len(methods), colors_of(methods)
+    figure, axis = plt.subplots(figsize=(WIDTH, 0.24 * len(table) + 1.2))
+    height, colors = 0.84 / len(methods), colors_of(methods)
     for place, method in enumerate(methods):
         of_method = table.loc[method].reindex(steps)
-        lefts = np.arange(len(steps)) + (place - (len(methods) - 1) / 2) * width
-        axis.bar(lefts, of_method["mIoU"], width=0.94 * width, label=method, color=colors[method])
-        _draw_intervals(axis, lefts, of_method)
-    axis.set_xticks(range(len(steps)), [step.replace(" + ", "\n+ ") for step in steps])
-    axis.grid(axis="x", visible=False)
-    label = "mIoU (line: 95 % interval)" if table["low"].notna().any() else "mIoU"
-    axis.set(title=title, xlabel="masks scored after this step", ylabel=label)
-    axis.set_ylim(0, 1.12 * table[["mIoU", "high"]].max(axis=None))
-    figure.legend(loc="outside lower center", ncols=len(methods))
+        places = np.arange(len(steps)) + (place - (len(methods) - 1) / 2) * height
+        axis.barh(places, of_method["mIoU"], height=0.94 * height, label=method, color=colors[method])
+        _draw_intervals(axis, places, of_method)
+    axis.set_yticks(range(len(steps)), steps)
+    axis.invert_yaxis()
+    axis.grid(axis="y", visible=False)
+    axis.set(ylabel="masks after", xlabel="mIoU (line: 95 % interval)" if table["low"].notna().any() else "mIoU")
+    axis.set_xlim(0, 1.12 * table[["mIoU", "high"]].max(axis=None))
+    legend_below(figure)
     return figure
 
 
-def _draw_intervals(axis: Axes, lefts: np.ndarray, rows: pd.DataFrame) -> None:
-    """Whiskers with the value above them; "not run" if there is no value."""
+def _draw_intervals(axis: Axes, places: np.ndarray, rows: pd.DataFrame) -> None:
+    """Whiskers with the value to their right; "not run" if there is no value."""
     # The interval may exclude the value: in samples of few images, classes appear and disappear.
     middles, halves = (rows["low"] + rows["high"]) / 2, (rows["high"] - rows["low"]) / 2
-    axis.errorbar(lefts, middles, yerr=halves, fmt="none", ecolor=LINE, capsize=3)
-    style = {"xytext": (0, 3), "textcoords": "offset points", "ha": "center", "fontsize": 10}
-    for left, value, top in zip(lefts, rows["mIoU"], rows[["mIoU", "high"]].max(axis=1), strict=True):
-        if np.isnan(value):
-            axis.annotate(NOT_RUN, (left, 0), rotation=90, **style)
-        else:
-            axis.annotate(f"{value:.2f}", (left, top), **style)
+    axis.errorbar(middles, places, xerr=halves, fmt="none", ecolor=LINE, capsize=3)
+    ends = rows[["mIoU", "high"]].max(axis=1).fillna(0)
+    for place, value, end in zip(places, rows["mIoU"], ends, strict=True):
+        text = NOT_RUN if np.isnan(value) else f"{value:.2f}"
+        axis.annotate(text, (end, place), (3, 0), textcoords="offset points", va="center", fontsize=10)
 
 
 def losses_table(tables: Mapping[tuple[str, str], pd.DataFrame]) -> pd.DataFrame:

@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from ribstudy.evaluation.statistics import Estimate
 from ribstudy.evaluation.sweeps import Sweep
 from ribstudy.method.stored_maps import StoredMaps
-from ribstudy.report.figures.common import COLORS, GREEN, ORANGE, PINK, SKY, WIDTH
+from ribstudy.report.figures.common import COLORS, GREEN, ORANGE, PINK, SKY, WIDTH, legend_below
 from ribstudy.report.figures.panels import Panel
 
 # Two methods with the same colour have different lines. The curve of Grad-CAM is the same as the CAM's, or close to it.
@@ -40,16 +40,15 @@ def method_curves(sweeps: Mapping[str, Sequence[Sweep]], chosen: Mapping[str, Se
         sweeps: by method, the sweep of the reported images with each training.
         chosen: by method, the threshold index from other images with each training.
     """
-    figure, axis = plt.subplots(figsize=(WIDTH, 5.2))
+    figure, axis = plt.subplots(figsize=(WIDTH, 4.6))
     for name, of_method in sweeps.items():
         color, line = STYLES[name]
         curves = np.stack([sweep.miou() for sweep in of_method])
         axis.plot(of_method[0].thresholds, curves.mean(axis=0), line, color=color, label=name)
         at = list(chosen[name])
         axis.plot(of_method[0].thresholds[at].mean(), curves[range(len(at)), at].mean(), "o", color=color)
-    axis.set(title="Seeds at every threshold (dot: chosen on val)", ylabel="mIoU", ylim=(0, None))
-    axis.set_xlabel("background threshold (share of the map's maximum)")
-    figure.legend(loc="outside lower center", ncols=2)
+    axis.set(xlabel="background threshold", ylabel="mIoU", ylim=(0, None))
+    legend_below(figure)
     return figure
 
 

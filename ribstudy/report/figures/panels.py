@@ -72,7 +72,8 @@ def slider(frames: Sequence[Sequence[Panel]], labels: Sequence[str]) -> HTML:
         "this.nextElementSibling.textContent=frames[this.value].dataset.label"
     )
     ends = f'min="0" max="{len(frames) - 1}" value="0"'
-    return HTML(f'<div class="frames">{shown}{_control(ends, "step", show)}<output>{escape(labels[0])}</output></label></div>')
+    control = _control(ends, "step", show, output=f"<output>{escape(labels[0])}</output>")
+    return HTML(f'<div class="frames">{shown}{control}</div>')
 
 
 def before_after(pairs: Sequence[tuple[Panel, Panel]], *, labels: tuple[str, str]) -> HTML:
@@ -87,16 +88,15 @@ def before_after(pairs: Sequence[tuple[Panel, Panel]], *, labels: tuple[str, str
     both = "".join(f'<div class="pair">{_pair(*pair, labels)}<div>{escape(title(pair[0]))}</div></div>' for pair in pairs)
     show = "this.closest('.before-after').style.setProperty('--at',this.value+'%')"
     name = f"dividing line: {labels[0]} to its left, {labels[1]} to its right"
-    control = _control('min="0" max="100" value="50"', name, show, before=f"<span>{escape(labels[1])}</span>")
-    grid = _grid(both, len(pairs))
-    return HTML(f'<div class="before-after" style="--at:50%">{grid}{control}<span>{escape(labels[0])}</span></label></div>')
+    control = _control('min="0" max="100" value="50"', name, show)
+    return HTML(f'<div class="before-after" style="--at:50%">{_grid(both, len(pairs))}{control}</div>')
 
 
-def _control(ends: str, name: str, show: str, *, before: str = "") -> str:
-    """The start of a label with a slider, which runs `show` when it moves."""
+def _control(ends: str, name: str, show: str, *, output: str = "") -> str:
+    """A slider, which runs `show` when it moves, and to its right what it shows."""
     return (
-        f'<label class="control" style="display:flex;gap:1em">{before}<input type="range" {ends} autocomplete="off" '
-        f'style="flex:1" aria-label="{escape(name)}" oninput="{show}">'
+        f'<div class="control" style="display:flex;gap:1em"><input type="range" {ends} autocomplete="off" '
+        f'style="flex:1" aria-label="{escape(name)}" oninput="{show}">{output}</div>'
     )
 
 
@@ -125,7 +125,7 @@ def _row(panels: Sequence[Panel]) -> str:
 
 def _grid(content: str, number: int) -> str:
     columns = f"grid-template-columns:repeat({min(number, MOST_COLUMNS)},1fr)"
-    return f'<div class="row" style="display:grid;gap:.5em;margin-bottom:.5em;{columns}">{content}</div>'
+    return f'<div class="panels" style="display:grid;gap:.5em;margin-bottom:.5em;{columns}">{content}</div>'
 
 
 def _img(panel: Panel, alt: str) -> str:

@@ -7,7 +7,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from ribstudy.evaluation.power import VarianceParts
-from ribstudy.report.figures.common import LINE, WIDTH
+from ribstudy.report.figures.common import LINE, WIDTH, legend_below
 from ribstudy.report.power import EFFECT, LABELS, TRAININGS
 
 IMAGES = np.unique(np.geomspace(20, 5000, 40).round().astype(int))
@@ -30,6 +30,6 @@ def power_curves(parts: Mapping[str, VarianceParts], *, num_images: int) -> Figu
         axis.axvline(num_images, color=LINE, linestyle=":")
         axis.set(title=LABELS[name], xscale="log", yscale="log")
     axes[-1, 0].set_xlabel("images")
-    figure.supylabel("smallest difference in mIoU that is told", fontsize=12)
-    figure.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside lower center", ncols=4)
+    figure.supylabel("smallest difference in mIoU that is told", fontsize=10)
+    legend_below(figure)
     return figure

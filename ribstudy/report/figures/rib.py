@@ -1,6 +1,7 @@
 """The figures of the chapter on RIB: choices on val, gains over the CAM, its steps, and where it finds more of the object."""
 
 from collections.abc import Mapping, Sequence
+from textwrap import fill
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -15,7 +16,7 @@ from ribstudy.evaluation.protocol import RULES
 from ribstudy.evaluation.statistics import Comparison, Estimate
 from ribstudy.evaluation.verdicts import NO_SIZE
 from ribstudy.method.stored_maps import StoredMaps
-from ribstudy.report.figures.common import BLUE, COLORS, GREEN, LINE, RED, WIDTH, colors_of
+from ribstudy.report.figures.common import BLUE, COLORS, GREEN, LINE, RED, WIDTH, colors_of, legend_below
 from ribstudy.report.figures.panels import Panel, slider
 from ribstudy.report.look import Explanation
 
@@ -39,11 +40,10 @@ def gains(rows: Mapping[str, Mapping[str, Comparison]]) -> Figure:
             color = (RED, BLUE, GREEN)[RULES.index(rule)]
             label = rule if place == len(rows) - 1 else None
             _bar(axis, found[rule].difference, place + 0.22 - 0.22 * step, color, marker=_MARKERS[rule], label=label)
-    axis.set_yticks(range(len(rows))[::-1], list(rows))
+    axis.set_yticks(range(len(rows))[::-1], [fill(label, width=18) for label in rows])
     axis.set(xlabel="difference in mIoU (95 % interval)", ylim=(-0.6, len(rows) - 0.4))
     axis.xaxis.set_major_locator(MaxNLocator(5))
-    figure.suptitle("Differences by each rule for thresholds", fontsize=13)
-    figure.legend(loc="outside lower center", ncols=3)
+    legend_below(figure)
     return figure
 
 
@@ -105,21 +105,22 @@ def changes_over_steps(tables: Mapping[str, pd.DataFrame]) -> Figure:
             rows = table[table["measure"] == measure]
             axis.plot(rows["steps"], rows["value"], marker="o", markersize=4, color=color, label=name)
             axis.fill_between(rows["steps"], rows["low"].astype(float), rows["high"].astype(float), color=color, alpha=0.15)
-        axis.set(title=reading, xlabel="summed maps (1: the plain CAM)")
+        axis.set(title=reading, xlabel="summed maps")
         axis.xaxis.set_major_locator(MaxNLocator(6, integer=True))
     axes[0, 0].set_ylabel("change from the plain CAM")
-    figure.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside lower center", ncols=3)
+    legend_below(figure)
     return figure
 
 
-def steps_curves(table: pd.DataFrame, *, cam_miou: float, title: str) -> Figure:
+def steps_curves(table: pd.DataFrame, *, cam_miou: float) -> Figure:
     """mIoU, precision and recall of the summed maps over the number of steps, and the CAM's mIoU at its own threshold."""
     figure, axis = plt.subplots()
     for name, label in (("miou", "mIoU"), ("precision", "precision"), ("recall", "recall")):
         axis.plot(table["steps"], table[name], marker="o", label=label)
     axis.axhline(cam_miou, color=LINE, linestyle=":", label="mIoU of the CAM at its own threshold")
-    axis.set(title=title, xlabel="summed maps (1: the plain CAM)", ylabel="mean over classes", xticks=table["steps"])
-    figure.legend(loc="outside lower center", ncols=2)
+    axis.set(xlabel="summed maps (1: the plain CAM)", ylabel="mean over classes")
+    axis.xaxis.set_major_locator(MaxNLocator(integer=True))
+    legend_below(figure)
     return figure
 
 
@@ -133,10 +134,10 @@ def learning_rate_curves(tables: Mapping[str, Mapping[float, pd.DataFrame]]) -> 
     for axis, (reading, by_rate) in zip(axes[0], tables.items(), strict=True):
         for rate, table in by_rate.items():
             axis.plot(table["steps"], table["miou"], marker="o", markersize=4, label=f"{rate:g}")
-        axis.set(title=reading, xlabel="summed maps (1: the plain CAM)")
+        axis.set(title=reading, xlabel="summed maps")
         axis.xaxis.set_major_locator(MaxNLocator(6, integer=True))
     axes[0, 0].set_ylabel("mIoU at the best threshold")
-    figure.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside lower center", ncols=3, title="learning rate")
+    legend_below(figure, title="learning rate")
     return figure
 
 
@@ -149,10 +150,10 @@ def coverage(shares: Mapping[str, Sequence[Estimate]], changes: Mapping[str, Seq
     """
     figure, (upper, lower) = plt.subplots(2, 1, figsize=(WIDTH, 6.2), sharex=True, height_ratios=(3, 2))
     _by_distance(upper, shares, colors_of(shares))
-    upper.set(title="Found share of the objects by distance from the CAM's peak", ylabel="share of pixels found", ylim=(0, 1))
+    upper.set(ylabel="share of pixels found", ylim=(0, 1))
     _by_distance(lower, changes, dict(zip(changes, (RED, GREEN), strict=False)))
     lower.axhline(0, color=LINE, linewidth=0.8)
-    lower.set(ylabel="difference of shares", xlabel="distance from the peak (in object sizes, the square root of its area)")
+    lower.set(ylabel="difference of shares", xlabel="distance from the CAM's peak (in object sizes)")
     return figure
 
 
@@ -176,6 +177,6 @@ def image_differences(first: np.ndarray, second: np.ndarray) -> Figure:
     axis.stairs(difference.clip(max=0), fill=True, color=COLORS["CAM"])
     axis.stairs(difference.clip(min=0), fill=True, color=COLORS["RIB"])
     axis.axhline(0, color=LINE, linewidth=0.8)
-    axis.set(title="Difference between RIB and CAM for each image", xlabel="images, sorted", xticks=[])
+    axis.set(xlabel="images, sorted", xticks=[])
     axis.set_ylabel("difference in mIoU")
     return figure

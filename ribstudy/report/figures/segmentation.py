@@ -9,7 +9,7 @@ import seaborn
 from matplotlib.colors import LogNorm
 from matplotlib.figure import Figure
 
-from ribstudy.report.figures.common import WIDTH, colors_of
+from ribstudy.report.figures.common import WIDTH, colors_of, legend_below
 
 NO_TRUTH_COLOR = "#DDDDDD"
 MIN_SHARE = 1e-3  # of a row of a confusion matrix: smaller shares have the same colour
@@ -17,7 +17,7 @@ FEW_CLASSES = 21  # as many as a phone shows side by side
 OTHERS = "other classes"
 
 
-def loss_curves(histories: Mapping[str, pd.DataFrame], *, title: str = "Training of the networks") -> Figure:
+def loss_curves(histories: Mapping[str, pd.DataFrame]) -> Figure:
     """The training loss over the steps, a line for each training, and below it the share of pixels predicted as foreground.
 
     Args:
@@ -26,7 +26,7 @@ def loss_curves(histories: Mapping[str, pd.DataFrame], *, title: str = "Training
     """
     with_share = {name: history for name, history in histories.items() if "foreground" in history}
     num_panels = 2 if with_share else 1
-    figure, axes = plt.subplots(num_panels, figsize=(WIDTH, 2.4 * num_panels + 0.8), sharex=True, squeeze=False)
+    figure, axes = plt.subplots(num_panels, figsize=(WIDTH, 2.0 * num_panels + 0.8), sharex=True, squeeze=False)
     panels = [("loss", "mean loss", histories), ("foreground", "predicted foreground\n(share of pixels)", with_share)]
     colors = colors_of(histories)
     for axis, (column, label, shown) in zip(axes[:, 0], panels, strict=False):
@@ -34,13 +34,12 @@ def loss_curves(histories: Mapping[str, pd.DataFrame], *, title: str = "Training
             legend = name if column == "loss" else None
             axis.plot(history["step"], history[column], marker="o", markersize=3, color=colors[name], label=legend)
         axis.set(ylabel=label, ylim=(0, None))
-    axes[0, 0].set_title(title)
     axes[-1, 0].set_xlabel("training step")
-    figure.legend(loc="outside lower center", ncols=2)
+    legend_below(figure)
     return figure
 
 
-def confusion_picture(counts: np.ndarray, class_names: Sequence[str], *, title: str = "Confusion matrix") -> Figure:
+def confusion_picture(counts: np.ndarray, class_names: Sequence[str]) -> Figure:
     """The shares of each true class that are predicted as each class, on a logarithmic scale: errors are small shares.
 
     Args:
@@ -54,8 +53,8 @@ def confusion_picture(counts: np.ndarray, class_names: Sequence[str], *, title: 
         ValueError: the number of classes differs between counts and names, or there is no pixel.
     """
     shares = _row_shares(*_occurring(counts, ["background", *class_names]))
-    side = min(0.25 * len(shares) + 1, 5.2)  # inches, of the square
-    figure, axis = plt.subplots(figsize=(WIDTH, side + 2.4))
+    side = min(0.2 * len(shares) + 1, 4.0)  # inches, of the square
+    figure, axis = plt.subplots(figsize=(WIDTH, side + 1.5))
     axis.set_facecolor(NO_TRUTH_COLOR)
     seaborn.heatmap(
         shares.clip(lower=MIN_SHARE),
@@ -64,16 +63,17 @@ def confusion_picture(counts: np.ndarray, class_names: Sequence[str], *, title: 
         norm=LogNorm(MIN_SHARE, 1),
         cmap="viridis",
         square=True,
+        rasterized=True,
         xticklabels=True,
         yticklabels=True,
-        cbar_kws={"label": "share of the true class's pixels (logarithmic)", "location": "bottom", "aspect": 40},
+        cbar_kws={"label": "share of the true class's pixels", "location": "bottom", "aspect": 40},
     )
     _label_shares(figure)
     axis.grid(visible=False)
     axis.tick_params(labelsize=10, length=0)
     axis.tick_params(axis="y", labelrotation=0)
     unknown = " (grey: no true pixels)" if shares.isna().any(axis=None) else ""
-    axis.set(title=title, xlabel="predicted class", ylabel=f"true class{unknown}")
+    axis.set(xlabel="predicted class", ylabel=f"true class{unknown}")
     return figure
 
 

@@ -2,20 +2,22 @@
 
 import matplotlib.pyplot as plt
 import numpy as np
+from IPython.display import HTML
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from ribstudy.evaluation.statistics import student_interval
 from ribstudy.report import paper
 from ribstudy.report import toy as summary
-from ribstudy.report.figures.common import BLUE, MAP_COLORS, RED, WIDTH
+from ribstudy.report.figures.common import BLUE, MAP_COLORS, RED, WIDTH, legend_below
+from ribstudy.report.figures.panels import Panel, gallery
 from ribstudy.toy.data import REGIONS
 from ribstudy.toy.experiment import LABELS, THRESHOLDS, reading_names
 from ribstudy.toy.gradients import normalize
 from ribstudy.toy.information import PROBES
 
 COLORS = {"discriminative": BLUE, "non_discriminative": RED, "irrelevant": "#666666"}
-NAMES = {"discriminative": "digit (discriminative)", "non_discriminative": "marker (non-discriminative)", "irrelevant": "rest"}
+NAMES = {"discriminative": "digit", "non_discriminative": "marker", "irrelevant": "rest"}
 PROBE_STYLES = dict(zip(PROBES, ((BLUE, "linear probe"), (RED, "small network")), strict=True))
 NORMALIZATION_STYLES = {
     "per_map": (RED, "o", "each map by its own maximum"),
@@ -23,41 +25,34 @@ NORMALIZATION_STYLES = {
 }
 
 
-def examples(run: dict[str, np.ndarray]) -> Figure:
-    """Some held-out images with their markers."""
+def examples(run: dict[str, np.ndarray]) -> HTML:
+    """Some held-out images with their markers, of each digit as many."""
     images = run["example_images"]
-    figure, axes = plt.subplots(1, len(images), figsize=(WIDTH, 2.2), layout="constrained")
-    for axis, image in zip(axes, images, strict=True):
-        axis.imshow(image, cmap="gray", vmin=0, vmax=1)
-        axis.set_axis_off()
-    figure.suptitle("A 2 comes with a diamond, an 8 with a square")
-    return figure
+    digits = np.repeat(("2 with a diamond", "8 with a square"), len(images) // 2)
+    return gallery([[Panel(digit, _colored(image, "gray")) for digit, image in zip(digits, images, strict=True)]])
 
 
-def gradient_maps(run: dict[str, np.ndarray]) -> Figure:
+def gradient_maps(run: dict[str, np.ndarray]) -> HTML:
     """The maps G_k of the first example of each class, each normalised by its own maximum."""
     shown = (0, len(run["example_images"]) // 2)
-    num_layers = run["example_maps"].shape[1]
-    titles = ["image", *(f"$G_{k}$" for k in range(1, num_layers - 1))]
-    titles += [f"$G_{num_layers - 1}$ {side}\nsigmoid" for side in ("before", "after")]
-    rows = -(-len(titles) // 4)  # of each example
-    figure, axes = plt.subplots(2 * rows, 4, figsize=(WIDTH, 3.9 * rows), layout="constrained")
-    for block, example in zip(np.split(axes, 2), shown, strict=True):
-        image = run["example_images"][example]
+    last = run["example_maps"].shape[1] - 1
+    titles = [*(f"G{k}" for k in range(1, last)), f"G{last} before the sigmoid", f"G{last} after it"]
+    rows = []
+    for example in shown:
         maps = normalize(run["example_maps"][example], normalization="per_map")
-        for axis in block.flat[len(titles) :]:
-            axis.set_axis_off()
-        for axis, values, title in zip(block.flat, [image, *maps], titles, strict=False):
-            axis.imshow(values, cmap=MAP_COLORS if title != "image" else "gray", vmin=0, vmax=1)
-            axis.set_title(title, fontsize=10)
-            axis.set(xticks=[], yticks=[])
-    figure.suptitle("Gradient of each layer with respect to the image\n(brightest: the map's maximum)", fontsize=12)
-    return figure
+        panels = [Panel(title, _colored(values, MAP_COLORS)) for title, values in zip(titles, maps, strict=True)]
+        rows.append([Panel("image", _colored(run["example_images"][example], "gray")), *panels])
+    return gallery(rows)
+
+
+def _colored(values: np.ndarray, colors: str) -> np.ndarray:
+    """Values [H, W] in 0..1 as a picture, uint8 [H, W, 3]."""
+    return (plt.get_cmap(colors)(values)[..., :3] * 255).round().astype(np.uint8)
 
 
 def hgr_curves(runs: list[dict]) -> Figure:
     """HGR of each region over the layers, for both normalisations; the paper's curve is next to the first."""
-    figure, axes = plt.subplots(len(REGIONS), 2, figsize=(WIDTH, 7.5), sharex=True, sharey=True, layout="constrained")
+    figure, axes = plt.subplots(len(REGIONS), 2, figsize=(WIDTH, 6.6), sharex=True, sharey=True)
     titles = {"per_map": "each map by\nits own maximum", "common": "one maximum\nfor all images"}
     for column, (normalization, title) in enumerate(titles.items()):
         curves = summary.hgr_curves(runs, normalization=normalization)  # [S, layers, regions]
@@ -67,13 +62,12 @@ def hgr_curves(runs: list[dict]) -> Figure:
             axis = axes[index, column]
             axis.plot(layers, curves[:, :, index].T, color=COLORS[region], alpha=0.35, linewidth=0.8)
             _band(axis, layers, mean[:, index], low[:, index], high[:, index], color=COLORS[region])
-            axis.set_title(f"{NAMES[region]}\n{title}" if index == 0 else NAMES[region], fontsize=10)
+            axis.set_title(f"{title}\n{NAMES[region]}" if index == 0 else NAMES[region], fontsize=10)
     if len(layers) == len(summary.paper_curve().columns):
         for axis, region in zip(axes[:, 0], REGIONS, strict=True):
             _paper_curve(axis, region)
     axes[0, 0].set(ylim=(-0.04, 1.06), xticks=layers, xticklabels=[f"$G_{k}$" for k in layers])
-    figure.supylabel("High Gradient Ratio")
-    figure.suptitle(f"High Gradient Ratio of held-out images, {len(runs)} seeds", fontsize=12)
+    figure.supylabel("High Gradient Ratio", fontsize=10)
     return figure
 
 
@@ -88,36 +82,34 @@ def _paper_curve(axis: Axes, region: str) -> None:
     layers = rows["column"].str.removeprefix("G").astype(int)
     style = {"color": "black", "linestyle": ":", "marker": "x", "markersize": 5, "capsize": 2, "linewidth": 1}
     axis.errorbar(layers, rows["value"], rows["error"], **style)
-    axis.annotate("paper", (layers.iloc[-2], rows["value"].iloc[-2]), (0, 6), textcoords="offset points", fontsize=9)
+    axis.annotate("paper", (layers.iloc[-2], rows["value"].iloc[-2]), (0, 6), textcoords="offset points", fontsize=10)
 
 
 def slopes(runs: list[dict]) -> Figure:
     """Histogram of the factor by which the sigmoid scales the gradient of each image, on a logarithmic scale."""
     values = np.log10(np.maximum(summary.stack(runs, "slopes"), 1e-16))
-    figure, axis = plt.subplots(figsize=(WIDTH, 3.2), layout="constrained")
+    figure, axis = plt.subplots(figsize=(WIDTH, 2.8))
     axis.hist(values.ravel(), bins=40, color=BLUE)
     axis.axvline(np.log10(0.25), color="black", linestyle="--", linewidth=1)
-    axis.annotate("at most 1/4 ", (np.log10(0.25), 0.95 * axis.get_ylim()[1]), ha="right", fontsize=9)
+    axis.annotate("at most 1/4 ", (np.log10(0.25), 0.95 * axis.get_ylim()[1]), ha="right", fontsize=10)
     axis.set(xlabel="$\\log_{10}$ of the sigmoid's slope at an image", ylabel="images")
-    axis.set_title("The sigmoid scales each map by one number")
     return figure
 
 
 def thresholds(runs: list[dict]) -> Figure:
     """The fall of HGR in the marker minus the fall in the digit, at several thresholds of HGR."""
     mean, low, high = student_interval(summary.extra_fall_by_threshold(runs))
-    figure, axis = plt.subplots(figsize=(WIDTH, 3.2), layout="constrained")
+    figure, axis = plt.subplots(figsize=(WIDTH, 2.8))
     axis.errorbar(THRESHOLDS, mean, whiskers(mean, low, high), fmt="o", color=RED, capsize=3)
     axis.axhline(0, color="black", linewidth=0.8)
-    axis.set(xlabel="threshold of the High Gradient Ratio", ylabel="fall in marker minus fall in digit")
-    axis.set_title("The effect at several thresholds (95 % intervals)")
+    axis.set(xlabel="threshold of the High Gradient Ratio", ylabel="marker minus digit")
     return figure
 
 
 def comparison(runs: list[dict]) -> Figure:
     """The fall of HGR in the marker minus the fall in the digit, for each reading of the last map and both normalisations."""
     names = list(summary.READINGS)
-    figure, axis = plt.subplots(figsize=(WIDTH, 5.6), layout="constrained")
+    figure, axis = plt.subplots(figsize=(WIDTH, 4.6))
     for shift, (normalization, (color, marker, label)) in zip((-0.15, 0.15), NORMALIZATION_STYLES.items(), strict=True):
         values = [summary.extra_fall(runs, reading=name, normalization=normalization) for name in names]
         mean, low, high = student_interval(np.stack(values, axis=1))
@@ -126,8 +118,8 @@ def comparison(runs: list[dict]) -> Figure:
     axis.axvline(0, color="black", linewidth=0.8)
     axis.set_yticks(range(len(names)), names)
     axis.invert_yaxis()
-    axis.set(xlabel="fall of HGR in the last step: marker minus digit", title="Last activations compared (95 % intervals)")
-    figure.legend(fontsize=9, loc="outside lower center", ncols=2)
+    axis.set_xlabel("fall in the last step: marker minus digit")
+    legend_below(figure)
     return figure
 
 
@@ -141,7 +133,7 @@ def information(runs: list[dict], *, depth: int) -> Figure:
     ticks = [f"$T_{k}$" for k in range(1, depth + 1)] + ["logit", "sigmoid"]
     mean, low, high = student_interval(summary.stack(runs, "bits"))
     shown = slice(0, reading_names(depth).index("sigmoid") + 1)
-    figure, axes = plt.subplots(2, 1, figsize=(WIDTH, 6.4), sharex=True, layout="constrained")
+    figure, axes = plt.subplots(2, 1, figsize=(WIDTH, 5.0), sharex=True)
     for axis, label in zip(axes, LABELS, strict=True):
         for probe, (color, name) in enumerate(PROBE_STYLES.values()):
             part = [array[shown, LABELS.index(label), probe] for array in (mean, low, high)]
@@ -150,5 +142,4 @@ def information(runs: list[dict], *, depth: int) -> Figure:
         axis.set(title=panels[label], ylabel="bits (at most 1)", ylim=(-0.03, 1.05))
     axes[0].legend()
     axes[1].set_xticks(range(len(ticks)), ticks)
-    figure.suptitle("Information that a probe finds in each layer")
     return figure

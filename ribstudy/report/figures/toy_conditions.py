@@ -7,7 +7,7 @@ from matplotlib.figure import Figure
 
 from ribstudy.evaluation.statistics import student_interval, student_mean
 from ribstudy.report import toy as summary
-from ribstudy.report.figures.common import MAP_COLORS, WIDTH, blank
+from ribstudy.report.figures.common import MAP_COLORS, WIDTH, legend_below
 from ribstudy.report.figures.toy import NORMALIZATION_STYLES, whiskers
 from ribstudy.report.toy_conditions import Conditions, factor_name
 from ribstudy.toy.conditions import DEFAULT, Condition, axis
@@ -19,7 +19,7 @@ def sweep(conditions: Conditions) -> Figure:
     """The effect for each value of each setting, with both normalisations; the paper's effect is dotted."""
     factors = conditions.factors
     num_rows = -(-len(factors) // NUM_COLUMNS)
-    figure, axes = plt.subplots(num_rows, NUM_COLUMNS, figsize=(WIDTH, 2.4 * num_rows + 0.8), sharey=True, squeeze=False)
+    figure, axes = plt.subplots(num_rows, NUM_COLUMNS, figsize=(WIDTH, 1.9 * num_rows + 0.8), sharey=True, squeeze=False)
     for axes_of_factor in axes.flat[len(factors) :]:
         axes_of_factor.set_axis_off()
     for panel, (name, values) in zip(axes.flat, factors.items(), strict=False):
@@ -32,21 +32,19 @@ def sweep(conditions: Conditions) -> Figure:
         panel.axhline(summary.paper_extra_fall(), color="black", linestyle=":")
         panel.set_xticks(range(len(values)), [f"{value}{'*' if each == DEFAULT else ''}" for value, each in values.items()])
         panel.set_title(factor_name(name), fontsize=11)
-    figure.supylabel("fall of HGR in the last step: marker minus digit", fontsize=11)
-    figure.suptitle("The effect under other conditions (95 % intervals; dotted: paper; *: default)", fontsize=11)
-    handles, labels = axes[0, 0].get_legend_handles_labels()
-    figure.legend(handles, labels, fontsize=9, loc="outside lower center", ncols=2)
+    figure.supylabel("fall in the last step: marker minus digit", fontsize=10)
+    legend_below(figure)
     return figure
 
 
-def map_of_two(conditions: Conditions) -> Figure:
-    """The mean effect and the accuracy for every pair of values of two settings; the default is framed."""
+def map_of_two(conditions: Conditions) -> Figure | None:
+    """The mean effect for every pair of values of two settings; the default is framed. None without pairs."""
     if not conditions.cells:
-        return blank("not run: these settings combine no two settings")
+        return None
     rows, columns = (axis(conditions.settings, name) for name in conditions.settings.conditions.map)
     effects = {pair: student_mean(conditions.extra_fall(each)) for pair, each in conditions.cells.items()}
     means = np.array([[effects[row, column].value for column in columns] for row in rows])
-    figure, panel = plt.subplots(figsize=(WIDTH, 0.85 * len(rows) + 1.6))
+    figure, panel = plt.subplots(figsize=(WIDTH, 0.62 * len(rows) + 1.4))
     limits = {"vmin": min(0, means.min()), "vmax": max(summary.paper_extra_fall(), means.max())}
     shown = panel.imshow(means, cmap=MAP_COLORS, aspect="auto", **limits)
     middle = np.mean(shown.get_clim())
@@ -54,21 +52,20 @@ def map_of_two(conditions: Conditions) -> Figure:
         for x, column in enumerate(columns):
             color = "white" if means[y, x] < middle else "black"
             text = _cell_text(conditions, conditions.cells[row, column])
-            panel.text(x, y, text, ha="center", va="center", fontsize=8.5, color=color)
+            panel.text(x, y, text, ha="center", va="center", fontsize=10, color=color)
             if conditions.cells[row, column] == DEFAULT:
                 panel.add_patch(plt.Rectangle((x - 0.48, y - 0.48), 0.96, 0.96, fill=False, color=color, linewidth=1.5))
     _name_axes(panel, conditions, rows, columns)
     bar = figure.colorbar(shown, label="effect")
     bar.ax.axhline(summary.paper_extra_fall(), color="black", linestyle=":")
-    panel.set_title("The effect over two settings (dotted on the scale: paper; framed: default)", fontsize=11)
     return figure
 
 
 def _cell_text(conditions: Conditions, condition: Condition) -> str:
-    """The effect with half the width of its interval, and the accuracy."""
+    """The effect, and below it half the width of its interval."""
     effect = student_mean(conditions.extra_fall(condition))
-    margin = "" if effect.high is None else f" ± {effect.high - effect.value:.2f}"
-    return f"{effect.value:+.2f}{margin}\nacc. {conditions.accuracy(condition).value:.3f}"
+    margin = "" if effect.high is None else f"\n± {effect.high - effect.value:.2f}"
+    return f"{effect.value:+.2f}{margin}"
 
 
 def _name_axes(panel: Axes, conditions: Conditions, rows: list, columns: list) -> None:

@@ -4,7 +4,7 @@ import pandas as pd
 from ribstudy.config import load_settings
 from ribstudy.evaluation.protocol import BEST, WITHOUT_MASKS
 from ribstudy.evaluation.statistics import Comparison, Estimate
-from ribstudy.report.figures.ablations import curve_figure, group_figure, summary_table
+from ribstudy.report.figures.ablations import all_differences, curve_figure, summary_table
 from ribstudy.workflow.variants import GROUPS, every_variant, variants
 
 
@@ -33,17 +33,18 @@ def test_the_default_has_the_scales_of_the_ablations():
     assert summary_table(every_variant(settings), {}, {}, settings).loc["scales", "default"] == "1, 0.5"
 
 
-def test_figures_show_each_variant_of_a_group_and_the_line_at_zero():
+def test_the_figure_has_a_line_for_each_group_and_its_variants_the_best_first():
     chosen = variants(load_settings("mini"))
-    figure = group_figure("region", chosen, FOUND)
+    figure = all_differences(chosen, {**FOUND, "tau_low": comparison(0.02, 0.01, 0.03)})
     (axis,) = figure.axes
-    assert [label.get_text() for label in axis.get_yticklabels()] == ["denominator region", "pooling gap"]
-    assert axis.get_title() == GROUPS["region"]
+    labels = [(label.get_text(), label.get_fontweight()) for label in axis.get_yticklabels()]
+    assert [text for text, weight in labels if weight == "bold"] == [GROUPS["objective"], GROUPS["region"]]
+    assert [text for text, _ in labels[3:]] == ["tau 0.2", "denominator region", "pooling gap"]
     assert any(list(line.get_xdata()) == [0, 0] for line in axis.lines)
     filled = [line.get_markerfacecolor() for line in axis.lines if line.get_marker() == "o"]
     assert filled.count("white") == 1  # the interval of `region` includes zero
     plt.close(figure)
-    assert group_figure("views", chosen, FOUND) is None  # none of its variants was run
+    assert all_differences(chosen, {}) is None  # no variant was run
 
 
 def test_the_curve_is_drawn_over_all_steps():

@@ -34,7 +34,7 @@ def test_thresholds_and_class_scores_are_means_over_trainings():
 
 def test_curves_have_a_dot_with_its_interval_if_there_is_one():
     curve = np.full(len(DEFAULT_THRESHOLDS), 0.4)
-    figure = cam_figures.threshold_curves({"CAM": curve, "val": curve}, {"CAM": (0.3, Estimate(0.4, 0.35, 0.45))}, title="")
+    figure = cam_figures.threshold_curves({"CAM": curve, "val": curve}, {"CAM": (0.3, Estimate(0.4, 0.35, 0.45))})
     (axis,) = figure.axes
     assert len(axis.lines) == 4
     assert axis.lines[1].get_xdata()[0] == 0.3

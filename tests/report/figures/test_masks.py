@@ -49,15 +49,15 @@ def test_step_bars_are_in_the_order_of_the_steps_and_mark_missing_ones():
     figure = mask_figures.step_bars(mask_figures.steps_table({**scores, ("CAM", "walk"): estimates(Estimate(0.65, 0.6, 0.75))}))
     (axis,) = figure.axes
     assert is_readable(figure)
-    assert "95 %" in axis.get_ylabel()
-    assert mask_figures.step_bars(mask_figures.steps_table(scores)).axes[0].get_ylabel() == "mIoU"
-    assert [label.get_text().replace("\n", " ") for label in axis.get_xticklabels()] == STEPS
-    heights = np.array([[bar.get_height() for bar in container] for container in axis.containers if len(container) == 5])
+    assert "95 %" in axis.get_xlabel()
+    assert mask_figures.step_bars(mask_figures.steps_table(scores)).axes[0].get_xlabel() == "mIoU"
+    assert [label.get_text() for label in axis.get_yticklabels()] == STEPS
+    lengths = np.array([[bar.get_width() for bar in container] for container in axis.containers if len(container) == 5])
     two = [0.65] * 2 + [np.nan] * 3
-    assert heights == pytest.approx(np.array([[0.65] * 5, two, two]), nan_ok=True)
+    assert lengths == pytest.approx(np.array([[0.65] * 5, two, two]), nan_ok=True)
     assert [text.get_text() for text in axis.texts] == ["0.65"] * 7 + ["not run"] * 3 + ["0.65"] * 2 + ["not run"] * 3
     whiskers = [line for lines in axis.collections for line in lines.get_segments() if len(line)]
-    assert [sorted(line[:, 1]) for line in whiskers] == [pytest.approx([0.6, 0.75])]
+    assert [sorted(line[:, 0]) for line in whiskers] == [pytest.approx([0.6, 0.75])]
     assert len({bar.get_facecolor() for bar in axis.patches}) == 3
 
 
@@ -65,7 +65,7 @@ def test_an_interval_that_excludes_the_value_is_drawn_at_its_place():
     table = mask_figures.steps_table({("CAM", "walk"): estimates(Estimate(0.65, 0.7, 0.8))})
     (axis,) = mask_figures.step_bars(table).axes
     whiskers = [line for lines in axis.collections for line in lines.get_segments() if len(line)]
-    assert [sorted(line[:, 1]) for line in whiskers] == [pytest.approx([0.7, 0.8])]
+    assert [sorted(line[:, 0]) for line in whiskers] == [pytest.approx([0.7, 0.8])]
 
 
 def test_losses_stand_beside_the_best_score_with_their_thresholds():
