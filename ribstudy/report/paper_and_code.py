@@ -6,11 +6,13 @@ field is an empty string.
 """
 
 from collections.abc import Mapping
+from html import escape
 from pathlib import Path
 
 import pandas as pd
 
 from ribstudy.evaluation.statistics import NOT_RUN, Estimate
+from ribstudy.report.tables import two_lines
 from ribstudy.runtime.paths import PROJECT
 
 PAPER_AND_CODE = PROJECT / "data" / "paper_and_code.csv"
@@ -38,23 +40,46 @@ def measured(rows: pd.DataFrame, record: Mapping[str, Estimate]) -> dict[str, Es
     return {name: record[f"difference_{name}"] for name in names if f"difference_{name}" in record}
 
 
-def table(rows: pd.DataFrame, found: Mapping[str, Mapping[str, Estimate]]) -> pd.DataFrame:
-    """The table of the page: each row with its measured differences and intervals, or the reason why there are none.
+def measured_table(rows: pd.DataFrame, found: Mapping[str, Mapping[str, Estimate]]) -> pd.DataFrame:
+    """The measured rows, those with the largest effect first, with their effects and intervals; cells are HTML.
 
     Args:
         found: `measured` of each data set, by its title.
     """
-    shown = rows[["kind", "paper", "code", "ours"]].rename(columns={"code": "reference code", "ours": "ribstudy"})
+    sizes = {number: _largest_effect(row, found) for number, row in rows.iterrows()}
+    order = sorted((number for number, size in sizes.items() if size is not None), key=lambda number: -sizes[number])
+    shown = _described(rows.loc[order])
     for title, of_data in found.items():
-        shown[f"measured: {title}"] = [_differences(row, of_data) for _, row in rows.iterrows()]
-    shown["not measured because"] = [_reason(row) for _, row in rows.iterrows()]
+        shown[title] = [_effects(row, of_data) for _, row in rows.loc[order].iterrows()]
     return shown
 
 
-def _differences(row: pd.Series, found: Mapping[str, Estimate]) -> str:
-    return "; ".join(f"{name}: {found[name].text() if name in found else NOT_RUN}" for name in ablations(row))
+def unmeasured_table(rows: pd.DataFrame, found: Mapping[str, Mapping[str, Estimate]]) -> pd.DataFrame:
+    """The other rows, each with the reason why it has no measurement; cells are HTML."""
+    others = [number for number, row in rows.iterrows() if _largest_effect(row, found) is None]
+    shown = _described(rows.loc[others])
+    shown["not measured because"] = [_reason(row) for _, row in rows.loc[others].iterrows()]
+    return shown
+
+
+def _described(rows: pd.DataFrame) -> pd.DataFrame:
+    names = {"paper": "Paper", "code": "Code", "ours": "Here"}
+    texts = [
+        "<br>".join(f"<b>{name}:</b> {escape(row[column])}" for column, name in names.items()) for _, row in rows.iterrows()
+    ]
+    return pd.DataFrame({"kind": rows["kind"], "difference": texts}, index=rows.index)
+
+
+def _largest_effect(row: pd.Series, found: Mapping[str, Mapping[str, Estimate]]) -> float | None:
+    effects = [abs(of_data[name].value) for of_data in found.values() for name in ablations(row) if name in of_data]
+    return max(effects, default=None)
+
+
+def _effects(row: pd.Series, found: Mapping[str, Estimate]) -> str:
+    names = ablations(row)
+    return "<br>".join(f"{name}: {two_lines(found[name].text()) if name in found else NOT_RUN}" for name in names)
 
 
 def _reason(row: pd.Series) -> str:
     test = f" (test: {row['test'].partition('::')[2].removeprefix('test_').replace('_', ' ')})" if row["test"] else ""
-    return "" if ablations(row) else f"{row['reason']}{test}"
+    return NOT_RUN if ablations(row) else escape(f"{row['reason']}{test}")

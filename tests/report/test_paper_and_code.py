@@ -2,7 +2,7 @@ import pytest
 
 from ribstudy.config import load_settings
 from ribstudy.evaluation.statistics import Estimate
-from ribstudy.report.paper_and_code import KINDS, ablations, measured, read, table
+from ribstudy.report.paper_and_code import KINDS, ablations, measured, measured_table, read, unmeasured_table
 from ribstudy.runtime.paths import PROJECT
 from ribstudy.workflow.variants import every_variant
 
@@ -50,17 +50,21 @@ def test_differences_come_from_the_record_of_the_chapter():
     assert measured(ROWS, record) == {"region": difference}
 
 
-def test_the_table_shows_differences_and_what_was_not_run():
-    shown = table(ROWS, {"photographs": {"region": Estimate(-0.02, -0.03, -0.01, 4)}, "drawn": {}})
-    assert shown.loc[2, "measured: photographs"] == "region: -0.020 (-0.030 to -0.010)"
-    assert shown.loc[2, "measured: drawn"] == "region: not run"
-    assert shown.loc[2, "not measured because"] == ""
-    assert shown.loc[1, "measured: photographs"] == "first_20: not run"
-    assert (
-        shown.loc[40, "not measured because"] == "the same walk in a ten-thousandth of the work (test: equals the dense form)"
+def test_every_row_is_in_one_table_and_the_largest_effect_comes_first():
+    small, large = Estimate(0.01, 0.0, 0.02, 4), Estimate(-0.02, -0.03, -0.01, 4)
+    found = {"photographs": {"region": large, "last": small}, "drawn": {"last": small}}
+    shown, others = measured_table(ROWS, found), unmeasured_table(ROWS, found)
+    assert shown.index.tolist() == [2, 7]
+    assert sorted([*shown.index, *others.index]) == ROWS.index.tolist()
+    assert shown.loc[2, ["photographs", "drawn"]].tolist() == [
+        "region: -0.020<br><small>(-0.030 to -0.010)</small>",
+        "region: not run",
+    ]
+    assert shown.loc[2, "difference"].startswith("<b>Paper:</b> the mean over the region<br><b>Code:</b> the sum")
+    assert others.loc[1, "not measured because"] == "not run"
+    assert others.loc[40, "not measured because"] == (
+        "the same walk in a ten-thousandth of the work (test: equals the dense form)"
     )
-    assert shown.loc[40, "measured: drawn"] == ""
-    assert len(shown) == 45
 
 
 def test_a_missing_file_is_named(tmp_path):

@@ -1,6 +1,6 @@
-"""The figures and the table of the chapter on ablations."""
+"""The figures and the tables of the chapter on ablations."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -68,32 +68,39 @@ def curve_figure(table: pd.DataFrame, *, default_steps: int) -> Figure:
     return figure
 
 
-def summary_table(
-    shown: Sequence[Variant],
-    found: Mapping[str, Mapping[str, Comparison]],
-    adjusted: Mapping[str, float],
-    settings: Settings,
+def evidence_table(
+    chosen: Sequence[Variant], found: Mapping[str, Mapping[str, Comparison]], adjusted: Mapping[str, float]
 ) -> pd.DataFrame:
-    """A row for each variant: its differences by rule, the smallest that could be told, its p-value, and its values.
+    """A row for each variant, that with the largest effect first: its differences by rule, and how sure they are.
 
     Args:
-        shown: the variants, including those that were not run.
+        chosen: the variants that were run.
         found: by rule, the comparisons with the default by variant.
         adjusted: p-values of the first rule, adjusted for the number of variants.
-        settings: the preset, for the default's values.
     """
-    rows = {variant.name: {**_evidence(variant.name, found, adjusted), **_values(variant, settings)} for variant in shown}
+    names = sorted((variant.name for variant in chosen), key=lambda name: -abs(found[BEST][name].difference.value))
+    rows = {name: _evidence(name, found, adjusted) for name in names}
     return pd.DataFrame.from_dict(rows, orient="index").rename_axis("variant")
 
 
 def _evidence(name: str, found: Mapping[str, Mapping[str, Comparison]], adjusted: Mapping[str, float]) -> dict[str, str]:
-    differences = {rule: of_rule[name].difference for rule, of_rule in found.items() if name in of_rule}
-    told = differences[BEST].detectable if BEST in differences else None
+    told = found[BEST][name].difference.detectable
     return {
-        **{f"{rule} (95 %)": differences[rule].text() if rule in differences else NOT_RUN for rule in (BEST, WITHOUT_MASKS)},
+        **{f"{rule} (95 %)": found[rule][name].difference.text() for rule in (BEST, WITHOUT_MASKS)},
         "could tell": "–" if told is None else f"{told:.3f}",
-        "adjusted p": "–" if name not in adjusted else "< 0.001" if adjusted[name] < 0.001 else f"{adjusted[name]:.3f}",
+        "adjusted p": "< 0.001" if adjusted[name] < 0.001 else f"{adjusted[name]:.3f}",
     }
+
+
+def values_table(shown: Sequence[Variant], run: Collection[str], settings: Settings) -> pd.DataFrame:
+    """A row for each variant, also if it was not run: its setting and value, and the values of default, code and paper.
+
+    Args:
+        run: the names of the variants that were run.
+        settings: the preset, for the default's values.
+    """
+    rows = {variant.name: {**_values(variant, settings), "run": "yes" if variant.name in run else NOT_RUN} for variant in shown}
+    return pd.DataFrame.from_dict(rows, orient="index").rename_axis("variant")
 
 
 def _values(variant: Variant, settings: Settings) -> dict[str, str]:

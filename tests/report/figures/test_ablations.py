@@ -4,7 +4,7 @@ import pandas as pd
 from ribstudy.config import load_settings
 from ribstudy.evaluation.protocol import BEST, WITHOUT_MASKS
 from ribstudy.evaluation.statistics import Comparison, Estimate
-from ribstudy.report.figures.ablations import all_differences, curve_figure, summary_table
+from ribstudy.report.figures.ablations import all_differences, curve_figure, evidence_table, values_table
 from ribstudy.workflow.variants import GROUPS, every_variant, variants
 
 
@@ -16,21 +16,27 @@ def comparison(value, low, high):
 FOUND = {"gap": comparison(-0.02, -0.03, -0.01), "region": comparison(0.01, -0.01, 0.03), "bce": comparison(0.04, 0.02, 0.05)}
 
 
-def test_the_summary_says_what_was_not_run():
+def test_the_largest_effect_comes_first():
     settings = load_settings("mini")
     shown = {BEST: FOUND, WITHOUT_MASKS: {**FOUND, "gap": comparison(0.01, 0.0, 0.02)}}
-    table = summary_table(every_variant(settings), shown, {"gap": 0.0001, "region": 0.5, "bce": 0.02}, settings)
-    differences = [f"{rule} (95 %)" for rule in (BEST, WITHOUT_MASKS)]
-    assert table.loc["gap", differences].tolist() == ["-0.020 (-0.030 to -0.010)", "+0.010 (+0.000 to +0.020)"]
-    assert table.loc["gap", ["could tell", "adjusted p"]].tolist() == ["0.028", "< 0.001"]
+    ran = [variant for variant in variants(settings) if variant.name in FOUND]
+    table = evidence_table(ran, shown, {"gap": 0.0001, "region": 0.5, "bce": 0.02})
+    assert table.index.tolist() == ["bce", "gap", "region"]
+    assert table.loc["gap"].tolist() == ["-0.020 (-0.030 to -0.010)", "+0.010 (+0.000 to +0.020)", "0.028", "< 0.001"]
     assert table.loc["bce", "adjusted p"] == "0.020"
-    assert table.loc["first_20", [*differences, "could tell", "adjusted p"]].tolist() == ["not run", "not run", "–", "–"]
+
+
+def test_the_values_say_what_was_not_run():
+    settings = load_settings("mini")
+    table = values_table(every_variant(settings), FOUND, settings)
+    assert table.loc["gap", "run"] == "yes"
+    assert table.loc["first_20", "run"] == "not run"
     assert table.loc["momentum", ["here", "default", "paper"]].tolist() == ["0.9", "0.0001", "–"]
 
 
 def test_the_default_has_the_scales_of_the_ablations():
     settings = load_settings("mini", {"ablations.scales": [1.0, 0.5]})
-    assert summary_table(every_variant(settings), {}, {}, settings).loc["scales", "default"] == "1, 0.5"
+    assert values_table(every_variant(settings), {}, settings).loc["scales", "default"] == "1, 0.5"
 
 
 def test_the_figure_has_a_line_for_each_group_and_its_variants_the_best_first():

@@ -1,0 +1,34 @@
+"""Tables that fit a page: intervals in a second line, and a search field above long tables."""
+
+import re
+from html import escape
+
+import pandas as pd
+from IPython.display import HTML
+
+INTERVAL = re.compile(r"([+-]?[\d.]+%?) (\([^()]* to [^()]*\))")
+
+
+def narrow(table: pd.DataFrame) -> HTML:
+    """The table with the interval of each number in a second line, so that columns are half as wide.
+
+    Args:
+        table: texts such as `Estimate.text` gives, and numbers.
+    """
+    shown = table.map(lambda cell: two_lines(cell) if isinstance(cell, str) else cell)
+    return HTML(shown.to_html(escape=False, border=0))
+
+
+def two_lines(text: str) -> str:
+    """HTML of a text, with each interval in a small second line."""
+    return INTERVAL.sub(r"\1<br><small>\2</small>", escape(text))
+
+
+def searchable(table: pd.DataFrame) -> HTML:
+    """The table, whose cells are HTML, below a field that hides the rows without the typed text."""
+    find = (
+        "const text=this.value.toLowerCase();this.closest('.searchable').querySelectorAll('tbody tr')"
+        ".forEach(row=>row.hidden=!row.textContent.toLowerCase().includes(text))"
+    )
+    field = f'<label class="control">search <input type="search" autocomplete="off" oninput="{find}"></label>'
+    return HTML(f'<div class="searchable">{field}{table.to_html(escape=False, border=0)}</div>')

@@ -1,0 +1,21 @@
+import pandas as pd
+
+from ribstudy.report.tables import narrow, searchable, two_lines
+
+
+def test_an_interval_has_a_line_of_its_own():
+    assert two_lines("+0.012 (-0.003 to +0.027)") == "+0.012<br><small>(-0.003 to +0.027)</small>"
+    assert two_lines("48.8% (47.0% to 50.0%)") == "48.8%<br><small>(47.0% to 50.0%)</small>"
+    assert two_lines("0.5 (no interval) & so on") == "0.5 (no interval) &amp; so on"
+
+
+def test_numbers_and_other_texts_stay():
+    html = narrow(pd.DataFrame({"a": ["<b>"], "b": [0.25]}, index=["row"])).data
+    assert "&lt;b&gt;" in html
+    assert "<td>0.25</td>" in html
+
+
+def test_a_searchable_table_can_be_read_without_its_script():
+    html = searchable(pd.DataFrame({"a": ["one<br>two"]}, index=["row"])).data
+    assert "<td>one<br>two</td>" in html
+    assert html.index('type="search"') < html.index("<table")
