@@ -6,6 +6,7 @@ import pandas as pd
 from IPython.display import HTML
 
 from ribstudy.config import Settings
+from ribstudy.report.tables import to_html
 from ribstudy.workflow.variants import every_variant, in_words
 
 
@@ -21,4 +22,4 @@ def deviations_table(settings: Settings) -> HTML:
         for variant in every_variant(settings)
         if variant.deviates
     }
-    return HTML(pd.DataFrame.from_dict(rows, orient="index").to_html(escape=False, border=0))
+    return HTML(to_html(pd.DataFrame.from_dict(rows, orient="index").rename_axis("choice")))

@@ -67,7 +67,8 @@ def _described(rows: pd.DataFrame) -> pd.DataFrame:
     texts = [
         "<br>".join(f"<b>{name}:</b> {escape(row[column])}" for column, name in names.items()) for _, row in rows.iterrows()
     ]
-    return pd.DataFrame({"kind": rows["kind"], "difference": texts}, index=rows.index)
+    numbers = [f"{number} {kind}" for number, kind in rows["kind"].items()]
+    return pd.DataFrame({"difference": texts}, index=pd.Index(numbers, name="number"))
 
 
 def _largest_effect(row: pd.Series, found: Mapping[str, Mapping[str, Estimate]]) -> float | None:

@@ -16,7 +16,14 @@ def narrow(table: pd.DataFrame) -> HTML:
         table: texts such as `Estimate.text` gives, and numbers.
     """
     shown = table.map(lambda cell: two_lines(cell) if isinstance(cell, str) else cell)
-    return HTML(shown.to_html(escape=False, border=0))
+    return HTML(to_html(shown))
+
+
+def to_html(table: pd.DataFrame) -> str:
+    """The table, whose cells are HTML, with the name of its rows above them instead of in a header line without other names."""
+    if table.index.nlevels == table.columns.nlevels == 1:
+        table = table.rename_axis(index=None, columns=table.index.name)
+    return table.to_html(escape=False, border=0)
 
 
 def two_lines(text: str) -> str:
@@ -31,4 +38,4 @@ def searchable(table: pd.DataFrame) -> HTML:
         ".forEach(row=>row.hidden=!row.textContent.toLowerCase().includes(text))"
     )
     field = f'<label class="control">search <input type="search" autocomplete="off" oninput="{find}"></label>'
-    return HTML(f'<div class="searchable">{field}{table.to_html(escape=False, border=0)}</div>')
+    return HTML(f'<div class="searchable">{field}{to_html(table)}</div>')

@@ -54,15 +54,16 @@ def test_every_row_is_in_one_table_and_the_largest_effect_comes_first():
     small, large = Estimate(0.01, 0.0, 0.02, 4), Estimate(-0.02, -0.03, -0.01, 4)
     found = {"photographs": {"region": large, "last": small}, "drawn": {"last": small}}
     shown, others = measured_table(ROWS, found), unmeasured_table(ROWS, found)
-    assert shown.index.tolist() == [2, 7]
-    assert sorted([*shown.index, *others.index]) == ROWS.index.tolist()
-    assert shown.loc[2, ["photographs", "drawn"]].tolist() == [
+    assert shown.index.tolist() == ["2 P", "7 P/W"]
+    numbers = [int(label.split()[0]) for label in (*shown.index, *others.index)]
+    assert sorted(numbers) == ROWS.index.tolist()
+    assert shown.loc["2 P", ["photographs", "drawn"]].tolist() == [
         "region: -0.020<br><small>(-0.030 to -0.010)</small>",
         "region: not run",
     ]
-    assert shown.loc[2, "difference"].startswith("<b>Paper:</b> the mean over the region<br><b>Code:</b> the sum")
-    assert others.loc[1, "not measured because"] == "not run"
-    assert others.loc[40, "not measured because"] == (
+    assert shown.loc["2 P", "difference"].startswith("<b>Paper:</b> the mean over the region<br><b>Code:</b> the sum")
+    assert others.loc["1 B", "not measured because"] == "not run"
+    assert others.loc["40 W", "not measured because"] == (
         "the same walk in a ten-thousandth of the work (test: equals the dense form)"
     )
 

@@ -1,6 +1,6 @@
 import pandas as pd
 
-from ribstudy.report.tables import narrow, searchable, two_lines
+from ribstudy.report.tables import narrow, searchable, to_html, two_lines
 
 
 def test_an_interval_has_a_line_of_its_own():
@@ -13,6 +13,12 @@ def test_numbers_and_other_texts_stay():
     html = narrow(pd.DataFrame({"a": ["<b>"], "b": [0.25]}, index=["row"])).data
     assert "&lt;b&gt;" in html
     assert "<td>0.25</td>" in html
+
+
+def test_no_header_is_empty():
+    table = pd.DataFrame({"a": [1]}, index=pd.Index(["row"], name="method"))
+    assert "<th></th>" not in to_html(table)
+    assert "<th>method</th>" in to_html(table)
 
 
 def test_a_searchable_table_can_be_read_without_its_script():

@@ -220,7 +220,7 @@ def style_trials(trials: pd.DataFrame) -> Styler:
     """The table of trials with readable names and numbers; a missing number is shown as a dash."""
     table = trials.rename(columns=lambda name: name.replace("_", " ")).rename(columns={"miou": "mIoU"})
     styled = table.style.hide().set_uuid("trials").set_table_attributes('class="dataframe"')
-    return styled.format(precision=3, na_rep="–")
+    return styled.format(precision=3, na_rep="–").set_properties(subset=["note"], **{"min-width": "14em", "text-align": "left"})
 
 
 def part_shares(settings: MiniVocSettings, *, num_images: int) -> np.ndarray:
