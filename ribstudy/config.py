@@ -130,11 +130,14 @@ def load_settings(preset: str, overrides: Mapping[str, Any] | None = None) -> Se
 def given_settings(values: Mapping[str, Any], what: str) -> dict[str, Any]:
     """The settings that a user gives, by their full dotted names, from names with or without dots and from sections.
 
-    Raises ValueError that begins with `what` if a setting is given twice, such as in its section and by its dotted name.
+    Raises ValueError that begins with `what` if a setting is given twice, such as in its section and by its dotted name, and if
+    a section is empty, because it would change nothing.
     """
     found: dict[str, Any] = {}
     parents: set[str] = set()
     for name, value in _singles(Settings, values, ""):
+        if value == {}:
+            raise ValueError(f"{what}: {name} = {{}} is empty, so it changes nothing; name settings in it, or remove it")
         above = {name[:place] for place, character in enumerate(name) if character == "."}
         if name in found or name in parents or above & set(found):
             raise ValueError(f"{what}: {name} is given twice; remove one of the two values")
@@ -149,7 +152,7 @@ def _singles(model: type[Section], values: Mapping[str, Any], prefix: str) -> It
         section: type[Section] | None = model
         for part in str(name).split("."):
             section = section_of(section, part) if section else None
-        if section and isinstance(value, dict):
+        if section and isinstance(value, dict) and value:
             yield from _singles(section, value, f"{prefix}{name}.")
         else:
             yield f"{prefix}{name}", value

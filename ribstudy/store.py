@@ -98,10 +98,16 @@ class Result:
         if self.bundle is not None and not self._is_file_here(name):
             return self.bundle.open(name)
         path = self.path(name)
+        self._require(path)
         expected = self.record().get("files", {}).get(name) if self.computed_here else None
         if expected is not None and _digest_of(path, path.stat().st_size, path.stat().st_mtime_ns) != expected:
             raise DamagedError(_damaged(path, "its SHA-256 is not the one in record.json", what=self.folder))
         return path.open("rb")
+
+    def _require(self, path: Path) -> None:
+        if not path.is_file():
+            stage = self.folder.name.rpartition("-")[0]
+            raise FileNotFoundError(f"{path}: is missing; run its stage with the same settings: python -m ribstudy {stage}")
 
     def _is_file_here(self, name: str) -> bool:
         """Whether the folder contains the file. If it is published too, a file of an unfinished training does not count."""
@@ -127,9 +133,11 @@ class Result:
             self._format.save(item, temporary)
 
     def read_item(self, name: str) -> Item:
+        """Reads an item, in the folder or published. Raises the same errors as `open`."""
         path = self.item_path(name)
         if not path.is_file() and self.bundle is not None and name in self.bundle.items:
             return self._format.of_arrays(self.bundle.items[name])
+        self._require(path)
         try:
             return self._format.load(path)
         except UNREADABLE as error:

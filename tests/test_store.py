@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from ribstudy import store
+from ribstudy.items import ARRAYS, MASKS
 from ribstudy.published import write_bundle
 from ribstudy.runtime.files import file_digest, write_json
 from ribstudy.store import DamagedError, Result, Store, atomic, provenance
@@ -64,6 +65,14 @@ def test_a_damaged_item_is_named(tmp_path, content):
     path.write_bytes(content)
     with pytest.raises(DamagedError, match=r"items/x.npz: is damaged \(.*\); delete it and run the same again"):
         result.read_item("x")
+
+
+@pytest.mark.parametrize("items", [ARRAYS, MASKS])
+def test_an_item_or_file_that_is_missing_is_named_with_its_stage(tmp_path, items):
+    result = Result(tmp_path / "other-masks-0123456789ab", items)
+    for read in (result.read_item, result.open):
+        with pytest.raises(FileNotFoundError, match=r"is missing; run its stage .*: python -m ribstudy other-masks$"):
+            read("x")
 
 
 def test_every_changed_byte_of_an_item_is_found_or_changes_nothing(tmp_path):

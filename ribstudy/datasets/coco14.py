@@ -47,6 +47,7 @@ from ribstudy.datasets.coco_annotations import (
 )
 from ribstudy.datasets.coco_checks import annotation_problems, invisible_objects
 from ribstudy.datasets.content import Files, content_digest, file_value
+from ribstudy.datasets.mask_checks import log_unturned
 from ribstudy.datasets.pictures import check_jpeg, read_jpeg, read_mask, write_mask
 from ribstudy.runtime import paths
 from ribstudy.runtime.files import atomic, digest, locked
@@ -189,9 +190,11 @@ class CocoSource(Source):
                 pictures = {name: image for name, image in given if isinstance(name, str) and is_image_name(name)}
                 names_of[split] = set(pictures)
                 items = [(name, (image.get("width"), image.get("height"))) for name, image in pictures.items()]
-                work = partial(_check_picture, folder=picture_folder(self.root, split), decode=decode)
-                found = map_in_order(work, items, processes=processes, description=f"check {split}2014")
-                problems += chain.from_iterable(found)
+                folder = picture_folder(self.root, split)
+                work = partial(_check_picture, folder=folder, decode=decode)
+                found = list(map_in_order(work, items, processes=processes, description=f"check {split}2014"))
+                problems += chain.from_iterable(own for own, _ in found)
+                log_unturned(folder, [folder / name for (name, _), (_, oriented) in zip(items, found, strict=True) if oriented])
         if shared := sorted(set.intersection(*names_of.values())) if len(names_of) == len(SPLITS) else []:
             problems.append(f"{self._json('val')}: {len(shared)} of its images are also in train, such as {shared[0]}")
         return problems
@@ -306,13 +309,15 @@ def _object_problems(path: Path, content: Content) -> list[str]:
     return []
 
 
-def _check_picture(item: tuple[str, tuple[int, int]], *, folder: Path, decode: bool) -> list[str]:
-    """The faults of one image file. item: its name, and its (width, height) in the JSON file."""
+def _check_picture(item: tuple[str, tuple[int, int]], *, folder: Path, decode: bool) -> tuple[list[str], bool]:
+    """The faults of an image file, and whether it has an EXIF orientation. item: its name, and its size in the JSON file."""
     file_name, expected = item
     problems: list[str] = []
+    oriented = False
     with collected(problems):
-        size = check_jpeg(folder / file_name, decode=decode)
+        size, oriented = check_jpeg(folder / file_name, decode=decode)
         if size != expected:
             stated = f"but the JSON file says {expected[0]} x {expected[1]} px"
-            problems.append(f"{folder / file_name}: is {size[0]} x {size[1]} px, {stated}")
-    return problems
+            hint = ", and its EXIF orientation is not applied" if oriented else ""
+            problems.append(f"{folder / file_name}: is {size[0]} x {size[1]} px, {stated}{hint}")
+    return problems, oriented

@@ -23,9 +23,10 @@ from PIL import Image
 
 from ribstudy.datasets.base import DataError, Dataset, Source, Stamp, collected, map_in_order, stamp
 from ribstudy.datasets.content import Files, content_digest
+from ribstudy.datasets.disjoint import shares_with_all
 from ribstudy.datasets.folder_lists import PARTS, ROOT_HINT, Listing, normal_form, read_listing
 from ribstudy.datasets.mask_checks import LabelledMask, mask_set_problems, require_equal_sizes, summarize_mask
-from ribstudy.datasets.pictures import MAX_CLASSES, check_picture, is_turned, picture_size, read_mask, read_picture, shrunk_size
+from ribstudy.datasets.pictures import MAX_CLASSES, check_picture, picture_size, read_mask, read_picture, shrunk_size
 from ribstudy.runtime.files import digest
 
 log = logging.getLogger(__name__)
@@ -175,11 +176,8 @@ def _learning_problems(path: Path, class_names: Sequence[str], training: np.ndar
 def _warn_of_lone_images(path: Path, listing: Listing, training: np.ndarray) -> None:
     """Logs one line if some images share a class with every training image, so that they have no auxiliary images."""
     names = list(listing.files)
-    labels = listing.labels(names)
-    lone = np.full(len(names), len(training) > 0)
-    for label in np.unique(training, axis=0):
-        lone[lone] = (labels[lone] & label).any(axis=1)
-    if not lone.any():
+    lone = shares_with_all(listing.labels(names), training)
+    if not len(training) or not lone.any():
         return
     first = names[np.flatnonzero(lone)[0]]
     log.warning(
@@ -217,8 +215,8 @@ def _check_files(
     size = found = None
     turned = False
     with collected(problems):
-        size = check_picture(picture, decode=decode)
-        turned = path is not None and is_turned(picture)
+        size, oriented = check_picture(picture, decode=decode)
+        turned = oriented and path is not None
     with collected(problems):
         if path is not None:
             mask = summarize_mask(path, len(class_names))

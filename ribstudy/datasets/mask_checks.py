@@ -48,6 +48,13 @@ def require_equal_sizes(mask: Path, mask_size: tuple[int, int], picture: Path, p
         raise DataError(f"{mask}: {is_}, but {picture.name} {other}{hint}")
 
 
+def log_unturned(where: Path, pictures: Sequence[Path]) -> None:
+    """Logs one line if the EXIF orientation of some images of a published data set is not applied."""
+    if pictures:
+        about = "have an EXIF orientation that is not applied, because masks and boxes fit the stored pixels"
+        log.warning("%s: %d images, such as %s, %s", where, len(pictures), pictures[0].name, about)
+
+
 def mask_set_problems(masks: Sequence[LabelledMask], class_names: Sequence[str], where: Path) -> list[str]:
     """The faults of all masks in the folder `where` together. A few masks that differ from their labels are only logged."""
     return [

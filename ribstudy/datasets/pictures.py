@@ -9,6 +9,7 @@ import io
 import warnings
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 from PIL import ExifTags, Image, UnidentifiedImageError
@@ -32,8 +33,10 @@ TURNS = {  # by EXIF orientation
     8: Image.Transpose.ROTATE_90,
 }
 SWAPPING = [TURNS[orientation] for orientation in (5, 6, 7, 8)]  # width and height
-PNG_EXIF = (b"eXIf", b"Raw profile type exif", b"XML:com.adobe.xmp")  # one of them is in a PNG that has an orientation
+PNG = b"\x89PNG\r\n\x1a\n"  # the first bytes of a PNG
 BIT_DEPTH = 24  # position of this byte in a PNG
+TRANSPARENCY = (b"tRNS",)  # optional chunks of a PNG, by their names, or by the beginning of their text
+ORIENTATION = (b"eXIf", b"Raw profile type exif", b"XML:com.adobe.xmp")
 SHOWN = 5  # number of wrong values that an error lists
 
 
@@ -73,6 +76,16 @@ def read_picture(path: Path, *, max_side: int | None = None) -> np.ndarray:
         return _decode(picture, _turn(picture, data), max_side=max_side)
 
 
+class Checked(NamedTuple):
+    """An image file whose pixels can be read.
+
+    size: (width, height) of the image as it is read; oriented: whether its EXIF orientation asks for a rotation or reflection.
+    """
+
+    size: tuple[int, int]
+    oriented: bool
+
+
 def picture_size(path: Path) -> tuple[int, int]:
     """(width, height) of the image that `read_picture` returns without `max_side`. Reads only the header of the file."""
     data = read_bytes(path)
@@ -80,27 +93,18 @@ def picture_size(path: Path) -> tuple[int, int]:
         return _turned_size(picture.size, _turn(picture, data))
 
 
-def check_picture(path: Path, *, decode: bool = False) -> tuple[int, int]:
-    """As `picture_size`, and raises DataError for the files that `read_picture` refuses.
+def check_picture(path: Path, *, decode: bool = False) -> Checked:
+    """Raises DataError for the files that `read_picture` refuses.
 
     Without `decode`, a JPEG is decoded at an eighth of its size, which reads all of its data.
     """
     data = read_bytes(path)
     with _opened(path, data, FORMATS) as picture:
-        turn, size = _turn(picture, data), picture.size
+        turn, size, oriented = _turn(picture, data), picture.size, _orientation(picture, data) is not None
         if picture.format in JPEGS and not decode:
             _read_shrunk(picture)
-            return _turned_size(size, turn)
-        return _decode(picture, turn, max_side=None).shape[1::-1]
-
-
-def is_turned(path: Path) -> bool:
-    """Whether `read_picture` rotates or mirrors the stored image, as its EXIF orientation says."""
-    data = read_bytes(path)
-    with _opened(path, data, FORMATS) as picture:
-        if picture.format == "TIFF":  # Pillow forgets its orientation when it rotates it
-            return picture.getexif().get(ExifTags.Base.Orientation) in TURNS
-        return _turn(picture, data) is not None
+            return Checked(_turned_size(size, turn), oriented)
+        return Checked(_decode(picture, turn, max_side=None).shape[1::-1], oriented)
 
 
 def read_jpeg(path: Path) -> np.ndarray:
@@ -112,15 +116,16 @@ def read_jpeg(path: Path) -> np.ndarray:
         return np.asarray(picture.convert("RGB"))
 
 
-def check_jpeg(path: Path, *, decode: bool = False) -> tuple[int, int]:
-    """The (width, height) of a JPEG. Raises DataError for the files that `read_jpeg` refuses (see `check_picture`)."""
-    with _opened(path, read_bytes(path), ("JPEG",)) as picture:
-        size = picture.size
+def check_jpeg(path: Path, *, decode: bool = False) -> Checked:
+    """Raises DataError for the files that `read_jpeg` refuses. `decode` as for `check_picture`."""
+    data = read_bytes(path)
+    with _opened(path, data, ("JPEG",)) as picture:
+        checked = Checked(picture.size, _orientation(picture, data) is not None)
         if decode:
             picture.load()
         else:
             _read_shrunk(picture)
-        return size
+        return checked
 
 
 def shrunk_size(size: tuple[int, int], max_side: int | None) -> tuple[int, int]:
@@ -138,7 +143,7 @@ def _opened(path: Path, data: bytes, formats: Sequence[str]) -> Iterator[Image.I
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # Pillow's warnings do not name the file
             warnings.simplefilter("error", Image.DecompressionBombWarning)
-            with Image.open(io.BytesIO(data), formats=formats) as picture:
+            with Image.open(io.BytesIO(_essential(data, TRANSPARENCY)), formats=formats) as picture:
                 yield picture
     except UnidentifiedImageError:
         known = f"readable as one of {', '.join(formats)}" if len(formats) > 1 else f"a {formats[0]}"
@@ -158,16 +163,45 @@ def _read_shrunk(picture: Image.Image) -> None:
     picture.load()
 
 
-def _turn(picture: Image.Image, data: bytes) -> Image.Transpose | None:
-    """The rotation or reflection that makes an image upright, from the EXIF data in its file; None if it needs none."""
-    if picture.format == "TIFF":  # Pillow rotates it when it is decoded
-        return None
-    if picture.format == "PNG" and not any(mark in data for mark in PNG_EXIF):  # Pillow would decode the image to find out
-        return None
+def _essential(data: bytes, kept: tuple[bytes, ...]) -> bytes:
+    """A PNG without its optional chunks, except those that `kept` names; other data unchanged.
+
+    Pillow refuses an image because of a damaged or very long text or colour profile, which its pixels do not need.
+    """
+    if not data.startswith(PNG):
+        return data
+    return PNG + b"".join(chunk for chunk in _chunks(data) if chunk[4:5].isupper() or _is_named(chunk, kept))
+
+
+def _is_named(chunk: bytes, names: tuple[bytes, ...]) -> bool:
+    return chunk.startswith(names, 4) or chunk.startswith(names, 8)
+
+
+def _chunks(data: bytes) -> Iterator[bytes]:
+    """The parts of a PNG: length of the content, name, content, checksum. The name of a necessary one begins with a capital."""
+    start = len(PNG)
+    while start < len(data):
+        end = start + 12 + int.from_bytes(data[start : start + 4])
+        yield data[start:end]
+        start = end
+
+
+def _orientation(picture: Image.Image, data: bytes) -> Image.Transpose | None:
+    """The rotation or reflection that makes a stored image upright, from the EXIF data in its file; None if it needs none."""
     try:
-        return TURNS.get(picture.getexif().get(ExifTags.Base.Orientation))
+        if picture.format != "PNG":
+            return TURNS.get(picture.getexif().get(ExifTags.Base.Orientation))
+        if not any(_is_named(chunk, ORIENTATION) for chunk in _chunks(data)):  # Pillow would decode the image to find out
+            return None
+        with Image.open(io.BytesIO(_essential(data, ORIENTATION)), formats=("PNG",)) as described:
+            return TURNS.get(described.getexif().get(ExifTags.Base.Orientation))
     except Exception:  # damaged EXIF data can raise nearly anything, but the pixels may be fine
         return None
+
+
+def _turn(picture: Image.Image, data: bytes) -> Image.Transpose | None:
+    """As `_orientation`, but None for a TIFF, which Pillow rotates when it decodes it."""
+    return None if picture.format == "TIFF" else _orientation(picture, data)
 
 
 def _turned_size(size: tuple[int, int], turn: Image.Transpose | None) -> tuple[int, int]:
@@ -197,7 +231,8 @@ def _as_rgb(picture: Image.Image) -> Image.Image:
 def read_mask(path: Path, num_classes: int) -> np.ndarray:
     """Reads a mask: uint8 [H, W], with the values 0 to `num_classes` and `VOID`. Raises DataError for any other file.
 
-    They are the numbers in a grey or palette PNG of any number of bits; its colours, and transparency, do not matter.
+    They are the numbers in a grey or palette PNG of any number of bits; its colours, and transparency, do not matter. A mask
+    with an EXIF orientation is refused, because its stored or its upright pixels can be meant.
     """
     return read_coloured_mask(path, num_classes)[0]
 
@@ -206,6 +241,8 @@ def read_coloured_mask(path: Path, num_classes: int) -> tuple[np.ndarray, dict[i
     """As `read_mask`, with the colour in which viewers show each value of the mask; None if it is grey or has none."""
     data = read_bytes(path)
     with _opened(path, data, ("PNG",)) as picture:
+        if _orientation(picture, data) is not None:
+            raise DataError("has an EXIF orientation, so viewers show it turned; save it upright, without EXIF data")
         mask = _numbers(picture, bits=data[BIT_DEPTH])
         palette = np.reshape(picture.getpalette("RGB") or [], (-1, 3)).tolist()
     values = np.flatnonzero(np.bincount(mask.ravel())).tolist()

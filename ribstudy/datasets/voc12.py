@@ -30,7 +30,7 @@ from ribstudy.datasets.devkit import (
     read_names,
     read_objects,
 )
-from ribstudy.datasets.mask_checks import MaskSummary, mask_set_problems, require_equal_sizes, summarize_mask
+from ribstudy.datasets.mask_checks import MaskSummary, log_unturned, mask_set_problems, require_equal_sizes, summarize_mask
 from ribstudy.datasets.pictures import check_jpeg, read_jpeg, read_mask
 from ribstudy.runtime.files import digest
 
@@ -215,10 +215,12 @@ def check(root: Path, class_names: Sequence[str], *, decode: bool = False, proce
     items = [(name, name in labelled, name in need_mask) for name in names]
     work = partial(_check_image, root=root, class_names=class_names, decode=decode)
     found = list(map_in_order(work, items, processes=processes, description="check"))
-    problems += chain.from_iterable(own for own, _, _ in found)
-    labels = [classes for _, classes, _ in found if classes is not None]
-    log_unseen_classes(root, class_names, labels)
-    masks = [(mask, classes) for _, classes, mask in found if None not in (classes, mask)]
+    problems += chain.from_iterable(each.problems for each in found)
+    log_unseen_classes(root, class_names, [each.classes for each in found if each.classes is not None])
+    log_unturned(
+        root / "JPEGImages", [picture_path(root, name) for name, each in zip(names, found, strict=True) if each.oriented]
+    )
+    masks = [(each.mask, each.classes) for each in found if None not in (each.classes, each.mask)]
     return problems + mask_set_problems(masks, class_names, root)
 
 
@@ -233,25 +235,30 @@ def _overlaps(root: Path, names_of: dict[str, list[str]]) -> list[str]:
     ]
 
 
-def _check_image(
-    item: tuple[str, bool, bool], *, root: Path, class_names: Sequence[str], decode: bool
-) -> tuple[list[str], frozenset[int] | None, MaskSummary | None]:
-    """The faults of one image, its classes and its mask; None instead of classes or a mask that cannot be read.
+class Found(NamedTuple):
+    """The findings about one image: its faults, classes and mask (None if they cannot be read), and its EXIF orientation."""
 
-    item: its name, whether it needs an annotation, and whether it needs a mask.
-    """
+    problems: list[str]
+    classes: frozenset[int] | None
+    mask: MaskSummary | None
+    oriented: bool
+
+
+def _check_image(item: tuple[str, bool, bool], *, root: Path, class_names: Sequence[str], decode: bool) -> Found:
+    """item: the name of an image, whether it needs an annotation, and whether it needs a mask."""
     name, need_annotation, need_mask = item
     picture = picture_path(root, name)
     problems: list[str] = []
     classes = size = mask = None
+    oriented = False
     with collected(problems):
         if need_annotation:
             classes = frozenset(item.class_index for item in read_objects(annotation_path(root, name), class_names))
     with collected(problems):
-        size = check_jpeg(picture, decode=decode)
+        size, oriented = check_jpeg(picture, decode=decode)
     with collected(problems):
         if need_mask or any((root / folder / f"{name}.png").exists() for folder in MASK_FOLDERS):
             mask = summarize_mask(mask_path(root, name, required=need_mask), len(class_names))
             if size is not None:
                 require_equal_sizes(mask.path, mask.size, picture, size)
-    return problems, classes, mask
+    return Found(problems, classes, mask, oriented)

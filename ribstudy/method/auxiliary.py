@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from ribstudy.datasets.base import DataError, Dataset
+from ribstudy.datasets.disjoint import shares_with_all
 from ribstudy.datasets.transforms import Normalization, crop_batch
 from ribstudy.method.settings import AuxiliarySettings
 from ribstudy.models.cam_net import CamNet
@@ -38,10 +39,6 @@ class DisjointPools:
     def of(self, target: int) -> np.ndarray:
         """Indices of the images that share no class with a target, increasing."""
         return np.flatnonzero(np.unpackbits(self._bits[self._row_of[target]], count=self._num_images))
-
-    def without_any(self) -> np.ndarray:
-        """Indices of the targets that share a class with every image."""
-        return np.flatnonzero(~self._bits.any(axis=1)[self._row_of])
 
 
 class AuxiliaryDraws:
@@ -72,8 +69,8 @@ class AuxiliaryDraws:
         self._place = {name: place for place, name in enumerate(names)}
         self._num_steps = np.where(labels.any(axis=1), num_steps, 0)  # an image without a class is not adapted
         self._batch_size, self._seed = settings.batch_size, seed
-        lacking = [place for place in self._pools.without_any() if labels[place].any()]
-        if settings.batch_size and lacking:
+        lacking = np.flatnonzero(shares_with_all(labels, set_labels) & labels.any(axis=1))
+        if settings.batch_size and len(lacking):
             raise DataError(
                 f"{len(lacking)} of {len(names)} images, such as {names[lacking[0]]}, share a class with every image of the "
                 "set of auxiliary images; add images of other classes or without a class, or adapt without auxiliary images: "

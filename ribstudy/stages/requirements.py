@@ -20,6 +20,7 @@ import numpy as np
 
 from ribstudy import datasets
 from ribstudy.datasets import minivoc
+from ribstudy.datasets.disjoint import shares_with_all
 from ribstudy.datasets.selection import selected_names
 from ribstudy.datasets.settings import DataSettings, ImageSelection
 from ribstudy.masks.crf import require_crf
@@ -170,8 +171,6 @@ def auxiliary_images(run: Run) -> Requirement:
     """Images without the classes of an image to which the classifier is adapted."""
 
     def check() -> str:
-        from ribstudy.method.auxiliary import DisjointPools
-
         if not is_prepared(run.settings.data):
             return ""
         dataset = datasets.open_dataset(run.settings.data, run.images.split)
@@ -180,9 +179,9 @@ def auxiliary_images(run: Run) -> Requirement:
         except ValueError:  # a finding of the selection, under the name of its setting
             return ""
         labels = np.stack([dataset.label(name) for name in names])
-        pools = DisjointPools(datasets.training_set(run.settings.data).labels, labels)
-        lacking = [place for place in pools.without_any() if labels[place].any()]
-        if not lacking:
+        training = datasets.training_set(run.settings.data).labels
+        lacking = np.flatnonzero(shares_with_all(labels, training) & labels.any(axis=1))
+        if not len(lacking):
             return ""
         return (
             f"{len(lacking)} of {len(names)} images, such as {names[lacking[0]]}, share a class with every training image; add "

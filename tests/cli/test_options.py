@@ -35,6 +35,8 @@ def test_settings(texts, expected):
         (["rib.tau"], "expected NAME=VALUE"),
         (["=1"], "expected NAME=VALUE"),
         (["rib.tau=[1"], "this value is not YAML"),
+        (["discriminative_part={}"], r"discriminative_part = \{\} is empty, so it changes nothing; name settings in it"),
+        (["data={minivoc: {}}"], r"data\.minivoc = \{\} is empty"),
     ],
 )
 def test_settings_that_could_be_misread_are_refused(texts, message):

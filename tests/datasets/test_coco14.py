@@ -179,6 +179,18 @@ def test_faults_of_pictures_are_named_all_at_once_by_any_number_of_processes(coc
     assert datasets.check(coco(coco_root), processes=2) == problems
 
 
+def test_an_orientation_is_not_applied_and_said(coco_root, caplog):
+    path = coco_root / "val2014" / f"{name_of('val', 5)}.jpg"
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    Image.new("RGB", (WIDTH, HEIGHT)).save(path, exif=exif)
+    assert datasets.check(coco(coco_root)) == []
+    assert f"val2014: 1 images, such as {path.name}, have an EXIF orientation that is not applied" in caplog.text
+    Image.new("RGB", (HEIGHT, WIDTH)).save(path, exif=exif)
+    (problem,) = datasets.check(coco(coco_root))
+    assert problem.endswith("but the JSON file says 8 x 6 px, and its EXIF orientation is not applied")
+
+
 def test_the_preset_differs_from_that_of_voc_where_the_reference_code_does():
     rib, voc = load_settings("coco14").rib, load_settings("voc12").rib
     changed = {name: value for name, value in rib.model_dump().items() if value != getattr(voc, name)}

@@ -10,7 +10,8 @@ from PIL import Image
 
 from ribstudy import datasets
 from ribstudy.config import load_settings
-from ribstudy.datasets.base import DataError
+from ribstudy.datasets import pictures
+from ribstudy.datasets.base import DataError, read_bytes
 from ribstudy.evaluation.statistics import normal_mean
 from ribstudy.report.figures import data as data_figures
 
@@ -82,6 +83,14 @@ def test_the_mask_of_a_rotated_image_has_the_upright_size(own_root, name):
     save_image(own_root / "masks" / "x.png", np.full((16, 32), 2, np.uint8))
     (problem,) = datasets.check(own(own_root))
     assert f"x.png: is 32 x 16 px, but {name} is 16 x 32 px" in problem
+
+
+def test_the_check_opens_every_file_once(own_root, monkeypatch):
+    opened = []
+    monkeypatch.setattr(pictures, "read_bytes", lambda path: opened.append(path) or read_bytes(path))
+    assert datasets.check(own(own_root)) == []
+    files = [*(own_root / "images").iterdir(), *(own_root / "masks").iterdir()]
+    assert sorted(opened) == sorted(files)
 
 
 def test_shrinking_of_pictures_and_masks(own_root):

@@ -16,7 +16,6 @@ from ribstudy.datasets.pictures import (
     VOID,
     check_jpeg,
     check_picture,
-    is_turned,
     picture_size,
     read_jpeg,
     read_mask,
@@ -165,7 +164,7 @@ def broken_exif(path, **options):
 def test_a_picture_with_damaged_exif_data_is_read_as_it_is_stored(tmp_path, name):
     path = broken_exif(tmp_path / name)
     np.testing.assert_allclose(read_picture(path), np.full((8, 16, 3), 90), atol=1)
-    assert picture_size(path) == check_picture(path) == check_picture(path, decode=True) == (16, 8)
+    assert picture_size(path) == check_picture(path).size == check_picture(path, decode=True).size == (16, 8)
     assert read_picture(path, max_side=4).shape == (2, 4, 3)
 
 
@@ -177,7 +176,7 @@ def test_every_orientation_gives_the_image_on_screen(tmp_path, orientation):
     stored.save(tmp_path / "x.png", exif=exif)
     expected = np.asarray(ImageOps.exif_transpose(Image.open(tmp_path / "x.png")))
     np.testing.assert_array_equal(read_picture(tmp_path / "x.png"), expected)
-    assert check_picture(tmp_path / "x.png") == expected.shape[1::-1]
+    assert check_picture(tmp_path / "x.png").size == expected.shape[1::-1]
 
 
 def test_a_png_whose_orientation_follows_its_pixels(tmp_path):
@@ -189,7 +188,7 @@ def test_a_png_whose_orientation_follows_its_pixels(tmp_path):
     end = start + 12 + int.from_bytes(data[start : start + 4], "big")
     (tmp_path / "x.png").write_bytes(data[:start] + data[end:-12] + data[start:end] + data[-12:])
     assert read_picture(tmp_path / "x.png").shape == (4, 2, 3)
-    assert picture_size(tmp_path / "x.png") == check_picture(tmp_path / "x.png") == (2, 4)
+    assert picture_size(tmp_path / "x.png") == check_picture(tmp_path / "x.png").size == (2, 4)
 
 
 def refuses(work) -> bool:
@@ -244,17 +243,20 @@ def test_a_png_whose_checksums_are_right_and_whose_pixels_are_not_is_refused_by_
     path.write_bytes(png_of(b""))
     assert refuses(lambda: check_picture(path))
     path.write_bytes(png_of(chunk(b"IDAT", zlib.compress(bytes(54)))))
-    assert check_picture(path) == read_picture(path).shape[1::-1] == (8, 6)
+    assert check_picture(path).size == read_picture(path).shape[1::-1] == (8, 6)
 
 
 @pytest.mark.parametrize("name", ["x.jpg", "x.png", "x.tif", "x.webp"])
-def test_an_image_that_is_turned_when_it_is_read(tmp_path, name):
+def test_the_check_finds_an_orientation(tmp_path, name):
     for orientation in (1, 3, 6):
         exif = Image.Exif()
         exif[0x0112] = orientation
         Image.new("RGB", (4, 2)).save(tmp_path / name, exif=exif)
-        assert is_turned(tmp_path / name) == (orientation > 1)
-        assert check_picture(tmp_path / name) == picture_size(tmp_path / name) == ((2, 4) if orientation == 6 else (4, 2))
+        size = (2, 4) if orientation == 6 else (4, 2)
+        assert check_picture(tmp_path / name) == (size, orientation > 1)
+        assert picture_size(tmp_path / name) == size
+        if name == "x.jpg":
+            assert check_jpeg(tmp_path / name) == ((4, 2), orientation > 1)
 
 
 def test_no_warning_is_shown_without_the_name_of_the_file(tmp_path, recwarn):
@@ -272,4 +274,4 @@ def test_a_picture_of_a_phone_with_further_images_after_it(tmp_path):
     frames[0].save(tmp_path / "x.mpo", save_all=True, append_images=frames[1:], quality=95)
     path = (tmp_path / "x.mpo").rename(tmp_path / "x.jpg")
     np.testing.assert_allclose(read_picture(path)[0, 0], (254, 0, 0), atol=2)
-    assert check_picture(path) == check_jpeg(path) == (32, 16)
+    assert check_picture(path) == check_jpeg(path) == ((32, 16), False)

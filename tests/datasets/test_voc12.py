@@ -38,6 +38,18 @@ def test_check_accepts_a_devkit_without_masks_for_train_aug(devkit_root):
     assert datasets.check(voc(devkit_root), decode=True) == []
 
 
+def test_an_orientation_is_not_applied_and_said(devkit_root, caplog):
+    exif = Image.Exif()
+    exif[0x0112] = 3
+    stored = np.zeros((30, 40, 3), np.uint8)
+    stored[:15] = 200
+    Image.fromarray(stored).save(devkit_root / "JPEGImages/2007_000001.jpg", exif=exif)
+    assert datasets.check(voc(devkit_root)) == []
+    assert "1 images, such as 2007_000001.jpg, have an EXIF orientation that is not applied, because masks" in caplog.text
+    image = datasets.open_dataset(voc(devkit_root), "train").image("2007_000001")
+    assert image[:10].mean() > image[20:].mean()
+
+
 def test_no_root(devkit_root):
     with pytest.raises(DataError, match=r"data\.root is not set"):
         datasets.open_dataset(voc(None), "train")
