@@ -124,7 +124,7 @@ def _row(panels: Sequence[Panel]) -> str:
 
 
 def _grid(content: str, number: int) -> str:
-    columns = f"grid-template-columns:repeat({min(number, MOST_COLUMNS)},1fr)"
+    columns = f"grid-template-columns:repeat({min(number, MOST_COLUMNS)},minmax(0,1fr))"
     return f'<div class="panels" style="display:grid;gap:.5em;margin-bottom:.5em;{columns}">{content}</div>'
 
 
