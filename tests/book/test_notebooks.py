@@ -56,7 +56,7 @@ def test_chapter_keeps_the_house_style(path):
 
 @pytest.mark.parametrize("path", [path for path in NOTEBOOKS if "03" <= path.stem < "10"], ids=lambda path: path.stem)
 def test_chapter_on_listed_images_needs_no_photographs(path):
-    """It asks for them through `figures.photograph` and `figures.true_mask`, which replace missing ones."""
+    """It asks for them through `panels.photograph` and `panels.true_mask`, which replace missing ones."""
     cells = [cell for cell in json.loads(path.read_text())["cells"] if cell["cell_type"] == "code"]
     assert [line for cell in cells for line in cell["source"] if re.search(r"\.(image|mask)\(", line)] == []
 

@@ -16,7 +16,7 @@ from ribstudy.datasets.pictures import VOID, read_mask, write_mask
 from ribstudy.datasets.settings import ImageSelection
 from ribstudy.datasets.voc12 import VOC_CLASSES
 from ribstudy.report import chapter as chapters
-from ribstudy.report.figures import common as figures
+from ribstudy.report.figures import panels
 from ribstudy.runtime import paths
 from ribstudy.stages import STAGES, Run, execute
 from ribstudy.stages.maps import CAM
@@ -101,10 +101,10 @@ def test_only_the_toy_experiment_needs_no_pictures(without):
 def test_pages_show_grey_in_place_of_photographs(without, computed):
     name = without.items(CAM)[0]
     ours, theirs = (datasets.open_dataset(run.settings.data, "train") for run in (without, computed[1]))
-    assert figures.photograph(theirs, name, (2, 2)).shape == (*theirs.mask(name).shape, 3)
-    assert (figures.true_mask(theirs, name, (2, 2)) == theirs.mask(name)).all()
-    assert (figures.photograph(ours, name, (2, 3)) == figures.GREY).all()
-    assert figures.true_mask(ours, name, (2, 3)).tolist() == [[255] * 3] * 2
+    assert panels.photograph(theirs, name, (2, 2)).shape == (*theirs.mask(name).shape, 3)
+    assert (panels.true_mask(theirs, name, (2, 2)) == theirs.mask(name)).all()
+    assert (panels.photograph(ours, name, (2, 3)) == panels.GREY).all()
+    assert panels.true_mask(ours, name, (2, 3)).tolist() == [[255] * 3] * 2
 
 
 def test_pages_say_whether_they_show_photographs(without, computed, data_root):

@@ -18,7 +18,6 @@ BLUE, RED, GREEN, PINK, ORANGE, SKY = "#0072B2", "#D55E00", "#009E73", "#CC79A7"
 LINE = "#333333"  # of lines that mark a value
 COLORS = {"CAM": BLUE, "CAM, blurred": SKY, "RIB": RED, "RIB as written": GREEN, "truth": PINK, "chosen on val": LINE}
 MAP_COLORS = "inferno"
-GREY = 225  # of images whose photographs are not at hand
 WIDTH = 4.8  # inches: a phone shows a chart at about this width, where a text of 10 points has 10 pixels
 LINE_LENGTH = 56  # letters of 10 points in a line of this width
 

@@ -17,8 +17,9 @@ from PIL import Image
 
 from ribstudy.datasets.base import Dataset
 from ribstudy.datasets.pictures import PALETTE, VOID
-from ribstudy.report.figures.common import GREY, MAP_COLORS
+from ribstudy.report.figures.common import MAP_COLORS
 
+GREY = 225  # of images whose photographs are not at hand
 LONG_SIDE = 360  # pixels of a panel's picture: a panel is seldom wider than 180 on the page, and screens have 2 for each
 SHORT_SIDE = 120  # pixels; smaller pictures are enlarged without smoothing
 MOST_COLUMNS = 5
