@@ -40,7 +40,7 @@ def all_differences(chosen: Sequence[Variant], found: Mapping[str, Comparison]) 
     axis.set_ylim(ends[-1], 0)
     axis.grid(axis="y", visible=False)
     axis.set_xlabel("difference in mIoU")
-    axis.xaxis.set_major_locator(MaxNLocator(3))
+    axis.xaxis.set_major_locator(MaxNLocator(4))
     return figure
 
 
