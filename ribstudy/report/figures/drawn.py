@@ -99,7 +99,7 @@ def _names(axis: Axis) -> dict[float, str]:
     """The names on an axis of names, by their positions; {} on an axis of numbers."""
     locator, formatter = axis.get_major_locator(), axis.get_major_formatter()
     if isinstance(locator, FixedLocator | StrCategoryLocator) and isinstance(formatter, NAMING):
-        return {place: formatter(place, index) for index, place in enumerate(axis.get_majorticklocs())}
+        return {place: str(formatter(place, index)) for index, place in enumerate(axis.get_majorticklocs())}
     return {}
 
 
