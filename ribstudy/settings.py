@@ -16,8 +16,9 @@ Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 NonNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 Share = Annotated[float, Field(ge=0, le=1)]
 Count = Annotated[int, Field(ge=1)]
-Scales = Annotated[tuple[Positive, ...], Strict(False), Field(min_length=1)]
-Seed = Annotated[int, Field(ge=0)]
+Scale = Annotated[float, Field(gt=0, le=10)]  # an image a hundred times as large would need more memory than machines have
+Scales = Annotated[tuple[Scale, ...], Strict(False), Field(min_length=1)]
+Seed = Annotated[int, Field(ge=0, lt=2**32)]  # torch takes no larger ones
 
 
 def _rising(values: tuple[float, float]) -> tuple[float, float]:

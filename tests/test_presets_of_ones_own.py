@@ -8,6 +8,12 @@ from ribstudy.config import _shipped as shipped
 from ribstudy.config import given_settings, load_settings, preset_name
 
 CUSTOM = shipped("custom").read_text()
+# Six lists, each of ten times the one before it: a million values.
+BOMB = (
+    "base: custom\nrib: {scales: [&a [1,1,1,1,1,1,1,1,1,1]"
+    + "".join(f", &{name} [{','.join([f'*{before}'] * 10)}]" for before, name in zip("abcde", "bcdef", strict=True))
+    + "]}\n"
+)
 
 
 @pytest.fixture
@@ -66,6 +72,10 @@ def test_a_section_that_stands_twice_is_refused_with_both_lines(preset):
         ("base: custom\nseed: *one\n", "line 2: found undefined alias 'one'"),
         ("base: custom\nseed: !!python/object:os.system x\n", "could not determine a constructor"),
         ("- base\n", "contains no settings: it is a list"),
+        ("base: custom\nrib: {scales: &r [1, *r]}\n", r", line 2: an alias stands for something that contains it"),
+        (BOMB, r", line 2: there are more than 100,000 values here, perhaps through aliases"),
+        ("base: custom\nseed: 4294967296\n", r"seed = 4294967296: Input should be less than 4294967296"),
+        ("base: custom\ncam: {scales: [1e9]}\n", r"cam\.scales\.0 = 1000000000\.0: Input should be less than or equal to 10"),
         ("", "contains no settings: it is empty"),
         ("# nothing\n", "contains no settings: it is empty"),
         ("base: custm\n", "custm.* is unknown; known: .*did you mean custom.*base of preset .*own.yml"),

@@ -221,12 +221,25 @@ def read_text(path: Path) -> str:
 
 
 def read_json(path: Path) -> Any:
-    """The content of a JSON file. Raises DataError as `read_bytes` does, or if the file is not readable as JSON."""
+    """The content of a JSON file.
+
+    Raises DataError as `read_bytes` does, and if the file is not readable as JSON or has a key twice in one object.
+    """
     data = read_bytes(path)
     try:
-        return json.loads(data)
+        return json.loads(data, object_pairs_hook=_without_repetition)
+    except DataError as error:
+        raise DataError(f"{path}: {error}") from None
     except (ValueError, RecursionError) as error:  # not JSON, not Unicode, or nested too deeply
         raise DataError(f"{path}: is not readable as JSON ({error}); it may be truncated") from None
+
+
+def _without_repetition(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    values = dict(pairs)
+    if len(values) < len(pairs):
+        keys = [key for key, _ in pairs]
+        raise DataError(f"the key {max(keys, key=keys.count)!r} is there twice in one object; keep one of the two")
+    return values
 
 
 def log_unseen_classes(where: Path, class_names: Sequence[str], labels: Collection[Collection[int]]) -> None:

@@ -24,6 +24,7 @@ VAL_PERIOD = 5  # without val.txt, about one image in this many is held out
 BETWEEN = r"[\s,|/+&:'\"\[\](){}]+"  # characters between the classes of an image that share a column
 # No names of classes: tools write them for the mask values 0 and 255 (such as _background_), or for a missing value.
 RESERVED = ("background", "void", "ignore", "none", "nan", "null")
+CONTROL = "a control character, which cannot be seen; remove it"
 NEIGHBOURS = 8  # known names before and after a wrong one that are compared with it
 NOT_DATA = ("thumbs.db", "desktop.ini")  # files that Windows writes into folders of images
 
@@ -63,8 +64,10 @@ def read_listing(root: Path) -> Listing:
 
     Raises DataError if there is nothing to read: no folder, no image, no table.
     """
+    if misnamed := _misnamed_parts(root):
+        raise DataError("; ".join(misnamed))
     table, pictures = root / "labels.csv", _find_pictures(root)
-    problems = _misnamed_parts(root) + _subfolder_problems(root / "images") + optional_folder_problems(root / "masks")
+    problems = _subfolder_problems(root / "images") + optional_folder_problems(root / "masks")
     masks = _find_masks(root / "masks", problems)
     given = _read_classes(root / "classes.txt", problems, has_masks=bool(masks))
     rows = _read_table(table)
@@ -79,7 +82,13 @@ def read_listing(root: Path) -> Listing:
         problems.append(f"{source}: names {len(class_names)} classes, but a mask has values for at most {MAX_CLASSES}")
     if len(files) < 2:
         problems.append(f"{table}: names {len(files)} usable images; at least two are needed")
-    problems += [f"{path}: labels.csv has no image of this name" for name, path in masks.items() if name not in files]
+    known = Names(files)
+    lone = [
+        f"{path}: labels.csv has no image of this name" + known.suggestion(name)
+        for name, path in masks.items()
+        if name not in known
+    ]
+    problems += lone
     own_masks = {name: masks[name] for name in files if name in masks}
     val = _read_val(root / "val.txt", files, problems)
     num_unlisted = sum(map(len, pictures.values())) - len(rows)
@@ -88,7 +97,8 @@ def read_listing(root: Path) -> Listing:
 
 def _misnamed_parts(root: Path) -> list[str]:
     """A line for each file or folder that would be read if its name had no capitals."""
-    found = (path for path in sorted(root.iterdir()) if path.name not in PARTS and path.name.lower() in PARTS)
+    inside = sorted(root.iterdir()) if root.is_dir() else []
+    found = (path for path in inside if path.name not in PARTS and path.name.lower() in PARTS)
     ignored = [path for path in found if not (root / path.name.lower()).exists()]  # they exist where capitals do not matter
     return [f"{path}: is not read; rename it to {path.name.lower()}" for path in ignored]
 
@@ -154,6 +164,7 @@ def _read_classes(path: Path, problems: list[str], *, has_masks: bool) -> tuple[
     if not names:
         problems.append(f"{path}: is empty; expected one class per line")
     problems += [f"{path}: class {name!r} is listed more than once" for name in _repeated(names)]
+    problems += [f"{path}: class {name!r} contains {CONTROL}" for name in names if _has_control(name)]
     reserved = [name for name in names if _is_reserved(name)]
     problems += [f"{path}: a class cannot be called {name!r}; list only classes that can be learned" for name in reserved]
     return tuple(dict.fromkeys(names))
@@ -177,6 +188,10 @@ def _doubts(class_names: Sequence[str]) -> Iterator[str]:
 
 def _is_reserved(class_name: str) -> bool:
     return class_name.lower().strip("_") in RESERVED
+
+
+def _has_control(class_name: str) -> bool:
+    return any(unicodedata.category(character) == "Cc" for character in class_name)
 
 
 def _read_table(path: Path) -> list[tuple[int, str, tuple[str, ...]]]:
@@ -227,6 +242,8 @@ def _row_problem(
     if "/" in file_name or "\\" in file_name:
         return f"{file_name!r} is a path; expected the name of a file directly in images/"
     if file_name not in pictures:
+        if file_name.startswith("."):
+            return f"{file_name!r} is hidden, because its name begins with a point; rename the file"
         if Path(file_name).suffix and Path(file_name).suffix.lower() not in SUFFIXES:
             return f"{file_name!r} is not an image; known suffixes: {', '.join(SUFFIXES)}"
         return f"{file_name!r} is not in images/" + known_files.suggestion(file_name)
@@ -238,6 +255,8 @@ def _row_problem(
         return f"names {repeated[0]!r} twice"
     if reserved := [name for name in classes if _is_reserved(name)]:
         return f"a class cannot be called {reserved[0]!r}"
+    if odd := [name for name in classes if _has_control(name)]:
+        return f"class {odd[0]!r} contains {CONTROL}"
     unknown = [name for name in classes if name not in known_classes]
     return f"class {unknown[0]!r} is not in classes.txt" + known_classes.suggestion(unknown[0]) if unknown else None
 

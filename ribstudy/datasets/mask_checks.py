@@ -56,7 +56,12 @@ def log_unturned(where: Path, pictures: Sequence[Path]) -> None:
 
 
 def mask_set_problems(masks: Sequence[LabelledMask], class_names: Sequence[str], where: Path) -> list[str]:
-    """The faults of all masks in the folder `where` together. A few masks that differ from their labels are only logged."""
+    """The faults of all masks in the folder `where` together.
+
+    Masks without background are only logged, and a few masks that differ from their labels.
+    """
+    if masks and not any(0 in mask.colours for mask, _ in masks):
+        log.warning("%s: no mask contains 0, the value of the background, so no score of the background is possible", where)
     return [
         *_absent_classes(masks, class_names, where),
         *_differing_masks(masks, where),

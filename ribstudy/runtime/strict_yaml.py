@@ -26,6 +26,7 @@ SCALARS = {
     "merge": (r"<<", ["<"]),
 }
 EXPONENT = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)[eE][-+]?[0-9]+")  # a number that YAML 1.1 can take for a text
+MOST_VALUES = 100_000  # of a text: aliases can make a short one stand for millions
 WORDS = {"found character '\\t' that cannot start any token": "a tab; YAML is indented with spaces"}
 
 
@@ -45,6 +46,13 @@ class _Loader(yaml.SafeLoader):
             first[key.value] = key.start_mark.line + 1
         return mapping
 
+    def get_single_node(self) -> yaml.Node | None:
+        """The document; an error if an alias stands for something that contains it, or all aliases for too many values."""
+        document = super().get_single_node()
+        if document is not None:
+            _num_values(document, {})
+        return document
+
     def construct_int(self, node: yaml.ScalarNode) -> int:
         text = self.construct_scalar(node)
         return int(text, 0) if text[:2] in ("0x", "0o") else int(text)
@@ -53,6 +61,21 @@ class _Loader(yaml.SafeLoader):
 for _name, (_pattern, _first) in SCALARS.items():
     _Loader.add_implicit_resolver(f"{TAG}{_name}", re.compile(f"(?:{_pattern})$"), _first)
 _Loader.add_constructor(f"{TAG}int", _Loader.construct_int)
+
+
+def _num_values(node: yaml.Node, known: dict[yaml.Node, int | None]) -> int:
+    """The number of values in a node. known: the numbers found so far; None: in a node around this one."""
+    if node in known:
+        if known[node] is None:
+            raise _problem("an alias stands for something that contains it", node)
+        return known[node]
+    known[node] = None
+    parts = [] if isinstance(node, yaml.ScalarNode) else node.value
+    values = [part[1] for part in parts] if isinstance(node, yaml.MappingNode) else parts
+    known[node] = number = 1 + sum(_num_values(value, known) for value in values)
+    if number > MOST_VALUES:
+        raise _problem(f"there are more than {MOST_VALUES:,} values here, perhaps through aliases (*)", node)
+    return number
 
 
 def _problem(text: str, node: yaml.Node) -> yaml.MarkedYAMLError:

@@ -32,6 +32,7 @@ def test_a_part_without_area_is_not_drawn():
     [
         ("{", "is not readable as JSON"),
         ("", "is empty"),
+        ('{"images": [], "images": [], "categories": []}', "the key 'images' is there twice in one object"),
         ("[1]", "has no list 'images'"),
         ('{"images": [], "annotations": []}', "has no list 'categories'"),
         ('{"images": [3], "annotations": [], "categories": []}', "has no list 'images'"),

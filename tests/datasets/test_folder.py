@@ -58,6 +58,27 @@ def test_whether_the_classes_can_be_learned(bare_root, labels, message):
     assert message is None or message in problems[0]
 
 
+def test_classes_with_a_control_character_are_reported(own_root):
+    (own_root / "classes.txt").write_text("dog\ncat\ncow\x07\n")
+    write_labels(own_root, {**LABELS, "b.png": "dog,cow\x07"})
+    problems = datasets.check(own(own_root))
+    assert (
+        f"{own_root / 'classes.txt'}: class 'cow\\x07' contains a control character, which cannot be seen; remove it"
+        in problems
+    )
+    assert any(
+        problem.endswith("line 3: class 'cow\\x07' contains a control character, which cannot be seen; remove it")
+        for problem in problems
+    )
+
+
+def test_an_image_that_is_hidden_is_reported(own_root):
+    (own_root / "images" / "d.png").rename(own_root / "images" / ".d.png")
+    write_labels(own_root, {(".d.png" if name == "d.png" else name): classes for name, classes in LABELS.items()})
+    (problem,) = datasets.check(own(own_root))
+    assert problem.endswith("line 5: '.d.png' is hidden, because its name begins with a point; rename the file")
+
+
 def test_images_without_auxiliary_images_are_logged_once(bare_root, caplog):
     write_labels(bare_root, {"a.png": "cat", "b.png": "dog", "c.png": "cat,dog", "e.png": "dog,cat", "f.png": ""})
     (bare_root / "val.txt").write_text("e\nf\n")

@@ -326,7 +326,7 @@ def test_a_list_that_is_there_but_cannot_be_read_is_not_a_missing_one(own_root, 
     assert datasets.check(own(own_root)) == [f"{path}: {reason}"]
 
 
-@pytest.mark.parametrize("name", ["val.txt", "masks"])
+@pytest.mark.parametrize("name", ["val.txt", "masks", "images", "labels.csv"])
 def test_capitals_in_the_name_of_a_part_are_reported(own_root, name):
     """On Windows and macOS, they do not matter."""
     other = (own_root / name).rename(own_root / name.capitalize())

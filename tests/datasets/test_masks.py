@@ -6,7 +6,7 @@ import shutil
 import numpy as np
 import pytest
 from helpers.devkit import OBJECT, annotation, voc
-from helpers.own_folder import HEIGHT, WIDTH, open_train, own, save_image, write_labels
+from helpers.own_folder import HEIGHT, LABELS, WIDTH, open_train, own, save_image, write_labels
 from helpers.png import write_grey_png
 from PIL import Image
 
@@ -77,6 +77,21 @@ def test_a_labelled_class_that_one_mask_shows_is_accepted(own_root, caplog):
     fill_masks(own_root, 0, "a")
     assert datasets.check(own(own_root)) == []
     assert "1 of 2 masks show no class of the label of their image, such as a.png" in caplog.text
+
+
+def test_masks_without_background_are_logged(own_root, caplog):
+    for name in "ae":
+        save_image(own_root / "masks" / f"{name}.png", np.full((HEIGHT, WIDTH), 2, np.uint8))
+    assert datasets.check(own(own_root)) == []
+    assert "masks: no mask contains 0, the value of the background" in caplog.text
+
+
+def test_the_image_of_a_mask_with_another_name_is_suggested(own_root):
+    (own_root / "images" / "a.png").rename(own_root / "images" / "street-01.png")
+    (own_root / "masks" / "a.png").rename(own_root / "masks" / "street-01_mask.png")
+    write_labels(own_root, {("street-01.png" if name == "a.png" else name): classes for name, classes in LABELS.items()})
+    (problem,) = datasets.check(own(own_root))
+    assert problem.endswith("street-01_mask.png: labels.csv has no image of this name; did you mean 'street-01'?")
 
 
 def test_a_mask_that_is_all_void_is_reported(own_root):
