@@ -7,6 +7,7 @@ from typing import Any
 
 from ribstudy.cli import data as data_command
 from ribstudy.cli import evaluate as evaluate_command
+from ribstudy.cli import look as look_command
 from ribstudy.cli import options as options_of
 from ribstudy.cli import preflight as preflight_command
 from ribstudy.cli import publish as publish_command
@@ -44,7 +45,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_publish(commands)
     study_commands.add_commands(commands)
     _add_submit(commands)
-    _add_look(commands)
+    look_command.add_command(commands)
     return parser
 
 
@@ -135,20 +136,6 @@ def _add_submit(commands: argparse._SubParsersAction) -> None:
         "--out", type=options_of.path, help="archive to write (default: voc12-<split>.tar.gz in the folder of results)"
     )
     submit.set_defaults(command=_submit, preset="voc12")
-
-
-def _add_look(commands: argparse._SubParsersAction) -> None:
-    look = commands.add_parser("look", help="draw CAM and RIB of a photograph, over the iterations")
-    look.add_argument(
-        "photo",
-        type=options_of.photograph,
-        nargs="?",
-        help="an image file, or the name of an installed photograph, such as cat",
-    )
-    look.add_argument("--class", dest="class_name", help='an ImageNet class, such as "Egyptian cat" (default: the top class)')
-    look.add_argument("--search", metavar="TEXT", help="list the ImageNet classes whose name contains TEXT, and exit")
-    look.add_argument("--out", type=options_of.path, help="figure to write (default: *_rib.png next to the photograph)")
-    look.set_defaults(command=_look)
 
 
 def _run(options: argparse.Namespace, overrides: dict[str, Any] | None = None):
@@ -281,16 +268,4 @@ def _show_status(options: argparse.Namespace) -> int:
     run = _run(options)
     for row in (status(stage, run) for stage in STAGES.values()):
         print(f"{row['stage']:<22}{row['state']:<24}{row['seconds']:>8.0f} s  {row['folder']}")
-    return 0
-
-
-def _look(options: argparse.Namespace) -> int:
-    from ribstudy.report import look
-
-    if options.search is not None:
-        print("\n".join(look.search_classes(options.search)))
-        return 0
-    if options.photo is None:
-        raise ValueError("look needs an image file: python -m ribstudy look photo.jpg")
-    print(look.look(options.photo, class_name=options.class_name, out=options.out))
     return 0

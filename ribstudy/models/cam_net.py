@@ -1,10 +1,13 @@
 """The classifier whose output, before pooling, is its class activation map."""
 
+from pathlib import Path
+
 import torch
 from torch import Tensor, nn
 
 from ribstudy.models.backbones import Backbone, build_backbone
 from ribstudy.models.batch_norm import FixedStatistics
+from ribstudy.models.imagenet_classifiers import PACKAGED, imagenet_classifier
 from ribstudy.models.kernels import use_exact_kernels, use_fast_convolutions
 from ribstudy.models.weights import Weights
 
@@ -89,17 +92,14 @@ def build_cam_net(backbone: str = "resnet50", num_classes: int = 20, weights: We
     return CamNet(build_backbone(backbone, weights), num_classes)
 
 
-def build_imagenet_cam_net(backbone: str = "tf_efficientnet_lite0") -> CamNet:
-    """The unchanged ImageNet classifier as a `CamNet` of 1,000 classes, in evaluation mode.
+def build_imagenet_cam_net(name: str = PACKAGED, weights: str | Path = "imagenet") -> CamNet:
+    """An unchanged ImageNet classifier as a `CamNet` of 1,000 classes, in evaluation mode.
 
-    The head's bias is omitted because a map with the same value everywhere shows no position.
-
-    Raises ValueError if the backbone's weights come without an ImageNet head.
+    The head's bias is omitted because a map with the same value everywhere shows no position. Arguments and errors: see
+    `imagenet_classifier`.
     """
-    parts = build_backbone(backbone, "imagenet")
-    if parts.imagenet_head is None:
-        raise ValueError(f"no ImageNet head is available for {backbone!r}; use tf_efficientnet_lite0")
-    net = CamNet(parts, num_classes=len(parts.imagenet_head))
+    backbone = imagenet_classifier(name, weights)
+    net = CamNet(backbone, num_classes=len(backbone.imagenet_head))
     with torch.no_grad():
-        net.classifier.weight.copy_(parts.imagenet_head[:, :, None, None])
+        net.classifier.weight.copy_(backbone.imagenet_head[:, :, None, None])
     return net.eval()

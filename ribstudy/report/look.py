@@ -1,24 +1,26 @@
-"""CAM and RIB on photographs: the pretrained ImageNet classifier, adapted to one photograph without any training. ::
+"""Maps of photographs by RIB and other methods: an ImageNet classifier, adapted to one photograph without any training. ::
 
-    python -m ribstudy look photo.jpg                        # any image; the most probable class
-    python -m ribstudy look photo.jpg --class "Egyptian cat"
-    python -m ribstudy look --search cat                     # the ImageNet classes with "cat" in their name
+    python -m ribstudy look photo.jpg                        # a report with RIB's map after every step; the most probable class
+    python -m ribstudy look photo.jpg --class "Egyptian cat" --class sofa --method rib --method layercam
+    python -m ribstudy look holiday/ --top 2 --out holiday.html
+    python -m ribstudy look photo.jpg --model resnet50 --weights resnet50.pt
     python -m ribstudy look cat --out book/_static/look_cat.png
 
 The last line makes the figure of the front page; `cat` is one of the installed photographs (see `photographs`).
 
 There are no masks here, so these figures illustrate the method and measure nothing. The maps and the ranking of classes ignore
-the bias of the head: its standard deviation is 0.05, while the top logits are 4 to 8, and every installed photograph has the
-same top class with and without it.
+the bias of the head: in EfficientNet-Lite0 its standard deviation is 0.05, while the top logits are 4 to 8, and every installed
+photograph has the same top class with and without it.
 
 Shapes: C = 1,000 classes, H x W pixels at the working size, S steps.
 """
 
-import difflib
 import itertools
-from collections import Counter
+import logging
+import math
+import os
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -28,40 +30,53 @@ from skimage import data as skimage_data
 from sklearn.datasets import load_sample_image
 from torch import Tensor
 
-from ribstudy.runtime import torchvision_operators  # noqa: F401  (before timm)
-
-# isort: split
-from timm.data import ImageNetInfo
-
-from ribstudy.datasets.pictures import read_picture
+from ribstudy.datasets.pictures import SUFFIXES, read_picture
 from ribstudy.datasets.transforms import normalize, resize, views
 from ribstudy.method.maps import seed_maps
-from ribstudy.method.rib import StoppedBy, adapt
-from ribstudy.method.settings import RibSettings
+from ribstudy.method.other.advcam import climb
+from ribstudy.method.other.gradcam import class_maps
+from ribstudy.method.rib import adapt
+from ribstudy.method.settings import AdvCamSettings, RibSettings
 from ribstudy.models.cam_net import CamNet, build_imagenet_cam_net
+from ribstudy.models.imagenet_classifiers import PACKAGED
+from ribstudy.report import look_report
+from ribstudy.report.figures.look import CONTOUR, draw
+from ribstudy.report.imagenet_classes import class_index, class_names, search_classes
+from ribstudy.report.look_settings import LOOK_SETTINGS, METHODS, Settings, title_of
 
-# We chose these values without masks, by a rule that we wrote down after we had seen the curves. Learning rate: the largest of
-# 5e-5, 7.5e-5, 1e-4 and 1.5e-4 at which the pooled logit ends within a tenth of its peak on all seven installed photographs
-# except the cat of the front page (rocket as "missile", flower as "daisy", the others with their top class). At 1.5e-4 four of
-# them drop further, and their maps spread into the background. Even at 1e-4, the rocket's own top class "drilling platform"
-# ends at 0.81 of its peak, and the cat, whose region below tau becomes tiny, at 0.47.
-# There is no spread stop, because an object may fill a photograph, as the cat does.
-LOOK_SETTINGS = RibSettings(iterations=10, learning_rate=1e-4, spread_ratio=1.0, scales=(1.0,), loss_scales=(1.0,))
+__all__ = [
+    "CONTOUR",
+    "LOOK_SETTINGS",
+    "METHODS",
+    "Explanation",
+    "class_index",
+    "class_names",
+    "draw",
+    "explain",
+    "explanations",
+    "look",
+    "photographs",
+    "search_classes",
+]
+
 LONG_SIDE = 320  # pixels; at the classifier's own 224 a map has 14 x 10 positions, too few to see it grow
 AUXILIARY_SIDE = 224  # pixels, the training size of the classifier, which only classifies the auxiliary photographs
 NUM_AUXILIARY = 3
-CONTOUR = 0.3  # share of the maximum at which a line is drawn; the reference code counts positions above it as covered
+REPORT = ".html"  # the suffix of a report; other suffixes are of figures
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, eq=False)
 class Explanation:
-    """CAM and RIB of one photograph and one class.
+    """The maps of one photograph and one class by one method.
 
     image: uint8 [H, W, 3], the photograph at the working size.
     class_name, probability: the class and its softmax probability before the adaptation.
     maps: float32 [S, H, W] in 0..1, each divided by its own maximum; maps[k] is the sum of the first k + 1 steps.
-    scores: at most [S], the pooled logits of the class before each step, summed over the views of the objective.
-    stopped_by: the reason why the adaptation ended; S is the number of iterations unless an early stop ended it.
+    scores: at most [S], the pooled logits of the class before each step of RIB, summed over the views of the objective; empty
+        for other methods.
+    method: the name of the method as figures print it.
     """
 
     image: np.ndarray
@@ -69,11 +84,11 @@ class Explanation:
     probability: float
     maps: np.ndarray
     scores: np.ndarray
-    stopped_by: StoppedBy
+    method: str = "RIB"
 
     @property
     def cam(self) -> np.ndarray:
-        """[H, W]: the map of the unadapted classifier, which is the first term of RIB's sum."""
+        """[H, W]: the map of the first step; for RIB and AdvCAM the CAM of the unchanged classifier and photograph."""
         return self.maps[0]
 
     @property
@@ -100,85 +115,60 @@ def photographs() -> dict[str, np.ndarray]:
     }
 
 
-@cache
-def class_names() -> tuple[str, ...]:
-    """The 1,000 ImageNet classes in the order of the outputs, as comma-separated synonyms.
-
-    Two classes are called "crane"; a description in brackets distinguishes them.
-    """
-    info = ImageNetInfo()
-    names = [info.index_to_description(index) for index in range(info.num_classes())]
-    count = Counter(names)
-    glosses = (info.index_to_description(index, detailed=True).partition(": ")[2] for index in range(len(names)))
-    return tuple(f"{name} ({gloss})" if count[name] > 1 else name for name, gloss in zip(names, glosses, strict=True))
-
-
-def search_classes(text: str) -> list[str]:
-    """The ImageNet classes whose name contains `text`, else with a similar name. Raises ValueError if there are none."""
-    found = [name for name in class_names() if text.casefold() in name.casefold()] or _similar_classes(text)
-    if not found:
-        raise ValueError(f"no ImageNet class has a name that contains {text!r} or is similar to it")
-    return found
-
-
-def class_index(name: str) -> int:
-    """The index of a class, given its full name or one of its synonyms, in upper or lower case.
-
-    Raises ValueError for an unknown name, with similar ones, and for a synonym that several classes have.
-    """
-    wanted = name.strip().casefold()
-    full = [index for index, known in enumerate(class_names()) if known.casefold() == wanted]
-    found = full or [index for index, known in enumerate(class_names()) if wanted in _synonyms(known)]
-    if len(found) == 1:
-        return found[0]
-    if found:
-        either = " or ".join(repr(class_names()[index]) for index in found)
-        raise ValueError(f"class {name!r} may mean {either}: pass the full name")
-    near = _similar_classes(name) or [known for known in class_names() if wanted and wanted in known.casefold()][:3]
-    hint = f"did you mean {' or '.join(map(repr, near))}?" if near else "see python -m ribstudy look --search TEXT"
-    raise ValueError(f"class {name!r} is unknown to ImageNet; {hint}")
-
-
-def _synonyms(name: str) -> list[str]:
-    return [synonym.strip().casefold() for synonym in name.partition(" (")[0].split(",")]
-
-
-def _similar_classes(text: str) -> list[str]:
-    owners = {synonym: name for name in class_names() for synonym in _synonyms(name)}
-    near = difflib.get_close_matches(text.strip().casefold(), owners, n=3, cutoff=0.7)
-    return list(dict.fromkeys(owners[synonym] for synonym in near))
-
-
 def explain(
-    net: CamNet, image: np.ndarray, class_index: int | None = None, *, settings: RibSettings = LOOK_SETTINGS
+    net: CamNet, image: np.ndarray, class_index: int | None = None, *, settings: Settings = LOOK_SETTINGS
 ) -> Explanation:
-    """Adapts the ImageNet classifier to a photograph and returns the maps of all steps. The weights of `net` do not change.
+    """The maps of a photograph for one class, after each step of a method. The weights of `net` do not change.
 
     Args:
         net: `build_imagenet_cam_net()`.
         image: uint8 [H, W, 3] of any size; it is first resized so that its longer side has `LONG_SIDE` pixels.
         class_index: the class to explain, 0..999; None: the most probable class.
-        settings: as for `adapt`; CAM and RIB use the same scales.
+        settings: of the method: `RibSettings`, `AdvCamSettings`, or `BaselineSettings` for a method of torch-cam (see
+            `METHODS`). RIB may use several scales; the other methods use the photograph at the working size.
     """
     image = _fit(image)
-    image_views = views(image, settings.scales, net.normalization)
-    probabilities = _logits(net, image_views[0]).mean(dim=0).softmax(dim=0)
+    probabilities = class_probabilities(net, image)
     if class_index is None:
         class_index = int(probabilities.argmax())
-    labels = torch.zeros(len(probabilities))
-    labels[class_index] = 1
-    batches = itertools.repeat(auxiliary_batch(net, image, class_index))
-    result = adapt(net, image_views, labels, batches, settings)
-    own = [[maps[class_index, None] for maps in iterates] for iterates in result.iterates]
-    sums = [[sum(iterates[:step]) for iterates in own] for step in range(1, result.steps + 1)]
+    if isinstance(settings, RibSettings):
+        steps, scores = _adapted(net, image, class_index, settings)
+    else:
+        (view,) = views(image, [1.0], net.normalization)
+        compute = _climbed if isinstance(settings, AdvCamSettings) else _of_torchcam
+        steps, scores = [compute(net, view.to(net.classifier.weight.device), class_index, settings)], []
+    sums = [[maps[:count].sum(dim=0)[None] for maps in steps] for count in range(1, len(steps[0]) + 1)]
     return Explanation(
         image=image,
         class_name=class_names()[class_index],
         probability=float(probabilities[class_index]),
         maps=np.concatenate([seed_maps(maps, image.shape[:2]).cpu().numpy() for maps in sums]),
-        scores=np.array(result.scores),
-        stopped_by=result.stopped_by,
+        scores=np.array(scores),
+        method=title_of(settings),
     )
+
+
+def _adapted(net: CamNet, image: np.ndarray, class_index: int, settings: RibSettings) -> tuple[list[Tensor], list[float]]:
+    """RIB's maps of a class, [S, h, w] per scale, and the pooled logits."""
+    labels = torch.zeros(net.classifier.out_channels)
+    labels[class_index] = 1
+    batches = itertools.repeat(auxiliary_batch(net, image, class_index))
+    result = adapt(net, views(image, settings.scales, net.normalization), labels, batches, settings)
+    return [torch.stack([maps[class_index] for maps in iterates]) for iterates in result.iterates], result.scores
+
+
+def _climbed(net: CamNet, view: Tensor, class_index: int, settings: AdvCamSettings) -> Tensor:
+    return climb(net, view, class_index, settings)
+
+
+def _of_torchcam(net: CamNet, view: Tensor, class_index: int, settings: Settings) -> Tensor:
+    return class_maps(net, view, [class_index], settings)
+
+
+def class_probabilities(net: CamNet, image: np.ndarray) -> Tensor:
+    """The softmax probabilities [C] of a photograph, uint8 [H, W, 3], without the bias of the head; a mean over both views."""
+    (view,) = views(image, [1.0], net.normalization)
+    return _logits(net, view).mean(dim=0).softmax(dim=0)
 
 
 def auxiliary_batch(net: CamNet, image: np.ndarray, class_index: int) -> tuple[Tensor, Tensor]:
@@ -214,62 +204,129 @@ def _logits(net: CamNet, images: Tensor) -> Tensor:
         return net(images.to(net.classifier.weight.device)).mean(dim=(2, 3))
 
 
-def draw(explanation: Explanation) -> Figure:
-    """Up to six panels in two rows: the photograph, CAM, and RIB after several steps, including the last.
-
-    The maps are drawn over the grey photograph with one colour scale from 0 to 1, and a line at `CONTOUR`.
-    """
-    steps = np.unique(np.linspace(1, len(explanation.maps), 5).round().astype(int))
-    height, width = explanation.image.shape[:2]
-    panel_height = min(2 * height / width, 4) + 0.3  # inches, limited for tall photographs; 0.3 for the title
-    figure = Figure(figsize=(6, 2 * panel_height + 0.7), layout="constrained")  # at 6 inches, 12 points are 11 px on a phone
-    figure.suptitle(f"{explanation.class_name.split(',')[0]} ({explanation.probability:.0%})", fontsize=13)
-    figure.supxlabel(f"bright: near the map's maximum; line: {CONTOUR} of it", fontsize=11)
-    panels = figure.subplots(2, 3).flat
-    for panel in panels:
-        panel.axis("off")
-    panels = figure.axes
-    panels[0].imshow(explanation.image)
-    panels[0].set_title("photograph", fontsize=12)
-    for panel, step in zip(panels[1:], steps, strict=False):
-        _draw_map(panel, explanation.image, explanation.maps[step - 1])
-        panel.set_title("CAM" if step == 1 else f"RIB, {step} steps", fontsize=12)
-    return figure
-
-
-def _draw_map(panel, image: np.ndarray, heat: np.ndarray) -> None:
-    panel.imshow(image.mean(axis=2), cmap="gray", vmin=0, vmax=255)
-    panel.imshow(heat, cmap="inferno", vmin=0, vmax=1, alpha=np.clip(1.2 * heat, 0, 0.75))  # transparent over the background
-    if heat.min() < CONTOUR < heat.max() and min(heat.shape) > 1:  # otherwise matplotlib warns that there is no line
-        panel.contour(heat, [CONTOUR], colors="cyan", linewidths=1)
-
-
-def look(photo: Path | str, *, class_name: str | None = None, out: Path | None = None) -> Path:
-    """Draws CAM and RIB of a photograph to an image file and returns the path of the file.
+def look(
+    photos: Sequence[Path | str],
+    *,
+    classes: Sequence[str] = (),
+    top: int = 1,
+    methods: Sequence[str] = ("rib",),
+    model: str = PACKAGED,
+    weights: Path | str = "imagenet",
+    learning_rate: float | None = None,
+    out: Path | str | None = None,
+) -> Path:
+    """Writes a report on photographs, or the figure of a single map, and returns the path of the file.
 
     Args:
-        photo: an image file (see `read_picture`), or if it does not exist, the name of an installed photograph.
-        class_name: an ImageNet class; None: the most probable class.
-        out: the file to write; None: `<photo>_rib.png` next to the photograph, or in the current folder for an installed one.
+        photos, classes, top, methods, model, weights, learning_rate: see `explanations`.
+        out: the file to write. ".html" is a report in one file, any other suffix a figure. None: the report
+            `<photo>_look.html` next to the photograph or folder, or in the current folder for an installed photograph; for
+            several photos `look.html` in the current folder.
 
     Raises:
-        ValueError: an unreadable file, an unknown class, or a path that cannot be written; before the adaptation starts.
+        ValueError: as `explanations`, or a path that cannot be written; before the first map is computed.
     """
-    photo = Path(photo)
-    out = Path(out) if out is not None else photo.with_name(f"{photo.stem}_rib.png")
-    _check_out(out)
-    index = None if class_name is None else class_index(class_name)
-    image = _open(photo)
-    draw(explain(build_imagenet_cam_net(), image, index)).savefig(out, dpi=120)
+    out = Path(out) if out is not None else _default_out([Path(photo) for photo in photos])
+    num_photos = sum(len(_files(Path(photo))) for photo in photos)
+    _check_out(out, num_maps=num_photos * (len(classes) or top) * len(methods))
+    given = {"model": model, "weights": weights, "learning_rate": learning_rate}
+    found = explanations(photos, classes=classes, top=top, methods=methods, **given)
+    if out.suffix.lower() == REPORT:
+        out.write_text(look_report.page(list(found), model=model), encoding="utf-8")
+    else:
+        draw(next(found)[1]).savefig(out, dpi=120)
     return out
 
 
-def _check_out(out: Path) -> None:
+def explanations(
+    photos: Sequence[Path | str],
+    *,
+    classes: Sequence[str] = (),
+    top: int = 1,
+    methods: Sequence[str] = ("rib",),
+    model: str = PACKAGED,
+    weights: Path | str = "imagenet",
+    learning_rate: float | None = None,
+) -> Iterator[tuple[str, Explanation]]:
+    """Each map with the name of its photograph, in the order of photographs, classes and methods.
+
+    Args:
+        photos: image files (see `read_picture`), folders of them, and names of installed photographs.
+        classes: ImageNet classes; none: the `top` most probable classes of each photograph.
+        methods: names of `METHODS`.
+        model, weights: see `imagenet_classifier`.
+        learning_rate: of RIB, above 0; None: the rate that was chosen for the default model.
+
+    Raises:
+        ValueError: an unreadable file, an unknown class, method or model, or a bad rate; before the first map is computed.
+        FloatingPointError: RIB diverges; a smaller rate helps.
+    """
+    settings = [_method(name, learning_rate) for name in methods]
+    indices = [class_index(name) for name in classes]
+    if top < 1:
+        raise ValueError(f"the number of most probable classes is {top}, but at least 1 is needed")
+    images = dict(_images(photos))
+    return _explained(build_imagenet_cam_net(model, weights), images, indices, top, settings)
+
+
+def _explained(
+    net: CamNet, images: dict[str, np.ndarray], indices: list[int], top: int, settings: list[Settings]
+) -> Iterator[tuple[str, Explanation]]:
+    for place, (name, image) in enumerate(images.items(), start=1):
+        wanted = indices or class_probabilities(net, image).topk(top).indices.tolist()
+        for index, chosen in itertools.product(wanted, settings):
+            log.info("%s (%d of %d): %s, %s", name, place, len(images), class_names()[index], title_of(chosen))
+            yield name, explain(net, image, index, settings=chosen)
+
+
+def _method(name: str, learning_rate: float | None) -> Settings:
+    if name not in METHODS:
+        raise ValueError(f"method {name!r} is unknown; known: {', '.join(METHODS)}")
+    settings = METHODS[name]
+    if learning_rate is None or not isinstance(settings, RibSettings):
+        return settings
+    if not (learning_rate > 0 and math.isfinite(learning_rate)):
+        raise ValueError(f"the learning rate is {learning_rate}, but a number above 0 is needed")
+    return settings.model_copy(update={"learning_rate": learning_rate})
+
+
+def _default_out(photos: Sequence[Path]) -> Path:
+    return photos[0].with_name(f"{photos[0].stem}_look{REPORT}") if len(photos) == 1 else Path(f"look{REPORT}")
+
+
+def _check_out(out: Path, *, num_maps: int) -> None:
     if not out.parent.is_dir():
-        raise ValueError(f"{out}: the folder {out.parent} does not exist")
-    known = Figure().canvas.get_supported_filetypes()
+        raise ValueError(f"{out}: the folder {out.parent} does not exist; create it, or choose another one with --out")
+    if not os.access(out.parent, os.W_OK):
+        raise ValueError(f"{out}: the folder {out.parent} is not writable; choose another one with --out")
+    known = [REPORT.removeprefix("."), *Figure().canvas.get_supported_filetypes()]
     if out.suffix.lower().removeprefix(".") not in known:
-        raise ValueError(f"{out}: the suffix {out.suffix!r} is not known for figures; known: {', '.join(sorted(known))}")
+        raise ValueError(f"{out}: the suffix {out.suffix!r} is not known; known: {', '.join(known)}")
+    if out.suffix.lower() != REPORT and num_maps > 1:
+        raise ValueError(f"{out}: a figure shows one map, but {num_maps} are asked for; write a report with --out NAME{REPORT}")
+
+
+def _images(photos: Sequence[Path | str]) -> Iterator[tuple[str, np.ndarray]]:
+    """The photographs at the working size, by the name that the report shows. Raises ValueError with all unreadable files."""
+    problems = []
+    for photo in photos:
+        for path in _files(Path(photo)):
+            try:
+                yield str(path), _fit(_open(path))
+            except ValueError as error:
+                problems.append(str(error))
+    if problems:
+        raise ValueError("\n".join(problems))
+
+
+def _files(photo: Path) -> list[Path]:
+    """The image files of a folder in alphabetical order, or `photo` itself. Raises ValueError for a folder without any."""
+    if not photo.is_dir():
+        return [photo]
+    files = sorted(path for path in photo.iterdir() if path.suffix.lower() in SUFFIXES and not path.name.startswith("."))
+    if not files:
+        raise ValueError(f"{photo}: the folder contains no image file ({', '.join(SUFFIXES)})")
+    return files
 
 
 def _open(photo: Path) -> np.ndarray:

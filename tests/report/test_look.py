@@ -1,9 +1,8 @@
-"""CAM and RIB on photographs: classes, files and figures, with two steps instead of ten."""
+"""Maps of photographs: classes, methods, files and figures, with two steps instead of ten."""
 
 import numpy as np
 import pytest
 import torch
-from matplotlib.figure import Figure
 from PIL import Image
 
 from ribstudy.cli.main import main
@@ -11,6 +10,10 @@ from ribstudy.models.cam_net import build_imagenet_cam_net
 from ribstudy.report import look
 
 TWO_STEPS = look.LOOK_SETTINGS.model_copy(update={"iterations": 2})
+QUICK = {
+    name: settings.model_copy(update={"iterations": 2}) if hasattr(settings, "iterations") else settings
+    for name, settings in look.METHODS.items()
+}
 EGYPTIAN_CAT = 285
 
 
@@ -32,16 +35,15 @@ def explanation(net, cat):
 @pytest.fixture
 def quick(monkeypatch):
     """Two steps on small photographs, instead of the defaults."""
-    explain = look.explain
     monkeypatch.setattr(look, "LONG_SIDE", 128)
     monkeypatch.setattr(look, "AUXILIARY_SIDE", 64)
-    monkeypatch.setattr(look, "explain", lambda net, image, index: explain(net, image, index, settings=TWO_STEPS))
+    monkeypatch.setattr(look, "METHODS", QUICK)
 
 
 def test_the_cat_is_an_egyptian_cat(explanation):
     assert explanation.class_name == "Egyptian cat"
     assert 0.2 < explanation.probability < 0.6
-    assert explanation.stopped_by == "iterations"
+    assert explanation.method == "RIB"
 
 
 def test_maps_lie_on_the_photograph_and_grow_from_the_cam(explanation):
@@ -152,7 +154,7 @@ def make_empty(path):
 
 def make_folder(path):
     path.mkdir()
-    return "could not be read"
+    return "the folder contains no image file"
 
 
 def make_truncated(path):
@@ -171,7 +173,7 @@ def test_an_unreadable_file_is_an_error_of_one_line_that_names_it(tmp_path, caps
     (line,) = capsys.readouterr().err.splitlines()
     assert line.startswith(f"error: {path}: ")
     assert reason in line
-    assert list(tmp_path.glob("*_rib.png")) == []
+    assert list(tmp_path.glob("*_look.html")) == []
 
 
 def test_the_figure_has_the_photograph_the_cam_and_the_last_step(explanation):
@@ -183,19 +185,60 @@ def test_the_figure_has_the_photograph_the_cam_and_the_last_step(explanation):
 
 def test_a_figure_of_ten_steps_fills_the_panels(explanation):
     heat = np.linspace(0, 1, 320, dtype=np.float32) * np.ones((10, 213, 1), np.float32)
-    many = look.Explanation(explanation.image, "tench", 0.5, heat, np.ones(10), "iterations")
+    many = look.Explanation(explanation.image, "tench", 0.5, heat, np.ones(10))
     titles = [panel.get_title() for panel in look.draw(many).axes]
     assert titles == ["photograph", "CAM", "RIB, 3 steps", "RIB, 6 steps", "RIB, 8 steps", "RIB, 10 steps"]
 
 
-def test_the_command_draws_next_to_the_photograph(tmp_path, capsys, quick, cat):
+@pytest.mark.parametrize("method", look.METHODS)
+def test_every_method_has_a_map_for_each_of_its_steps(net, cat, method, quick):
+    found = look.explain(net, cat, EGYPTIAN_CAT, settings=QUICK[method])
+    assert found.maps.shape == (2 if method in ("rib", "advcam") else 1, *found.image.shape[:2])
+    assert found.maps.min() >= 0
+    assert 0.9 < found.maps.max() <= 1
+    assert len(found.scores) == (2 if method == "rib" else 0)
+
+
+def test_the_first_map_of_rib_and_advcam_is_the_cam_of_torchcam(net, cat, quick):
+    cam, rib, advcam = (look.explain(net, cat, EGYPTIAN_CAT, settings=QUICK[name]).cam for name in ("cam", "rib", "advcam"))
+    np.testing.assert_allclose(rib, cam, atol=1e-4)
+    np.testing.assert_allclose(advcam, cam, atol=1e-4)
+
+
+def test_the_command_writes_a_report_next_to_the_photograph(tmp_path, capsys, quick, cat):
     photo = tmp_path / "my photo.jpg"
     Image.fromarray(cat).save(photo)
-    assert main(["look", str(photo), "--class", "tabby"]) == 0
-    picture = tmp_path / "my photo_rib.png"
-    assert capsys.readouterr().out == f"{picture}\n"
-    with Image.open(picture) as image:
-        assert image.width > 600
+    assert main(["look", str(photo), "--class", "tabby", "--class", "espresso", "--method", "rib", "--method", "cam"]) == 0
+    report = tmp_path / "my photo_look.html"
+    assert capsys.readouterr().out == f"{report}\n"
+    text = report.read_text()
+    assert [word for word in ("tabby", "espresso", "RIB", "CAM") if word not in text] == []
+    assert text.count("<h3>") == 4
+    assert text.count('type="range"') == 2  # the CAM has a single map
+
+
+def test_the_learning_rate_is_of_rib_alone():
+    assert look._method("rib", 5e-5) == look.LOOK_SETTINGS.model_copy(update={"learning_rate": 5e-5})
+    assert look._method("advcam", 5e-5) == look.METHODS["advcam"]
+
+
+def test_a_folder_is_one_report_with_the_most_probable_classes(tmp_path, quick, cat):
+    for name in ("b.jpg", "a.png", ".hidden.jpg"):
+        Image.fromarray(cat).save(tmp_path / name)
+    (tmp_path / "notes.txt").write_text("not an image")
+    assert look.look([tmp_path], top=2, methods=["cam"], out=tmp_path / "all.html") == tmp_path / "all.html"
+    text = (tmp_path / "all.html").read_text()
+    assert 0 < text.index("a.png") < text.index("b.jpg")
+    assert ".hidden" not in text
+    assert text.count("<h3>") == 4
+
+
+def test_all_unreadable_files_are_named_before_the_work(tmp_path, monkeypatch):
+    for name in ("a.jpg", "b.jpg"):
+        (tmp_path / name).write_text("this is not an image")
+    monkeypatch.setattr(look, "build_imagenet_cam_net", None)  # would fail
+    with pytest.raises(ValueError, match=r"a\.jpg: .*\n.*b\.jpg: "):
+        look.look([tmp_path])
 
 
 def test_a_photograph_is_loaded_as_it_appears_on_screen(tmp_path, monkeypatch):
@@ -205,11 +248,8 @@ def test_a_photograph_is_loaded_as_it_appears_on_screen(tmp_path, monkeypatch):
     deep = np.full((2, 3), 257 * 100, np.uint16)
     Image.fromarray(deep).save(tmp_path / "deep.png")
     Image.new("RGBA", (3, 2), (0, 0, 0, 0)).save(tmp_path / "rotated.png", exif=exif)
-    seen = []
-    monkeypatch.setattr(look, "explain", lambda net, image, index: seen.append(image))
-    monkeypatch.setattr(look, "draw", lambda explanation: Figure())
-    for name in ("deep.png", "rotated.png"):
-        look.look(tmp_path / name)
+    monkeypatch.setattr(look, "_fit", lambda image: image)
+    seen = [image for _, image in look._images([tmp_path / "deep.png", tmp_path / "rotated.png"])]
     np.testing.assert_array_equal(seen[0], np.full((2, 3, 3), 100))
     np.testing.assert_array_equal(seen[1], np.full((3, 2, 3), 255))
 
@@ -230,7 +270,14 @@ def test_the_command_lists_classes(capsys):
         (["cat", "--class", "Egiptian cat"], "class 'Egiptian cat' is unknown to ImageNet; did you mean 'Egyptian cat'"),
         (["dog"], "dog: no such file, and no installed photograph has this name"),
         (["cat", "--out", "nowhere/cat.png"], "nowhere does not exist"),
-        (["cat", "--out", "cat.doc"], "cat.doc: the suffix '.doc' is not known for figures"),
+        (["cat", "--out", "cat.doc"], "cat.doc: the suffix '.doc' is not known; known: html"),
+        (["cat", "coffee", "--out", "both.png"], "both.png: a figure shows one map, but 2 are asked for"),
+        (["cat", "--method", "ribs"], "method 'ribs' is unknown; known: rib, cam"),
+        (["cat", "--learning-rate", "0"], "the learning rate is 0.0, but a number above 0 is needed"),
+        (["cat", "--top", "0"], "classes is 0, but at least 1 is needed"),
+        (["cat", "--model", "resnet5"], "model 'resnet5' is unknown to timm; did you mean resnet5"),
+        (["cat", "--weights", "w.pt"], "--weights: name the model of the weights"),
+        ([], "look needs an image file or a folder"),
     ],
 )
 def test_a_mistake_ends_with_exit_code_1_and_one_line(tmp_path, monkeypatch, capsys, arguments, message):
