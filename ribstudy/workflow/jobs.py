@@ -35,6 +35,8 @@ REPORTED = ImageSelection(split="train", masked=True)
 FIRST = ImageSelection(split="train", limit=10, masked=True)
 ONE_SUM = {"evaluation.every_step": False}  # scores only of the sum over all steps, where no curve over the steps is shown
 NUM_FOR_RATES = 60  # images of `choices` on which learning rates are compared; each rate is a run of RIB
+NUM_EXPLORED = 6  # images of the explorer, whose page contains them
+EXPLORED_TAUS = (0.1, 0.2, 0.4, 0.6, 0.8)
 NUM_CHECKED = 3  # images on which two implementations of the CAM are compared, pixel by pixel
 
 # The methods that the chapters on RIB and on masks compare.
@@ -209,6 +211,12 @@ def _steps(method: str, seed: int, settings: Settings) -> dict[str, Any]:
     return ONE_SUM if method == AS_WRITTEN and seed != settings.seed else {}
 
 
+def _explorer(settings: Settings) -> Jobs:
+    """RIB's maps of a few images for several values of tau, at one scale because the page adds no scales."""
+    images, one_scale = _first(REPORTED, NUM_EXPLORED), {"rib.scales": [1.0], "rib.loss_scales": [1.0]}
+    return {tau: Job(RIB, images, {**one_scale, "rib.tau": tau}) for tau in EXPLORED_TAUS}
+
+
 def _masks(settings: Settings) -> Jobs:
     """Every step from maps to masks for each method and seed. Before a CRF, the scores of maps contain those of masks."""
     jobs: Jobs = {"labels": Job(LABELS, FIRST, {"maps": "rib"})}
@@ -326,6 +334,7 @@ CHAPTERS: dict[str, Callable[[Settings], Jobs]] = {
     "02_data": _data,
     "03_cam": _cam,
     "04_rib": _rib,
+    "explorer": _explorer,
     "05_masks": _masks,
     "06_segmentation": _segmentation,
     "07_ablations": _ablations,
