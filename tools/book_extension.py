@@ -29,6 +29,7 @@ SIGNS = {"gt": ">", "ge": ">=", "lt": "<", "le": "<="}
 MARKUP = re.compile(r"([\\*`|_<>\[\]{}^])")  # characters with a meaning in Markdown
 REPOSITORY = re.compile(r"https?://(?P<host>[\w.-]+(:[0-9]+)?)(/[\w.~-]+){2,}")
 SSH = re.compile(r"^(?:ssh://)?git@([\w.-]+)[:/]")
+ON_COLAB = ("your_photograph",)  # notebooks that install the package themselves
 HOSTS = ("github", "gitlab", "bitbucket")  # for which the theme knows the addresses
 
 
@@ -36,8 +37,8 @@ def repository_options(url: str | None, branch: str | None) -> dict[str, Any]:
     """The theme's options for buttons that lead to a repository; an empty dictionary without a URL.
 
     GitHub, GitLab and Bitbucket, also on a server of their own with such a name, get buttons to the repository and to edit a
-    page. For any other host there is a link to the repository, because addresses within it are not known. There are no buttons
-    that start a notebook on Binder or Colab, which lack the package that a notebook needs.
+    page. For any other host there is a link to the repository, because addresses within it are not known. Notebooks start on
+    Binder, which builds the environment of binder/, and those of `ON_COLAB` on Colab, which reads from github.com only.
 
     Args:
         url: as a browser shows it, or as git clones it.
@@ -63,12 +64,36 @@ def repository_options(url: str | None, branch: str | None) -> dict[str, Any]:
         "use_repository_button": True,
         "use_edit_page_button": True,
         "use_issues_button": host != "bitbucket",  # the theme does not know Bitbucket's address for new issues
+        "launch_buttons": _launchers(found["host"], host),
     }
+
+
+def _launchers(address: str, host: str) -> dict[str, str]:
+    if host == "bitbucket":  # neither service reads from it
+        return {}
+    colab = {"colab_url": "https://colab.research.google.com"} if address == "github.com" else {}
+    return {"notebook_interface": "jupyterlab", "binderhub_url": "https://mybinder.org", **colab}
 
 
 def _add_buttons(_app: Sphinx, config: Config) -> None:
     found = repository_options(environment.text("RIBSTUDY_REPOSITORY"), environment.text("RIBSTUDY_BRANCH"))
     config.html_theme_options = {**config.html_theme_options, **found}
+
+
+def _without_colab(_app: Sphinx, page: str, _template: str, context: dict[str, Any], _tree: nodes.document) -> None:
+    """Removes Colab's button from the pages of notebooks that do not install the package."""
+    if page not in ON_COLAB:
+        context["header_buttons"] = without_button("Colab", context.get("header_buttons", []))
+
+
+def without_button(text: str, buttons: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Buttons, also in groups, without those that have this text, and without groups that are then empty."""
+    kept = [
+        {**button, "buttons": without_button(text, button["buttons"])} if "buttons" in button else button
+        for button in buttons
+        if button.get("text") != text
+    ]
+    return [button for button in kept if button.get("buttons") != []]
 
 
 def _buttons_of_second_page(app: Sphinx, page: str, _template: str, context: dict[str, Any], _tree: nodes.document) -> None:
@@ -221,6 +246,7 @@ def setup(app: Sphinx) -> dict[str, bool]:
     app.connect("config-inited", _add_buttons)
     app.connect("builder-inited", _leave_thebe_out)
     app.connect("html-page-context", _buttons_of_second_page, priority=900)  # after the theme has added its buttons
+    app.connect("html-page-context", _without_colab, priority=900)
     app.connect("autodoc-process-signature", _shorten_signature)
     app.add_directive("settings-table", SettingsTable)
     app.add_directive("headline-table", HeadlineTable)

@@ -328,7 +328,7 @@ def _nothing(settings: Settings) -> Jobs:
     return {}
 
 
-# Pages that are not listed show the results of the others. The page on own data computes its small example without jobs.
+# Pages that are not listed show the results of the others. The pages on own data and on a photograph compute without jobs.
 CHAPTERS: dict[str, Callable[[Settings], Jobs]] = {
     "01_toy": _toy,
     "02_data": _data,
@@ -343,5 +343,6 @@ CHAPTERS: dict[str, Callable[[Settings], Jobs]] = {
     "discriminative_part": _discriminative_part,
     "power": _power,
     "own_data": _nothing,
+    "your_photograph": _nothing,
     "costs": _nothing,
 }

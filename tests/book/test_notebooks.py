@@ -12,6 +12,7 @@ from papermill.exceptions import PapermillExecutionError
 
 ROOT = Path(__file__).resolve().parents[2]
 NOTEBOOKS = sorted((ROOT / "book").glob("*.ipynb"))
+WITHOUT_RECORD = {"your_photograph"}  # it runs where the packages of the book are missing
 
 spec = importlib.util.spec_from_file_location("lint_notebooks", ROOT / "tools" / "lint_notebooks.py")
 lint = importlib.util.module_from_spec(spec)
@@ -24,6 +25,8 @@ def test_chapter_runs_with_tiny_parameters(tiny_book, name):
     assert path.is_file(), f"{name} failed:\n{tiny_book.output[-5000:]}"
     executed = nbformat.read(path, as_version=4)
     assert executed.metadata.papermill.exception is None
+    if name in WITHOUT_RECORD:
+        return
     (path,) = (tiny_book.results / "records").glob(f"{name}.*.json")
     assert path.name.split(".")[1] == ("custom" if name == "own_data" else "tiny")
     record = json.loads(path.read_text())
