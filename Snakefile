@@ -58,6 +58,7 @@ START = time.time()
 TEXTS = [path for path in BOOK.iterdir() if path.suffix in (".md", ".yml", ".bib")]
 API = sorted((BOOK / "api").glob("*.md"))
 STATIC = [path for path in (BOOK / "_static").rglob("*") if path.is_file()]
+TOOLS = ("second_pages", "book_extension", "mathml", "citations", "finish_site", "site_fonts")  # that render the book
 LIBRARY = [path for path in (ROOT / "ribstudy").rglob("*") if path.suffix in (".py", ".yml", ".json")]
 # Many stages share few cores, so one thread for each stage wastes the least time.
 THREADS = GIVEN.threads or max(1, (workflow.cores or 1) // 4)
@@ -230,9 +231,11 @@ rule render:
         static=STATIC,
         api=API,
         library=LIBRARY,
-        config=[ROOT / "_config.yml", ROOT / "tools" / "book_extension.py", ROOT / "tools" / "second_pages.py"],
+        config=ROOT / "_config.yml",
+        tools=[ROOT / "tools" / f"{name}.py" for name in TOOLS],
     output: "_build/html/index.html"
     params:
+        root=ROOT,
         folders=[BOOK / "_static", BOOK / "api"],
         names=sorted(path.name for path in [*TEXTS, *API, *STATIC]),
         second=json.dumps(SECOND),
@@ -243,5 +246,6 @@ rule render:
     shell:
         "rm -rf _build/src _build/html _build/.doctrees && mkdir _build/src "
         "&& cp -R {input.texts:q} {input.chapters:q} {params.folders:q} _build/src "
-        "&& python {input.config[2]:q} _build/src {params.second:q} {params.words:q} "
-        "&& RIBSTUDY_PRESETS={params.presets:q} jupyter-book build _build/src --config {input.config[0]:q} --path-output . -W -n --keep-going -q"
+        "&& python {input.tools[0]:q} _build/src {params.second:q} {params.words:q} "
+        "&& RIBSTUDY_PRESETS={params.presets:q} jupyter-book build _build/src --config {input.config:q} --path-output . -W -n --keep-going -q "
+        "&& PYTHONPATH={params.root:q} python -m tools.finish_site _build/html"

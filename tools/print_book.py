@@ -42,10 +42,23 @@ def _moved(link: str, page: str, names: list[str]) -> str:
     return path + (f"#{anchor}" if anchor else "")
 
 
+def _prepare_for_paper(article: Tag, soup: BeautifulSoup) -> None:
+    """Loads all images at once, and makes citations links to the list of references."""
+    for image in article.find_all("img", loading="lazy"):
+        del image["loading"]
+    for button in article.select("button.citation"):
+        opened = article.find(id=button["popovertarget"])
+        link = soup.new_tag("a", href=opened.a["href"])
+        link.string = button.get_text()
+        button.replace_with(link)
+        opened.decompose()
+
+
 def section(soup: BeautifulSoup, page: str, names: list[str]) -> Tag:
     """The text of a rendered page; its anchors and links are changed so that they stay unique and valid in the joined page."""
     article = soup.select_one("article.bd-article")
     assert article is not None, page
+    _prepare_for_paper(article, soup)
     for tag in article.find_all(True):
         if tag.get("id"):
             tag["id"] = f"{page}--{tag['id']}"
@@ -93,7 +106,7 @@ def print_book(html: Path) -> Path:
         with open_browser() as browser:
             page = browser.new_page()
             page.goto(whole.resolve().as_uri(), wait_until="load", timeout=120_000)
-            page.evaluate("() => window.MathJax?.startup?.promise")
+            page.evaluate("() => document.fonts.ready.then(() => true)")
             margin = dict.fromkeys(("top", "bottom", "left", "right"), "15mm")
             page.pdf(
                 path=html / NAME,

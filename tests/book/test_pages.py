@@ -1,7 +1,6 @@
 """Every page of the book in a browser, the buttons of a published book, and the printed book."""
 
 import json
-import os
 import re
 import subprocess
 import sys
@@ -10,6 +9,7 @@ from pathlib import Path
 import pytest
 import yaml
 from bs4 import BeautifulSoup
+from helpers.browsers import needs_browser
 from pybtex.database import parse_string
 
 from ribstudy.config import Settings
@@ -23,7 +23,8 @@ from tools.book_extension import (
     with_notebook,
     without_button,
 )
-from tools.browser import find_browser, open_browser
+from tools.browser import open_browser
+from tools.citations import citation
 
 ROOT = Path(__file__).resolve().parents[2]
 WIDTHS = (1280, 390)  # pixels of a laptop's window and of a telephone
@@ -37,11 +38,6 @@ TOO_WIDE = """() => [...document.querySelectorAll('main *')].filter(element => {
 }).slice(0, 3).map(element => element.outerHTML.slice(0, 120))"""
 BROKEN = "() => [...document.images].filter(i => i.complete && !i.naturalWidth).map(i => i.src.slice(0, 200))"
 
-# In continuous integration the browser is installed, and nobody would notice a skipped test.
-needs_browser = pytest.mark.skipif(
-    find_browser() is None and not os.environ.get("CI"), reason="no browser is installed: sudo apt install chromium"
-)
-
 
 def problems_of(browser, address: str, width: int) -> list[str]:
     """The problems of a page in a window of `width` pixels: errors, failed requests, broken images, sideways scrolling."""
@@ -54,7 +50,7 @@ def problems_of(browser, address: str, width: int) -> list[str]:
         "response", lambda response: problems.append(f"{response.status}: {response.url}") if response.status >= 400 else None
     )
     page.goto(address, wait_until="load")
-    page.evaluate("() => window.MathJax?.startup?.promise")
+    page.evaluate("() => document.fonts.ready.then(() => true)")
     problems += [f"broken image: {source}" for source in page.evaluate(BROKEN)]
     shown, whole = page.evaluate("() => [document.documentElement.clientWidth, document.documentElement.scrollWidth]")
     if whole > shown:
@@ -114,9 +110,12 @@ def test_a_small_book_becomes_a_pdf(tmp_path, monkeypatch):
     monkeypatch.setattr(print_book, "page_names", lambda html: ["index", "api/a"])
     article = '<!doctype html><html><head></head><body><article class="bd-article">{}</article></body></html>'
     (tmp_path / "api").mkdir()
-    (tmp_path / "index.html").write_text(article.format('<div id="print-version"></div><a href="api/a.html#b">to b</a>'))
+    cited = citation("Tan", "Tan: A.", "api/a.html#b", identifier="citation-0")
+    (tmp_path / "index.html").write_text(
+        article.format(f'<div id="print-version"></div>{cited}<img loading="lazy" src="a.png">')
+    )
     (tmp_path / "api" / "a.html").write_text(article.format('<h1 id="b">B</h1><a href="../index.html">home</a>'))
-    assert 'href="#api/a--b"' in print_book.joined(tmp_path)
+    assert '<a href="#api/a--b">Tan</a><img src="a.png"/>' in print_book.joined(tmp_path)
     assert 'href="#index"' in print_book.joined(tmp_path)
     for _ in range(2):
         pdf = print_book.print_book(tmp_path)

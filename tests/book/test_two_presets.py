@@ -53,8 +53,8 @@ class Project:
 
     def __init__(self, folder: Path):
         self.folder = folder
-        for part in ("_static", "api"):
-            (folder / "book" / part).mkdir(parents=True)
+        (folder / "book" / "api").mkdir(parents=True)
+        shutil.copytree(ROOT / "book" / "_static", folder / "book" / "_static")
         for name in ("Snakefile", "_config.yml"):
             shutil.copy(ROOT / name, folder)
         shutil.copytree(ROOT / "tools", folder / "tools", ignore=shutil.ignore_patterns("__pycache__"))
