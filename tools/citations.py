@@ -5,6 +5,7 @@ closes it with the key Escape or at a click elsewhere.
 """
 
 from html import escape
+from itertools import count
 
 from docutils import nodes
 from sphinx.application import Sphinx
@@ -29,11 +30,12 @@ def _open_references(app: Sphinx, doctree: nodes.document, _page: str) -> None:
     if app.builder.format != "html":
         return
     groups = [node for node in doctree.findall(nodes.inline) if "bibtex-citation" in node["classes"]]
-    links = [link for group in groups for link in group.findall(nodes.reference) if link.get("reftitle")]
-    for number, link in enumerate(links):
-        address = link.get("refuri") or f"#{link['refid']}"
-        html = citation(link.astext(), link["reftitle"], address, identifier=f"citation-{number}")
-        link.replace_self(nodes.raw("", html, format="html"))
+    numbers = count()
+    for group in groups:
+        for place, link in enumerate([link for link in group.findall(nodes.reference) if link.get("reftitle")]):
+            address = link.get("refuri") or f"#{link['refid']}"
+            html = citation(link.astext(), link["reftitle"], address, identifier=f"citation-{next(numbers)}")
+            link.replace_self(nodes.raw("", f"<wbr>{html}" if place else html, format="html"))
 
 
 def setup(app: Sphinx) -> dict[str, bool]:

@@ -3,6 +3,7 @@
 - Pictures and tables of numbers that a page contains become files, so that a browser loads pictures when they come into view.
 - Fonts keep only the characters that the pages show (`site_fonts`). The theme's script of icons is left out, because its
   style sheet draws the same icons with a font.
+- Only the page of the search loads the index of the search.
 - Names and roles in the theme's pages are corrected for screen readers.
 - Files that nothing names are removed.
 """
@@ -11,7 +12,7 @@ import argparse
 import base64
 import re
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from hashlib import sha256
 from os.path import relpath
 from pathlib import Path
@@ -22,13 +23,13 @@ from tools.site_fonts import cut_fonts
 
 ATTRIBUTES = r"""(?:[^>"']|"[^"]*"|'[^']*')*"""
 IMAGE = re.compile(rf"<img\b{ATTRIBUTES}>")
-CONTAINED = re.compile(r"""(\b(?:src|href)=)"data:(image/jpeg|image/png|image/svg\+xml|text/csv);base64,([^"]+)\"""")
-SUFFIXES = {"image/jpeg": "jpg", "image/png": "png", "image/svg+xml": "svg", "text/csv": "csv"}
+SUFFIXES = {"image/jpeg": "jpg", "image/png": "png", "image/svg+xml": "svg", "image/webp": "webp", "text/csv": "csv"}
+CONTAINED = re.compile(rf"""(\b(?:src|href)=)"data:({"|".join(map(re.escape, SUFFIXES))});base64,([^"]+)\"""")
 ICON_SCRIPT = "fontawesome.js"
-ICON_SCRIPT_TAG = re.compile(rf"<script\b[^>]*/{re.escape(ICON_SCRIPT)}[^>]*></script>\n?")
-# What a screen reader would announce wrongly, and what it finds instead.
+SEARCH_SCRIPTS = ("searchtools.js", "language_data.js", "searchindex.js")
+# Markup that a screen reader would announce wrongly, and its replacement.
 CORRECTIONS = (
-    (re.compile(rf"<th\b({ATTRIBUTES})>(?:\s|&nbsp;|<p>\s*</p>)*</th>"), r"<td\1></td>"),  # an empty header is no header
+    (re.compile(rf"<th\b({ATTRIBUTES})>(?:\s|&nbsp;|<p>\s*</p>)*</th>"), r"<td\1></td>"),  # no header, only an empty cell
     (re.compile(r'(<summary\b[^>]*?) aria-label="Toggle hidden content"'), r"\1"),  # hides the visible name
     (re.compile(r'(search-button__button[^>]*?) aria-label="Search"'), r'\1 aria-label="Search Ctrl+K"'),  # as it is shown
     (re.compile(r'role="doc-biblioentry"'), 'role="listitem"'),  # a deprecated role, in an element that is a list
@@ -37,6 +38,11 @@ CORRECTIONS = (
 SOURCE_MAP = re.compile(r"^(?://# |/\*# )sourceMappingURL=.*$", re.MULTILINE)
 SVG_SIZE = re.compile(r'<svg\b[^>]*\bviewBox="0 0 ([\d.]+) ([\d.]+)"')  # as matplotlib writes it, in points
 PIXELS = 4 / 3  # of a point
+
+
+def without_scripts(text: str, names: Iterable[str]) -> str:
+    """A page that does not load the scripts with these names."""
+    return re.sub(rf"<script\b[^>]*\b(?:{'|'.join(map(re.escape, names))})\b[^>]*></script>\n?", "", text)
 
 
 def with_files(text: str, write: Callable[[str, bytes], str]) -> str:
@@ -98,7 +104,8 @@ def finish_page(path: Path, html: Path) -> None:
         file = path.parent / address
         return size_of(file) if address and file.is_file() else None
 
-    text = with_files(ICON_SCRIPT_TAG.sub("", path.read_text(encoding="utf-8")), write)
+    unused = [ICON_SCRIPT, *(SEARCH_SCRIPTS if path != html / "search.html" else ())]
+    text = with_files(without_scripts(path.read_text(encoding="utf-8"), unused), write)
     path.write_text(with_correct_names(with_lazy_images(text, size)), encoding="utf-8")
 
 
@@ -111,7 +118,7 @@ def remove_unused(static: Path, pages: list[Path]) -> None:
     for path in static.rglob("*"):
         if path.is_file() and path.name not in named:
             path.unlink()
-    for path in sorted(static.rglob("*"), reverse=True):  # a folder after what it contains
+    for path in sorted(static.rglob("*"), reverse=True):  # a folder after its files
         if path.is_dir() and not any(path.iterdir()):
             path.rmdir()
 

@@ -32,10 +32,10 @@ def test_pictures_and_tables_become_files():
         return f"file.{suffix}"
 
     page = (
-        f'<img alt="a > b" src="data:image/png;base64,{encoded(b"picture")}"><a href="data:text/csv;base64,{encoded(b"1,2")}">'
+        f'<img alt="a > b" src="data:image/webp;base64,{encoded(b"picture")}"><a href="data:text/csv;base64,{encoded(b"1,2")}">'
     )
-    assert with_files(page, write) == '<img alt="a > b" src="file.png"><a href="file.csv">'
-    assert written == {"png": b"picture", "csv": b"1,2"}
+    assert with_files(page, write) == '<img alt="a > b" src="file.webp"><a href="file.csv">'
+    assert written == {"webp": b"picture", "csv": b"1,2"}
 
 
 def test_images_wait_until_they_come_into_view_and_have_their_size():
@@ -112,9 +112,10 @@ def book(tmp_path):
     for name in ("theme.css.map", "fontawesome.js", "vendor/fa-solid-900.ttf"):
         (static / name).write_text("unused")
     body = f'<i class="fa-solid fa-a"></i><math><mi>x</mi></math><img src="data:image/png;base64,{encoded(png(3, 2))}">'
-    for page in ("index.html", "api/a.html"):
+    for page in ("index.html", "search.html", "api/a.html"):
         (tmp_path / page).parent.mkdir(exist_ok=True)
         head = '<link href="_static/theme.css"><script defer src="_static/fontawesome.js?digest=1"></script>\n'
+        head += '<script src="../searchindex.js"></script>'
         (tmp_path / page).write_text(f"<html>{head}{body}</html>")
     return tmp_path
 
@@ -129,8 +130,9 @@ def test_a_book_is_finished_and_finishing_it_again_changes_nothing(book):
     (picture,) = (book / "_images").iterdir()
     for page, up in (("index.html", ""), ("api/a.html", "../")):
         text = (book / page).read_text()
-        assert "fontawesome" not in text
+        assert "<script" not in text
         assert re.search(rf'<img [^>]*width="3" height="2" src="{up}_images/{picture.name}">', text)
+    assert re.findall(r"<script.*?>", (book / "search.html").read_text()) == ['<script src="../searchindex.js">']
     finish(book)
     assert {path for path in book.rglob("*") if path.is_file()} == set(files)
     assert {path: path.read_bytes() for path in files if path.suffix in (".html", ".css")} == {
