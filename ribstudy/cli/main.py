@@ -65,7 +65,7 @@ def _add_stage(commands: argparse._SubParsersAction, stage) -> None:
         _add_images(command)
     if isinstance(stage, ItemStage):
         command.add_argument("--shard", metavar="I/N", help="compute only part I (from 0) of N equal parts of the items")
-        command.add_argument("--processes", type=int, help="shards to run in parallel on this machine (default: cores)")
+        command.add_argument("--processes", type=int, help="processes that share the items on this machine (default: cores)")
     if stage.decodes_ahead:
         command.add_argument(
             "--workers", type=int, help="worker processes that decode images ahead (default: 0 on a CPU, else up to 12)"
@@ -199,9 +199,8 @@ def _shard(options: argparse.Namespace):
 
     if not isinstance(options.stage, ItemStage):
         return None
-    given = [options.shard is not None, options.processes is not None, Shard.of_this_rank() is not None]
-    if sum(given) > 1:
-        raise ValueError("use only one of --shard, --processes and several ranks (torchrun, accelerate launch)")
+    if Shard.of_this_rank() is not None and (options.shard is not None or options.processes is not None):
+        raise ValueError("use neither --shard nor --processes with several ranks (torchrun, accelerate launch)")
     return Shard.parse(options.shard) if options.shard is not None else None
 
 

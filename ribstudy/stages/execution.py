@@ -1,6 +1,7 @@
 """Running a stage: in one process or several, in shards, or on several ranks.
 
-A stage whose result is finished is skipped. A stage that was killed resumes where it stopped.
+A stage whose result is finished is skipped. A stage that was killed resumes where it stopped. Processes that work on the same
+result share its items: each claims an item before it computes it, and waits at the end for the items that others have claimed.
 """
 
 import contextlib
@@ -8,13 +9,14 @@ import logging
 import os
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
 from ribstudy import datasets
 from ribstudy.evaluation.statistics import NOT_RUN
 from ribstudy.runtime import ranks
+from ribstudy.runtime.claims import Claims
 from ribstudy.runtime.files import file_digest, locked
 from ribstudy.runtime.processes import map_in_processes, refuse_while_importing
 from ribstudy.runtime.progress import track
@@ -25,6 +27,8 @@ from ribstudy.stages.stage import ItemStage, Run, Stage, WholeStage, only_checks
 from ribstudy.store import Result
 
 log = logging.getLogger(__name__)
+
+SECONDS_BETWEEN_LOOKS = 2.0  # at the items that other processes have claimed
 
 
 class ItemsFailed(ValueError):
@@ -73,6 +77,10 @@ class Shard:
     def of(self, names: list[str]) -> list[str]:
         return names[self.index :: self.count]
 
+    def part(self, index: int, count: int) -> "Shard":
+        """One of `count` parts of this shard."""
+        return Shard(self.index + self.count * index, self.count * count)
+
 
 def execute(stage: Stage, run: Run, *, shard: Shard | None = None, processes: int | None = 1) -> Result:
     """Runs a stage, after the stages it needs. Finished results are not computed again.
@@ -80,10 +88,11 @@ def execute(stage: Stage, run: Run, *, shard: Shard | None = None, processes: in
     Args:
         stage: one of `ribstudy.stages.STAGES`.
         run: settings, images, store and device.
-        shard: the part of the items to compute. By default all of them, or with several ranks, the shard of this rank.
-        processes: number of worker processes, each of which computes a shard; None: `default_processes`. On a CPU each process
-            uses one torch thread, because the rounding of a sum depends on the number of threads. An item is therefore the
-            same to the last bit however it is computed.
+        shard: the part of the items to compute. By default all of them, or with several ranks, the shard of this rank. A
+            stage that is needed for the same images computes only the same items.
+        processes: number of worker processes that share the items; None: `default_processes`. On a CPU each process uses one
+            torch thread, because the rounding of a sum depends on the number of threads. An item is therefore the same to the
+            last bit however it is computed.
 
     Returns:
         The result. It is unfinished if other shards are still missing.
@@ -124,17 +133,17 @@ def _execute(stage: Stage, run: Run, shard: Shard | None, processes: int | None)
         code = " (by other code than today's)" if other_code(stage, result) else ""
         log.log(level, "%s: finished before%s, in %s", stage.name, code, result.folder)
         return result
-    _execute_needs(stage, run, processes)
+    _execute_needs(stage, run if shard is None else replace(run, only=tuple(shard.of(run.items(stage)))), processes)
     if isinstance(stage, WholeStage):
         _run_whole(stage, run, result)
         return result
-    shard = shard or Shard.of_this_rank()
+    rank = Shard.of_this_rank()
     processes = processes or default_processes(stage, run)
-    if processes > 1 and shard is None:
-        _run_side_by_side(stage, run, processes)
+    if processes > 1 and rank is None:
+        _run_side_by_side(stage, run, shard or Shard(), processes)
         return result
     try:
-        _run_items(stage, run, result, shard or Shard())
+        _run_items(stage, run, result, shard or rank or Shard())
     finally:
         ranks.wait_for_all()  # as soon as one rank exits with an error, a launcher stops all others
     return result
@@ -188,7 +197,12 @@ def _locked_by_first(path: Path, stage: str) -> Iterator[None]:
 def _run_items(stage: ItemStage, run: Run, result: Result, shard: Shard) -> None:
     names = run.items(stage)
     missing = [name for name in shard.of(names) if not result.has_item(name)]
-    failures = _compute(stage, run, result, missing, shard) if missing else {}
+    failures: dict[str, str] = {}
+    result.folder.mkdir(parents=True, exist_ok=True)
+    with Claims(result.folder) as claims:
+        while missing:
+            failures |= _compute(stage, run, result, missing, shard, claims)
+            missing = _left_by_others(stage, result, [name for name in missing if name not in failures], claims)
     if failures:
         raise ItemsFailed(stage.name, failures, result.folder)
     done = sum(map(result.has_item, names))
@@ -198,26 +212,52 @@ def _run_items(stage: ItemStage, run: Run, result: Result, shard: Shard) -> None
         log.info("%s: %d of %d items done; the rest belongs to other shards", stage.name, done, len(names))
 
 
-def _compute(stage: ItemStage, run: Run, result: Result, names: list[str], shard: Shard) -> dict[str, str]:
-    """Computes and writes items; returns the error message of each failed item, by item name."""
+def _compute(stage: ItemStage, run: Run, result: Result, names: list[str], shard: Shard, claims: Claims) -> dict[str, str]:
+    """Computes and writes the items that no other process has claimed; returns the error messages of failed items, by name."""
     failures = {}
     code = source_digest(stage)
     with result.session(run.device, code=code) as notes, _processor_time(notes), ranks.one_thread(run.device):
         notes.update(shard=f"{shard.index}/{shard.count}", items=0)
         work = stage.worker(run, names)
         for name in track(names, stage.name):
-            if result.has_item(name):  # another run wrote it in the meantime
-                continue
-            try:
-                result.write_item(name, work(name))
-                notes["items"] += 1
-            except _item_errors() as error:
-                failures[name] = str(error)
-                log.error("%s: item %s failed: %s", stage.name, name, error)
-            except Exception as error:
-                error.add_note(f"stage {stage.name}, item {name}; the items before it are kept in {result.folder}")
-                raise
+            with claims.on(name) as claimed:
+                if not claimed or _is_there(result, name):
+                    continue
+                try:
+                    result.write_item(name, work(name))
+                    notes["items"] += 1
+                except _item_errors() as error:
+                    failures[name] = str(error)
+                    log.error("%s: item %s failed: %s", stage.name, name, error)
+                except Exception as error:
+                    error.add_note(f"stage {stage.name}, item {name}; the items before it are kept in {result.folder}")
+                    raise
     return failures
+
+
+def _left_by_others(stage: ItemStage, result: Result, names: list[str], claims: Claims) -> list[str]:
+    """Waits until other processes have computed the items that they have claimed.
+
+    Returns the items that they have left, because they were killed or failed; an empty list if all are done.
+    """
+    told = False
+    while names := [name for name in names if not _is_there(result, name)]:
+        if left := [name for name in names if claims.is_free(name) and not _is_there(result, name)]:
+            return left
+        if not told:
+            log.info("%s: waiting for another process that is working on %d items", stage.name, len(names))
+            told = True
+        time.sleep(SECONDS_BETWEEN_LOOKS)
+    return []
+
+
+def _is_there(result: Result, name: str) -> bool:
+    """Whether an item exists, also if another node has just written it: NFS looks again at a folder that is opened."""
+    if result.has_item(name):
+        return True
+    with contextlib.suppress(FileNotFoundError):
+        os.close(os.open(result.item_path(name).parent, os.O_RDONLY))
+    return result.has_item(name)
 
 
 def _item_errors() -> tuple[type[Exception], ...]:
@@ -227,9 +267,9 @@ def _item_errors() -> tuple[type[Exception], ...]:
     return ValueError, ArithmeticError, torch.OutOfMemoryError
 
 
-def _run_side_by_side(stage: ItemStage, run: Run, processes: int) -> None:
-    count = min(processes, len(run.items(stage)))
-    shards = [Shard(index, count) for index in range(count)]
+def _run_side_by_side(stage: ItemStage, run: Run, shard: Shard, processes: int) -> None:
+    count = min(processes, len(shard.of(run.items(stage))))
+    shards = [shard.part(index, count) for index in range(count)]
     failures = {}
     for failed in map_in_processes(partial(_run_shard, stage.name, run), shards, processes=count):
         failures |= failed

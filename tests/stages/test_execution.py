@@ -1,5 +1,6 @@
 """Running a stage: at most once, in shards, in several processes, and with unreadable images."""
 
+import multiprocessing
 from dataclasses import replace
 
 import pytest
@@ -10,6 +11,7 @@ from ribstudy import datasets
 from ribstudy.datasets.settings import ImageSelection
 from ribstudy.method.auxiliary import AuxiliaryDraws
 from ribstudy.stages import ItemsFailed, Shard, execute
+from ribstudy.stages.evaluate import EVALUATE_CAM
 from ribstudy.stages.maps import CAM, RIB
 
 
@@ -64,6 +66,35 @@ def test_two_shards_and_two_processes_equal_one_run(tmp_path, data_root, trained
     shards = execute(RIB, run, shard=Shard(0, 2))
     assert shards.finished
     assert whole == files(shards) == side_by_side
+
+
+def _compute(run, shard):
+    torch.set_num_threads(1)
+    execute(RIB, run, shard=shard)
+
+
+@pytest.mark.parametrize("shards", [(None, None), (Shard(0, 2), None), (Shard(1, 2), Shard(1, 2))])
+def test_processes_on_the_same_items_compute_each_once(tmp_path, data_root, trained, whole, shards):
+    run = run_in(tmp_path, data_root, trained)
+    processes = [multiprocessing.get_context("spawn").Process(target=_compute, args=(run, shard)) for shard in shards]
+    for process in processes:
+        process.start()
+    for process in processes:
+        process.join()
+    assert [process.exitcode for process in processes] == [0, 0]
+    computed = files(run.result(RIB))
+    assert sum(session["items"] for session in run.result(RIB).sessions()) == len(computed)
+    assert all(whole[name] == content for name, content in computed.items())
+    assert len(computed) == (2 if shards[0] == shards[1] and shards[0] else 4)
+
+
+def test_a_shard_computes_of_the_stages_before_it_only_its_own_items(tmp_path, data_root, trained):
+    run = run_in(tmp_path, data_root, trained, images=ImageSelection(split="train", masked=True))
+    execute(EVALUATE_CAM, run, shard=Shard(0, 2))
+    half = Shard(0, 2).of(run.items(EVALUATE_CAM))
+    assert run.result(CAM).item_names() == run.result(EVALUATE_CAM).item_names() == sorted(half)
+    execute(EVALUATE_CAM, run, shard=Shard(1, 2))
+    assert run.is_finished(EVALUATE_CAM)
 
 
 @pytest.mark.parametrize(("processes", "num_workers"), [(1, 0), (2, 0), (1, 2)])
