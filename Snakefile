@@ -11,11 +11,13 @@ No process is started for results that are finished, here or published. profiles
 
 import contextlib
 import json
+import logging
 import re
 import shlex
 import shutil
 import sys
 import time
+from datetime import UTC, datetime
 from pathlib import Path
 
 from filelock import FileLock, Timeout
@@ -25,12 +27,16 @@ from ribstudy.datasets import title
 from ribstudy.workflow import batch as batches
 from ribstudy.runtime import paths
 from ribstudy.runtime.files import digest
+from ribstudy.stages.stage import only_checks
+from ribstudy.workflow import slurm
 from ribstudy.workflow.left import is_done, origin
-from ribstudy.workflow.outcome import outcome, table
+from ribstudy.workflow.outcome import Failures, outcome, table
 from ribstudy.workflow.plan import Plan
 from ribstudy.workflow.book import notebooks
 from ribstudy.workflow.jobs import FULL_RUNS
 from ribstudy.workflow.preflight import problems_of_plan
+from ribstudy.workflow.requests import Request, Requests
+from ribstudy.workflow.waves import parts, waves
 
 ROOT = Path(workflow.basedir)
 BOOK = ROOT / "book"
@@ -43,8 +49,6 @@ try:
     BATCH_FILE = batches.named(GIVEN.batch, ROOT / "batches")
     PRESET = GIVEN.preset
     BATCH = batches.read(BATCH_FILE, preset=PRESET, data_root=GIVEN.data_root, shards=GIVEN.shards)
-    with batches.naming(BATCH_FILE):
-        PLAN = Plan(BATCH, batches.expand(BATCH, BOOK, CHAPTERS), is_done=is_done)
 except ValueError as error:
     sys.exit(f"error: {error}")
 SECOND = batches.read(BATCH_FILE).second_pages  # which the texts name, whether or not this batch has them
@@ -54,15 +58,52 @@ DONE = EXECUTED / ".done"  # own folder per batch, because Snakemake removes a f
 LOGS = EXECUTED / "logs"
 LOCK = FileLock(EXECUTED / ".lock")
 START = time.time()
+SLURM_LOGS = LOGS / "slurm" / f"{datetime.now(UTC):%Y-%m-%dT%H-%M-%S}"
+SLURM_NAME = f"ribstudy-{digest(str(EXECUTED))}"  # with which the names of this batch's jobs begin
+IS_MAIN, IS_DRY = workflow.is_main_process, workflow.output_settings.dryrun
+
+
+def say(text):
+    print(text, file=sys.stderr, flush=True)
+
+
+def take_over():
+    """Waits for the jobs that a killed call has left, and removes its marks, unless a call is at work.
+
+    The plan knows from the results themselves what is done.
+    """
+    if IS_DRY and (jobs := slurm.alive(SLURM_NAME)):
+        say(slurm.description(jobs))
+    if EXECUTED.exists() and not IS_DRY:
+        with contextlib.suppress(Timeout), LOCK.acquire(timeout=0):
+            slurm.wait_for(SLURM_NAME, say)
+            shutil.rmtree(DONE, ignore_errors=True)
+
+
+if IS_MAIN:
+    take_over()
+try:
+    with batches.naming(BATCH_FILE):
+        # A job computes what it is asked for. Only the process that asks looks for what is done.
+        PLAN = Plan(BATCH, batches.expand(BATCH, BOOK, CHAPTERS), is_done=is_done if IS_MAIN else lambda job, settings: True)
+except ValueError as error:
+    sys.exit(f"error: {error}")
 
 TEXTS = [path for path in BOOK.iterdir() if path.suffix in (".md", ".yml", ".bib")]
 API = sorted((BOOK / "api").glob("*.md"))
 STATIC = [path for path in (BOOK / "_static").rglob("*") if path.is_file()]
 TOOLS = ("second_pages", "book_extension", "mathml", "citations", "finish_site", "site_fonts")  # that render the book
 LIBRARY = [path for path in (ROOT / "ribstudy").rglob("*") if path.suffix in (".py", ".yml", ".json")]
-# Many stages share few cores, so one thread for each stage wastes the least time.
-THREADS = GIVEN.threads or max(1, (workflow.cores or 1) // 4)
-SCATTERED = [name for name, group in PLAN.groups.items() if group.scattered and BATCH.shards > 1]
+# On this machine many stages share few cores, so one thread for each wastes the least time. A job of a cluster has its own.
+CORES = None if workflow.remote_exec else workflow.resource_settings.cores
+THREADS = GIVEN.threads or (max(1, CORES // 4) if CORES else 8)
+GPUS = 1 if GIVEN.gpus is None else GIVEN.gpus
+REQUESTS = Requests(PLAN, threads=THREADS, on_gpu=GPUS > 0)
+WAVES = waves(PLAN) if BATCH.shards > 1 else {}
+PENDING_WAVES = {name: wave for name, wave in WAVES.items() if any(group in PLAN.pending for group in wave.groups)}
+PARTS = parts({name: REQUESTS.work(wave.groups) for name, wave in PENDING_WAVES.items()}, BATCH.shards) if IS_MAIN else {}
+WAVE_OF = {group: name for name, wave in WAVES.items() for group in wave.groups}
+CHECKS = [name for name, group in PLAN.groups.items() if only_checks(group.stage)]
 
 shell.prefix(f"set -eo pipefail; export PATH={shlex.quote(str(Path(sys.executable).parent))}:$PATH; ")
 
@@ -76,12 +117,49 @@ def before(wildcards):
     return [DONE / name for name in PLAN.waits(wildcards.group)]
 
 
+def parts_of(wave):
+    return [DONE / f"{wave}.{part}-{PARTS[wave]}" for part in range(PARTS[wave])]
+
+
+def before_wave(wildcards):
+    """The marks of trainings, and the parts of earlier waves, even if a group failed in one: other groups do not need it."""
+    earlier = [name for name in WAVES[wildcards.wave].after if name in PLAN.pending]
+    marks = [[DONE / name] if name not in WAVE_OF else parts_of(WAVE_OF[name]) for name in earlier]
+    return [path for paths in marks for path in paths]
+
+
 def command(wildcards):
     return PLAN.groups[wildcards.group].command
 
 
+def commands(wildcards):
+    """The commands of a part of a wave, one a line, each with the name of its group."""
+    return "\n".join(f"work {group} {PLAN.groups[group].command}" for group in WAVES[wildcards.wave].groups)
+
+
 def gpus(wildcards):
-    return PLAN.groups[wildcards.group].gpus
+    return min(GPUS, PLAN.groups[wildcards.group].gpus)
+
+
+def gpus_of_wave(wildcards):
+    return min(GPUS, WAVES[wildcards.wave].gpus)
+
+
+def request(wildcards):
+    """The memory and the time that a job of a cluster asks for. Nobody asks on this machine."""
+    if workflow.local_exec and not IS_DRY:
+        return Request(mem_mb=0, minutes=0)
+    if "wave" in dict(wildcards.items()):
+        return REQUESTS.of_wave(WAVES[wildcards.wave], int(wildcards.parts))
+    return REQUESTS.of_group(wildcards.group)
+
+
+def memory(wildcards, attempt):
+    return request(wildcards).mem_mb * attempt
+
+
+def minutes(wildcards, attempt):
+    return request(wildcards).minutes * attempt
 
 
 def shown(wildcards):
@@ -108,8 +186,8 @@ def full_run_records(preset):
 
 
 def tell():
-    rows = outcome(PLAN, done=DONE, logs=LOGS, notebooks=EXECUTED, since=START)
-    print(f"\n{NAME}:\n{table(rows)}\n", file=sys.stderr)
+    rows = outcome(PLAN, WAVES, FAILURES.found, done=DONE, logs=LOGS, notebooks=EXECUTED, since=START)
+    say(f"\n{NAME}:\n{table(rows)}\n")
 
 
 def hold():
@@ -121,30 +199,49 @@ def hold():
         sys.exit(f"error: batch {NAME} is at work in another process ({LOCK.lock_file}); wait for its end")
 
 
-def forget():
-    """Removes the marks of earlier calls, unless one is at work. The plan knows from the results themselves what is done."""
-    if workflow.is_main_process and DONE.exists():
-        with contextlib.suppress(Timeout), LOCK.acquire(timeout=0):
-            shutil.rmtree(DONE)
-
-
 def require():
     """Stops before the first job if something is missing that any job needs."""
     if problems := problems_of_plan(PLAN, fetch=True, memory=workflow.local_exec):
         sys.exit(f"error: {problems}")
 
 
+def name_jobs():
+    """Gives the jobs of this batch a name by which a later call finds them, and their logs a folder for this call alone.
+
+    Snakemake removes empty folders below it when it ends, also those of jobs that wait and that another call submitted.
+    """
+    executor = workflow.scheduler._executor
+    if hasattr(executor, "slurm_logdir"):
+        executor.run_uuid = f"{SLURM_NAME}_{executor.run_uuid}"
+        executor.slurm_logdir = workflow.executor_settings.logdir or SLURM_LOGS
+
+
 def begin():
     hold()
     require()
+    name_jobs()
 
 
-forget()
-if workflow.is_main_process and workflow.output_settings.dryrun and (found := problems_of_plan(PLAN)):
-    print(f"these jobs could not be done: {found}", file=sys.stderr)
+def foretell():
+    """Says how many jobs a cluster would get, how long they take, and which problems would stop the batch."""
+    jobs = sum(PARTS.values()) + sum(name not in WAVE_OF and name not in CHECKS for name in PLAN.pending)
+    hours = REQUESTS.gpu_hours()
+    if BATCH.shards > 1:
+        say(f"on a cluster: {jobs} jobs, {'unknown' if hours is None else f'{hours:.3g}'} GPU hours expected")
+    if problems := problems_of_plan(PLAN):
+        say(f"these jobs could not be done: {problems}")
+
+
+FAILURES = Failures()
+if IS_MAIN:
+    logging.getLogger("snakemake.logging").addHandler(FAILURES)
+if IS_MAIN and IS_DRY:
+    foretell()
 onstart: begin()
 onsuccess: tell()
 onerror: tell()
+
+localrules: check, gather, chapter, render
 
 
 rule book:
@@ -164,42 +261,67 @@ SAYING = "2> >(tee {log:q} >&2)"
 RUN = "OMP_NUM_THREADS={threads} RIBSTUDY_CORES={threads} python -m ribstudy {params.command}"
 
 
-rule stage:
+rule check:
     input: before
     output: DONE / "{group}"
-    wildcard_constraints: group=any_of(name for name in PLAN.groups if name not in SCATTERED)
+    wildcard_constraints: group=any_of(CHECKS)
     log: LOGS / "{group}.log"
     params: command=command
-    threads: THREADS
-    resources: gpu=gpus
+    threads: 1
     priority: 1
     message: "stage {params.command}"
     shell: RUN + " > {output:q} " + SAYING
 
 
-rule shard:
+rule stage:
     input: before
-    output: DONE / "{group}.{part}-{parts}"
-    wildcard_constraints: group=any_of(SCATTERED), part=r"\d+", parts=r"\d+"
-    log: LOGS / "{group}.{part}-{parts}.log"
+    output: DONE / "{group}"
+    wildcard_constraints: group=any_of(name for name in PLAN.groups if name not in WAVE_OF and name not in CHECKS)
+    log: LOGS / "{group}.log"
     params: command=command
     threads: THREADS
-    resources: gpu=gpus
+    resources: gpu=gpus, mem_mb=memory, runtime=minutes
     priority: 1
-    message: "stage {params.command} --shard {wildcards.part}/{wildcards.parts}"
-    shell: RUN + " --shard {wildcards.part}/{wildcards.parts} > {output:q} " + SAYING
+    message: "stage {params.command}"
+    shell: RUN + " > {output:q} " + SAYING
+
+
+# A group that fails is written into the mark, and the others continue. A killed command ends the job, which is tried again.
+WORK = """
+: > {output:q}
+mkdir -p {params.logs:q}
+work() {{
+  local group=$1 code=0
+  shift
+  OMP_NUM_THREADS={threads} RIBSTUDY_CORES={threads} python -m ribstudy "$@" --shard {wildcards.part}/{wildcards.parts} \\
+    2> >(tee {params.logs:q}/"$group.{wildcards.part}-{wildcards.parts}.log" >&2) || code=$?
+  [ "$code" -le 128 ] || exit "$code"
+  [ "$code" -eq 0 ] || echo "$group" >> {output:q}
+}}
+{params.commands}
+"""
+
+
+rule wave:
+    input: before_wave
+    output: DONE / "{wave}.{part}-{parts}"
+    wildcard_constraints: wave=any_of(WAVES), part=r"\d+", parts=r"\d+"
+    params: commands=commands, logs=str(LOGS)
+    threads: THREADS
+    resources: gpu=gpus_of_wave, mem_mb=memory, runtime=minutes
+    priority: 1
+    message: "part {wildcards.part} of {wildcards.parts} of\n{params.commands}"
+    shell: WORK
 
 
 rule gather:
-    input: lambda wildcards: [DONE / f"{wildcards.group}.{part}-{BATCH.shards}" for part in range(BATCH.shards)]
+    input: lambda wildcards: parts_of(WAVE_OF[wildcards.group])
     output: DONE / "{group}"
-    wildcard_constraints: group=any_of(SCATTERED)
-    log: LOGS / "{group}.log"
-    params: command=command
+    wildcard_constraints: group=any_of(WAVE_OF)
     threads: 1
     priority: 1
-    message: "all shards of {params.command}"
-    shell: RUN + " > {output:q} " + SAYING  # all images are done, so the command reports this and ends
+    message: "all parts of {wildcards.group}"
+    shell: "! grep -qx {wildcards.group} {input:q} && touch {output:q}"
 
 
 rule chapter:
@@ -213,12 +335,12 @@ rule chapter:
         records=lambda wildcards: full_run_records(FULL_RUNS.get(shown(wildcards))),
     output: EXECUTED / "{run}.ipynb"
     wildcard_constraints: run=any_of(map(re.escape, PLAN.runs))
-    params: given=parameters, origins=origins, unfinished=str(EXECUTED / "unfinished" / "{run}.ipynb")
+    params: given=parameters, origins=origins, unfinished=str(EXECUTED / "unfinished" / "{run}.ipynb"), folder=str(EXECUTED / "unfinished")
     threads: 1
     message: "notebook {wildcards.run}"
     # A notebook that fails stays in `unfinished`, with its error.
     shell:
-        "mkdir -p \"$(dirname {params.unfinished:q})\" && cp {input.notebook:q} {params.unfinished:q} "
+        "mkdir -p {params.folder:q} && cp {input.notebook:q} {params.unfinished:q} "
         "&& OMP_NUM_THREADS={threads} papermill "
         "--kernel python3 --no-progress-bar --log-level WARNING {input.notebook:q} {params.unfinished:q} -y {params.given:q} "
         "&& mv {params.unfinished:q} {output:q}"

@@ -94,6 +94,7 @@ class CommandLine(Section):
     data_root: GivenPath | None = None
     shards: Count | None = None
     threads: Count | None = None  # per stage
+    gpus: Literal[0, 1] | None = None  # of a job with networks, on a cluster; 0: they run on its processors
 
 
 @dataclass(frozen=True)
