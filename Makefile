@@ -20,6 +20,7 @@ help:
 	@echo "make batch BATCH=ablations    run the missing parts of batches/ablations.yml, also with CONFIG"
 	@echo "make pdf     print the rendered book into _build/html/ribstudy.pdf and link it from the front page; needs chromium"
 	@echo "make campaign    disturb commands and mutate inputs, at random; see README.md, Reliability"
+	@echo "make cluster-test    run batches on a Slurm that is started here, with faults; see the page On a cluster"
 	@echo "make links   find broken links in the rendered book, including links to other sites; needs a network"
 	@echo "make test    run the tests"
 	@echo "make lint    check code, chapters and English; make format fixes the formatting"
@@ -90,6 +91,10 @@ format: .venv/.ready
 setup: .venv/.ready
 	! git rev-parse --git-dir > /dev/null 2>&1 || $(BIN)/nbstripout --install
 
+# On a Slurm that the tests start on this machine. Needs root, and: apt install slurm-wlm slurmdbd munge mariadb-server
+cluster-test: .venv/.ready
+	RIBSTUDY_CLUSTER_TESTS=1 $(BIN)/python -m pytest --durations=0 -v -rs tests/cluster
+
 # All trials; make test has a short campaign. Commit first, because it publishes too.
 campaign: .venv/.ready
 	PYTHONPATH=.:tests $(BIN)/python -P -m campaign $(CAMPAIGN)
@@ -117,4 +122,4 @@ lock:
 	sed -n '/^pydensecrf/d; s/^[^#]/      - &/p' requirements.lock >> environment.yml
 	rm -rf .venv-lock
 
-.PHONY: help book study publish reproduce batch pdf links campaign test lint format setup bench clean lock
+.PHONY: help book study publish reproduce batch pdf links campaign cluster-test test lint format setup bench clean lock
