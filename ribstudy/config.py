@@ -179,12 +179,17 @@ def _merged(model: type[Section], values: Mapping[str, Any], changes: Mapping[st
 
 
 def _changed(values: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
-    """The values of a preset with changes. If these change `rib.mode`, the preset's values for `RIB_MODES` are dropped."""
+    """The values of a preset with changes.
+
+    If these change `rib.mode`, the preset's values for what either mode chooses (`RIB_MODES`) are dropped.
+    """
     section, change = values.get("rib"), changes.get("rib")
     if isinstance(section, dict) and isinstance(change, dict):
-        mode = section.get("mode", "code")
-        if change.get("mode", mode) != mode:
-            section = {key: kept for key, kept in section.items() if key not in RIB_MODES["code"]}
+        before = section.get("mode", "code")
+        after = change.get("mode", before)
+        if after != before:
+            chosen = {name for mode, names in RIB_MODES.items() if mode in (before, after) for name in names}
+            section = {key: kept for key, kept in section.items() if key not in chosen}
             values = {**values, "rib": section}
     return _merged(Settings, values, changes)
 

@@ -44,6 +44,14 @@ GivenPath = Annotated[Path, Strict(False), BeforeValidator(_given_path)]  # abso
 Weights = Annotated[str, BeforeValidator(_given_weights)]  # "imagenet", or the path of a state dict
 
 
+def added(default: Any, description: str) -> Any:
+    """A field that was added after results had been published.
+
+    At its default it is not part of the section's dump, and so not of a key: results from before the field keep their keys.
+    """
+    return Field(default, description=description, exclude_if=lambda value: value == default)
+
+
 class Section(BaseModel):
     """A group of settings. It is immutable and rejects unknown names and values of a wrong type."""
 

@@ -89,6 +89,22 @@ def test_the_mode_of_a_run_outlives_what_a_preset_says_of_the_choices(tmp_path):
     assert (paper.spread_ratio, paper.denominator) == (1.0, "region")
 
 
+def test_the_fast_mode_replaces_what_a_preset_says_of_its_choices():
+    fast = load_settings("voc12", {"rib.mode": "fast"}).rib
+    assert (fast.path, fast.auxiliary, fast.loss_scales, fast.iterations) == ("one_step", False, (1.0,), 10)
+    lite = load_settings("voc12-lite", {"rib.mode": "fast", "rib.learning_rate": 1e-4}).rib
+    assert lite == RibSettings(mode="fast", learning_rate=1e-4, scales=(1.0, 1.5))
+    with pytest.raises(ValueError, match="path one_step: one iteration has no step before its map"):
+        load_settings("study", {"rib.mode": "fast", "rib.iterations": 1})
+
+
+def test_settings_that_were_added_later_are_dumped_only_if_they_are_used():
+    """Otherwise the keys of all earlier results would change."""
+    assert not {"path", "auxiliary", "direction", "anchor", "stop_at_peak"} & set(RibSettings().model_dump(mode="json"))
+    fast = RibSettings(mode="fast", anchor=0.5).model_dump(mode="json")
+    assert (fast["path"], fast["auxiliary"], fast["anchor"]) == ("one_step", False, 0.5)
+
+
 def test_overrides_are_not_written_to():
     minivoc = load_settings("study").data.minivoc.model_dump()
     load_settings("study", {"data.minivoc": minivoc, "data.minivoc.num_val": 9})

@@ -12,9 +12,10 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from ribstudy.method.adapted import adapted
 from ribstudy.method.maps import merge_mirrored, seed_maps
 from ribstudy.method.pooling import gap, gndrp
-from ribstudy.method.rib import AuxiliaryBatch, adapt_features, adapted
+from ribstudy.method.rib import AuxiliaryBatch, adapt_features
 from ribstudy.method.settings import RibSettings
 from ribstudy.models.backbones import backbone_steps
 from ribstudy.models.cam_net import CamNet

@@ -9,31 +9,32 @@ Each step maximises the logits of the image's classes, without a last activation
 
 :math:`A_c(x; \theta_k)` is the signed map of class c (`CamNet`), :math:`\mathcal{L}_\mathrm{RIB}` is `rib_objective` of the
 logits pooled by `gndrp`, and :math:`\eta_k` is the learning rate of step k. The maps :math:`M_c` of all scales are resized and
-added by `seed_maps`. If paper and code differ, `RibSettings` offers a choice.
+added by `seed_maps`. If paper and code differ, `RibSettings` offers a choice. Its mode "fast" takes all steps at once,
+without auxiliary images, and sums the maps before and after.
 
 Shapes: C classes, h x w positions of the map at one scale, B auxiliary images.
 """
 
-import contextlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import partial
-from itertools import compress
+from itertools import accumulate, compress
 from typing import Literal
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from ribstudy.method.losses import cross_entropy_objective, rib_objective, target_logits
+from ribstudy.method.adapted import adapted, evaluation_mode
+from ribstudy.method.line import maps_and_change
+from ribstudy.method.losses import target_logits
 from ribstudy.method.maps import aggregate, merge_mirrored, normalize_by_maximum
-from ribstudy.method.pooling import gap, gndrp
-from ribstudy.method.settings import RibSettings
+from ribstudy.method.settings import RibSettings, rate_factors
+from ribstudy.method.step import Descent, Seen, objective, pooling
 from ribstudy.method.stored_maps import StoredMaps
-from ribstudy.models.batch_norm import batch_norms
 from ribstudy.models.cam_net import CamNet
 
-StoppedBy = Literal["iterations", "margin", "spread"]
+StoppedBy = Literal["iterations", "margin", "spread", "peak"]
 AuxiliaryBatch = tuple[Tensor, Tensor]  # images or their frozen features, and labels
 
 
@@ -120,21 +121,37 @@ def adapt_features(
     settings: RibSettings,
     *,
     observe: Callable[[], None] = lambda: None,
+    generator: torch.Generator | None = None,
 ) -> RibResult:
     """Like `adapt`, but takes the features (`CamNet.features`) of the views and of the auxiliary images instead of the images.
 
     observe: called before the map of every theta_k is computed, while `net` has these weights; it must not change them.
+    generator: of the direction "random" (None: a new one, with seed 0).
     """
+    batches = _one_per_update(aux_features, num_updates(settings))
+    generator = torch.Generator().manual_seed(0) if generator is None else generator
     with torch.inference_mode(False), adapted(net, settings):
-        result = _run(net, features, labels, _one_per_update(aux_features, num_updates(settings)), settings, observe)
+        if settings.path == "line":
+            result = _along_a_line(net, features, labels, batches, settings, generator)
+        else:
+            plain = in_plain_steps(settings)
+            result = _run(_Steps(net, features, labels, batches, plain, generator), plain, observe)
     if not all(torch.isfinite(maps).all() for maps in result.maps):
         raise FloatingPointError(f"the adaptation diverged at learning rate {settings.learning_rate}: a map is not finite")
     return result
 
 
 def num_updates(settings: RibSettings) -> int:
-    """The largest number of updates, and thus of auxiliary batches: an update after the last map would have no effect."""
-    return settings.iterations if settings.include_last else settings.iterations - 1
+    """The largest number of updates, and thus of auxiliary batches."""
+    return len(rate_factors(in_plain_steps(settings)))
+
+
+def in_plain_steps(settings: RibSettings) -> RibSettings:
+    """The settings of the same updates without `path`: all steps at once are one step at the sum of their learning rates."""
+    if settings.path == "steps":
+        return settings
+    one = {"path": "steps", "iterations": 1, "include_last": True}
+    return settings.model_copy(update={**one, "learning_rate": settings.learning_rate * sum(rate_factors(settings))})
 
 
 def stored_adaptation(result: RibResult, label: np.ndarray, size: tuple[int, int]) -> StoredMaps:
@@ -152,57 +169,6 @@ def stored_adaptation(result: RibResult, label: np.ndarray, size: tuple[int, int
     )
 
 
-@contextlib.contextmanager
-def evaluation_mode(net: nn.Module) -> Iterator[None]:
-    """A scope in which `net` is in evaluation mode; afterwards every module is in its previous mode."""
-    modes = [(module, module.training) for module in net.modules()]
-    net.eval()
-    try:
-        yield
-    finally:
-        for module, training in modes:
-            module.training = training
-
-
-@contextlib.contextmanager
-def adapted(net: CamNet, settings: RibSettings) -> Iterator[None]:
-    """A scope in which the weights of `net` that `settings` adapts have gradients and may change.
-
-    Batch norm uses its running statistics in any mode of `net` (with `batch_norm="batch"`, the statistics of each batch). At
-    the end of the scope, also after an exception, everything is as before: weights, buffers, gradients, `requires_grad`, and
-    the training mode and `track_running_stats` of every module.
-    """
-    tensors = [(tensor, tensor.detach().clone()) for tensor in (*net.parameters(), *net.buffers())]
-    gradients = [(parameter, parameter.requires_grad, parameter.grad) for parameter in net.parameters()]
-    tracking = [(norm, norm.track_running_stats) for norm in batch_norms(net)]
-    with evaluation_mode(net):
-        try:
-            _choose_trained(net, settings)
-            yield
-        finally:
-            for parameter, requires_grad, gradient in gradients:
-                parameter.requires_grad_(requires_grad).grad = gradient
-            for norm, tracks in tracking:
-                norm.track_running_stats = tracks
-            with torch.no_grad():
-                for tensor, value in tensors:
-                    tensor.copy_(value)
-
-
-def _choose_trained(net: CamNet, settings: RibSettings) -> None:
-    """Gives gradients to the adapted parameters only, and sets which statistics batch norm uses."""
-    parts = {"all": [net.trained], "last_stage": net.last_stage, "classifier": []}[settings.trained]
-    net.requires_grad_(False)
-    for module in (*parts, net.classifier):
-        module.requires_grad_(True)
-    for norm in batch_norms(net.trained):
-        if settings.batch_norm == "frozen":
-            norm.requires_grad_(False)
-        if settings.batch_norm == "batch":
-            norm.train()
-            norm.track_running_stats = False  # the running statistics are neither used nor changed
-
-
 def _check(net: CamNet, views: Sequence[Tensor], labels: Tensor, settings: RibSettings) -> None:
     if any(parameter.is_inference() for parameter in net.parameters()):
         raise ValueError("the network was built in torch.inference_mode, so its weights cannot change; build it outside")
@@ -217,30 +183,72 @@ def _check(net: CamNet, views: Sequence[Tensor], labels: Tensor, settings: RibSe
         raise ValueError("the image has no label: there is nothing to adapt to")
 
 
+class _Steps:
+    """The maps, losses and updates of the steps of an adaptation, in the scope `adapted`.
+
+    If only the classifier adapts, its input stays the same: it is computed once, and a step costs next to nothing.
+    """
+
+    def __init__(
+        self,
+        net: CamNet,
+        features: Sequence[Tensor],
+        labels: Tensor,
+        aux_features: Iterator[AuxiliaryBatch],
+        settings: RibSettings,
+        generator: torch.Generator,
+    ):
+        head_only = settings.trained == "classifier"
+        self._maps_of = partial(_classified, net) if head_only else net.maps
+        self._inputs_of = partial(_classifier_inputs, net) if head_only else (lambda features: features)
+        self._features = [self._inputs_of(of_scale) for of_scale in features]
+        self.labels = (labels != 0).to(net.classifier.weight)
+        self._aux_features = aux_features if settings.auxiliary else None
+        self._pool, self._objective = pooling(settings), objective(settings)
+        self._descent = Descent(net, settings, generator)
+        self._in_loss = [scale in settings.loss_scales for scale in settings.scales]
+        self._logits: Seen = ()
+        self._seen: Seen = ()
+
+    def signed(self, *, updated: bool) -> Iterator[Tensor]:
+        """The signed maps of one scale after another; updated: whether an update follows, which needs a graph."""
+        for features, in_loss in zip(self._features, self._in_loss, strict=True):
+            with torch.set_grad_enabled(updated and in_loss):
+                maps = self._maps_of(features)
+            yield maps
+
+    def score(self, signed: Sequence[Tensor]) -> float:
+        """The labelled logits summed over the image's views in the loss; signed: of all scales."""
+        own_labels = self.labels.expand(2, -1)
+        self._seen = [(maps, own_labels) for maps in compress(signed, self._in_loss)]
+        self._logits = [(self._pool(maps, labels), labels) for maps, labels in self._seen]
+        return sum(target_logits(logits, labels) for logits, labels in self._logits).item()
+
+    def update(self, rate_factor: float) -> None:
+        """An update by the loss of the maps that were scored last and of the next auxiliary images."""
+        seen, logits = [*self._seen], [*self._logits]
+        images, labels = next(self._aux_features) if self._aux_features is not None else ((), ())
+        if len(images):
+            labels = (labels != 0).to(self.labels)
+            seen.append((self._maps_of(self._inputs_of(images)), labels))
+            logits.append((self._pool(*seen[-1]), labels))
+        loss = sum(self._objective(of_images, labels) for of_images, labels in logits)
+        self._descent.update(loss, seen, rate_factor)
+
+
 @torch.enable_grad()
-def _run(
-    net: CamNet,
-    features: Sequence[Tensor],
-    labels: Tensor,
-    aux_features: Iterator[AuxiliaryBatch],
-    settings: RibSettings,
-    observe: Callable[[], None],
-) -> RibResult:
-    """The loop of an adaptation, in the scope `adapted`."""
-    pool, objective, optimizer = _pooling(settings), _objective(settings), _optimizer(net, settings)
-    labels = (labels != 0).to(net.classifier.weight)
-    own_labels = labels.expand(2, -1)
-    iterates, scores = [[] for _ in features], []
+def _run(steps: _Steps, settings: RibSettings, observe: Callable[[], None]) -> RibResult:
+    """The loop of an adaptation."""
+    iterates, scores = [[] for _ in settings.scales], []
     result = partial(RibResult, iterates, settings.aggregation, scores)
-    updates = num_updates(settings)
-    in_loss = [scale in settings.loss_scales for scale in settings.scales]
+    factors = rate_factors(settings)
+    updates = len(factors)
 
     for k in range(updates + 1):
         observe()
-        with_graph = [k < updates and counts for counts in in_loss]
-        maps_by_scale = map(partial(_signed_maps, net), features, with_graph)  # lazily: a stop may need scale 1 only
+        maps_by_scale = steps.signed(updated=k < updates)  # lazily: a stop may need scale 1 only
         signed = [next(maps_by_scale)]
-        spread = 0 < k < settings.iterations and _has_spread(signed[0], labels, settings)
+        spread = 0 < k < settings.iterations and _has_spread(signed[0], steps.labels, settings)
         if not spread or settings.spread_scales == "all":
             signed += maps_by_scale
         for kept, maps in zip(iterates, signed, strict=False):
@@ -249,20 +257,60 @@ def _run(
             return result("spread")
         if k == settings.iterations:  # theta_K adds its maps, but is not adapted further
             break
-        own_logits = [pool(maps, own_labels) for maps in compress(signed, in_loss)]
-        scores.append(sum(target_logits(logits, own_labels) for logits in own_logits).item())
+        scores.append(steps.score(signed))
+        if settings.stop_at_peak and k > 0 and scores[-1] < scores[-2]:
+            return result("peak")
         if k < updates:
-            loss = sum(objective(logits, own_labels) for logits in own_logits)
-            loss = loss + _auxiliary_loss(net, next(aux_features), pool, objective)
-            _update(optimizer, loss, (1 - k / settings.iterations) ** settings.poly_power)
+            steps.update(factors[k])
         if settings.margin_mode == "stop" and abs(scores[-1]) > settings.margin:
             return result("margin")
     return result("iterations")
 
 
-def _signed_maps(net: CamNet, features: Tensor, with_graph: bool) -> Tensor:
-    with torch.set_grad_enabled(with_graph):
-        return net.maps(features)
+@torch.enable_grad()
+def _along_a_line(
+    net: CamNet,
+    features: Sequence[Tensor],
+    labels: Tensor,
+    aux_features: Iterator[AuxiliaryBatch],
+    settings: RibSettings,
+    generator: torch.Generator,
+) -> RibResult:
+    """The maps of all steps as if every step went along the first gradient, and the network were linear in its weights.
+
+    A(theta_0 + t d) ~ A(theta_0) + t J d, where d is the whole path, and t the share of it before each map. All maps follow
+    from one backward and one forward-mode pass.
+    """
+    adapted = [(name, value, value.detach().clone()) for name, value in net.named_parameters() if value.requires_grad]
+    in_loss = [scale in settings.loss_scales for scale in settings.scales]
+    seen = in_plain_steps(settings).model_copy(update={"scales": tuple(compress(settings.scales, in_loss))})
+    steps = _Steps(net, [*compress(features, in_loss)], labels, aux_features, seen, generator)
+    scores = [steps.score([*steps.signed(updated=True)])]
+    steps.update(1.0)
+    path = {name: value.detach() - first for name, value, first in adapted}
+    with torch.no_grad():
+        for _, value, first in adapted:
+            value.copy_(first)
+    distances = torch.tensor([0.0, *accumulate(rate_factors(settings))])
+    iterates = []
+    for of_scale in features:
+        signed, change = maps_and_change(net, of_scale, path)
+        iterates.append([merge_mirrored(signed + share * change) for share in (distances / distances[-1]).tolist()])
+    return RibResult(iterates, settings.aggregation, scores)
+
+
+def _classifier_inputs(net: CamNet, features: Tensor) -> Tensor:
+    with torch.no_grad(), _autocast(net):
+        return net.trained(features)
+
+
+def _classified(net: CamNet, inputs: Tensor) -> Tensor:
+    with _autocast(net):
+        return net.classifier(inputs).float()
+
+
+def _autocast(net: CamNet) -> torch.autocast:
+    return torch.autocast(net.classifier.weight.device.type, torch.bfloat16, enabled=net.precision == "bf16")
 
 
 def _has_spread(signed: Tensor, labels: Tensor, settings: RibSettings) -> bool:
@@ -273,51 +321,6 @@ def _has_spread(signed: Tensor, labels: Tensor, settings: RibSettings) -> bool:
     maps = merge_mirrored(signed.detach())[labels > 0]
     covered = (normalize_by_maximum(maps) > settings.spread_threshold).any(dim=0)
     return covered.float().mean().item() > settings.spread_ratio
-
-
-def _optimizer(net: CamNet, settings: RibSettings) -> torch.optim.Optimizer:
-    groups = net.parameter_groups(settings.learning_rate, settings.head_lr_factor)
-    groups = [{**group, "initial_lr": group["lr"]} for group in groups]
-    return torch.optim.SGD(groups, momentum=settings.momentum, weight_decay=settings.weight_decay)
-
-
-def _update(optimizer: torch.optim.Optimizer, loss: Tensor, rate_factor: float) -> None:
-    """One step of gradient descent at `rate_factor` times the initial learning rates."""
-    for group in optimizer.param_groups:
-        group["lr"] = group["initial_lr"] * rate_factor
-    optimizer.zero_grad()
-    loss.backward()
-    optimizer.step()
-
-
-def _pooling(settings: RibSettings) -> Callable[[Tensor, Tensor], Tensor]:
-    """The function (maps [N, C, h, w], labels [N, C]) -> logits [N, C]. GNDRP average-pools classes whose label is 0."""
-    if settings.pooling == "gap":
-        return lambda maps, labels: gap(maps)
-
-    def pool(maps: Tensor, labels: Tensor) -> Tensor:
-        if settings.gndrp_classes is not None:
-            labels = labels * (torch.arange(labels.shape[1], device=labels.device) < settings.gndrp_classes)
-        if settings.empty_region == "pool":
-            labels = labels * (maps.detach().amax(dim=(2, 3)) > 0)
-        return gndrp(maps, labels, settings.tau, settings.denominator)
-
-    return pool
-
-
-def _objective(settings: RibSettings) -> Callable[[Tensor, Tensor], Tensor]:
-    """The function (logits [N, C], labels [N, C]) -> loss. Only the RIB objective has a margin."""
-    if settings.objective == "bce":
-        return cross_entropy_objective
-    return partial(rib_objective, margin=settings.margin if settings.margin_mode == "clamp" else None)
-
-
-def _auxiliary_loss(net: CamNet, batch: AuxiliaryBatch, pool: Callable, objective: Callable) -> Tensor | float:
-    features, labels = batch
-    if len(features) == 0:
-        return 0.0
-    labels = (labels != 0).to(net.classifier.weight)
-    return objective(pool(net.maps(features), labels), labels)
 
 
 def _one_per_update(batches: Iterable[AuxiliaryBatch], updates: int) -> Iterator[AuxiliaryBatch]:

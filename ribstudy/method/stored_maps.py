@@ -31,7 +31,7 @@ class StoredMaps:
         normalization: how the sum over scales becomes a map in 0..1 (`maps.NORMALIZATIONS`).
         blur: standard deviation of a Gaussian blur of the map of each scale, in its positions; 0: none.
         logits: float [K], the labelled logits of each step, summed over the image's views; only RIB has them.
-        stopped_by: what ended the adaptation: "iterations", "margin" or "spread"; "" for other methods.
+        stopped_by: what ended the adaptation: "iterations", "margin", "spread" or "peak"; "" for other methods.
     """
 
     classes: np.ndarray

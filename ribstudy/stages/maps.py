@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -12,6 +13,7 @@ from ribstudy import datasets
 from ribstudy.config import Settings
 from ribstudy.datasets import Dataset
 from ribstudy.items import MAPS
+from ribstudy.method.settings import AuxiliarySettings
 from ribstudy.method.stored_maps import StoredMaps
 from ribstudy.stages.classifier import CLASSIFIER, classifier_weights, trained_net
 from ribstudy.stages.images import image_names, open_images
@@ -66,7 +68,8 @@ def _rib_worker(run: Run, names: Sequence[str]) -> ItemWorker:
         if not label.any():
             return StoredMaps(np.flatnonzero(label), size)
         labels = torch.as_tensor(label, dtype=torch.float32)
-        result = adapt_features(net, features, labels, aux_features, settings)
+        generator = torch.Generator().manual_seed(zlib.crc32(f"{run.settings.seed} {name}".encode()))
+        result = adapt_features(net, features, labels, aux_features, settings, generator=generator)
         return stored_adaptation(result, label, size)
 
     return work
@@ -82,7 +85,7 @@ def rib_inputs(run: Run, names: Sequence[str], net: CamNet, dataset: Dataset) ->
     from ribstudy.method.inputs import Feed, OwnViews, ViewsAndAuxiliaryImages
     from ribstudy.method.rib import num_updates
 
-    settings, auxiliary = run.settings, run.settings.auxiliary
+    settings, auxiliary = run.settings, _used_auxiliary(run.settings)
     training_set = datasets.training_set(settings.data)
     bank = FeatureBank(net, training_set, auxiliary, seed=settings.seed) if auxiliary.bank else None
     set_labels = (bank or training_set).labels
@@ -106,9 +109,16 @@ def rib_inputs(run: Run, names: Sequence[str], net: CamNet, dataset: Dataset) ->
     return next_inputs
 
 
+def _used_auxiliary(settings: Settings) -> AuxiliarySettings:
+    """The auxiliary images that steps see: none if `rib.auxiliary` is off."""
+    return (
+        settings.auxiliary if settings.rib.auxiliary else settings.auxiliary.model_copy(update={"batch_size": 0, "bank": None})
+    )
+
+
 def requirements_of_adaptation(run: Run) -> list[Requirement]:
     """The requirements of stages that adapt the classifier to each image."""
-    return [auxiliary_images(run)] if run.settings.auxiliary.batch_size else []
+    return [auxiliary_images(run)] if _used_auxiliary(run.settings).batch_size else []
 
 
 def _combined(maps: StoredMaps, settings: Settings) -> StoredMaps:

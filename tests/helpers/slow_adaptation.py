@@ -45,11 +45,11 @@ def is_adapted(name: str, s: RibSettings) -> bool:
     return name.startswith(chosen[s.trained]) and not (s.batch_norm == "frozen" and name.startswith("trained.1"))
 
 
-def slow_loss(net, logits, labels, aux, s: RibSettings):
-    """The loss of one step; logits: of the views of the image; aux: the auxiliary images and their labels."""
-    images, aux_labels = aux
-    aux_logits = slow_gndrp(slow_maps(net, images, s), aux_labels, s)
-    rows = [*((y, labels.expand(2, -1)) for y in logits), (aux_logits, aux_labels)]
+def slow_loss(net, own_maps, labels, aux, s: RibSettings):
+    """The loss of one step; own_maps: of the views of the image; aux: the auxiliary images and their labels."""
+    images, aux_labels = aux if s.auxiliary else (aux[0][:0], aux[1][:0])
+    seen = [*((maps, labels.expand(2, -1)) for maps in own_maps), (slow_maps(net, images, s), aux_labels)]
+    rows = [(slow_gndrp(maps, present, s), present) for maps, present in seen]
     if s.objective == "bce":
         return -sum(log_likelihood(y, present) for y, present in rows)
     if s.margin_mode == "clamp":
@@ -57,15 +57,27 @@ def slow_loss(net, logits, labels, aux, s: RibSettings):
     return -sum((y * present).sum() for y, present in rows)
 
 
-def slow_update(net, loss, velocity, k, s: RibSettings):
-    """Step k of SGD on every weight that is adapted; velocity: the momentum by name, changed in place."""
-    net.zero_grad()
-    loss.backward()
+def slow_gradients(net, own_maps, labels, aux, s: RibSettings):
+    """The direction of one step by name of the weight that is adapted, with the anchor's pull and without weight decay."""
+    adapted = {name: p for name, p in net.named_parameters() if is_adapted(name, s)}
+    found = torch.autograd.grad(slow_loss(net, own_maps, labels, aux, s), adapted.values(), retain_graph=True)
+    if s.direction != "gradient":
+        control = s.model_copy(
+            update={"pooling": "gap", "margin_mode": "stop", "objective": {"gap": "rib"}.get(s.direction, "bce")}
+        )
+        others = torch.autograd.grad(slow_loss(net, own_maps, labels, aux, control), adapted.values())
+        found = [other / other.norm() * own.norm() for other, own in zip(others, found, strict=True)]
+    return dict(zip(adapted, found, strict=True))
+
+
+def slow_update(net, gradients, first, velocity, k, s: RibSettings):
+    """Step k of SGD. first, velocity: the first weights, and the momentum, which is changed in place; by name."""
     factor = (1 - k / s.iterations) ** s.poly_power
     for name, parameter in net.named_parameters():
-        if is_adapted(name, s):
+        if name in gradients:
             rate = s.learning_rate * factor * (s.head_lr_factor if name.startswith("classifier") else 1)
-            gradient = parameter.grad + s.weight_decay * parameter.detach()
+            value = parameter.detach()
+            gradient = gradients[name] + s.weight_decay * value + s.anchor * (value - first[name])
             velocity[name] = gradient if name not in velocity else s.momentum * velocity[name] + gradient
             parameter.data -= rate * velocity[name]
 
@@ -74,9 +86,9 @@ def slow_adapt(net, views, labels, aux, s: RibSettings):
     """The loop of the reference code: nothing is cached, every scale has a graph, and the unused last update is computed."""
     net = copy.deepcopy(net)
     sums = [0 for _ in views]
-    velocity = {}
+    velocity, first, scores = {}, {name: p.detach().clone() for name, p in net.named_parameters()}, []
     for k in range(s.iterations):
-        logits = []
+        seen = []
         for i, (scale, view) in enumerate(zip(s.scales, views, strict=True)):
             maps = slow_maps(net, view, s)
             merged = (maps[0].relu() + maps[1].relu().flip(-1)).detach()
@@ -88,10 +100,12 @@ def slow_adapt(net, views, labels, aux, s: RibSettings):
             if has_spread and ((i == 0 and s.spread_scales == "first") or i == len(views) - 1):
                 return sums, k + 1, "spread"
             if scale in s.loss_scales:
-                logits.append(slow_gndrp(maps, labels.expand(2, -1), s))
-        own = sum((y * labels).sum().item() for y in logits)
-        slow_update(net, slow_loss(net, logits, labels, aux[k], s), velocity, k, s)
-        if s.margin_mode == "stop" and abs(own) > s.margin:
+                seen.append(maps)
+        scores.append(sum((slow_gndrp(maps, labels.expand(2, -1), s) * labels).sum().item() for maps in seen))
+        if s.stop_at_peak and k > 0 and scores[k] < scores[k - 1]:
+            return sums, k + 1, "peak"
+        slow_update(net, slow_gradients(net, seen, labels, aux[k], s), first, velocity, k, s)
+        if s.margin_mode == "stop" and abs(scores[k]) > s.margin:
             return sums, k + 1, "margin"
     if s.include_last:
         for i, view in enumerate(views):

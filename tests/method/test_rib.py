@@ -43,6 +43,11 @@ from ribstudy.models.cam_net import CamNet, build_cam_net
         {"batch_norm": "batch"},
         {"batch_norm": "batch", "trained": "last_stage"},
         {"empty_region": "pool"},
+        {"auxiliary": False},
+        {"anchor": 3.0},
+        {"direction": "gap"},
+        {"direction": "bce", "trained": "last_stage"},
+        {"stop_at_peak": True, "learning_rate": 0.6},
     ],
     ids=str,
 )

@@ -27,7 +27,7 @@ def changed(tmp_path):
 
 
 def test_a_change_of_the_adaptation_changes_the_stages_that_adapt(changed):
-    assert changed("method/rib", "loss.backward()", "(2 * loss).backward()") == {"rib", "bottleneck"}
+    assert changed("method/step", "loss.backward()", "(2 * loss).backward()") == {"rib", "bottleneck"}
 
 
 def test_a_change_of_the_random_walk_changes_only_the_walk(changed):
