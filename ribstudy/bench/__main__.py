@@ -17,7 +17,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from ribstudy.bench import adaptation, deviations, loading, matmul, pooling, sweep
+from ribstudy.bench import adaptation, deviations, loading, matmul, parts, pooling, sweep
 from ribstudy.bench.measure import BenchError, Plan, describe_device
 from ribstudy.bench.records import Bench, Record, read_records, write_record
 from ribstudy.runtime import paths, ranks
@@ -28,6 +28,7 @@ log = logging.getLogger("bench")
 BENCHES: dict[str, ModuleType] = {
     "matmul": matmul,
     "adaptation": adaptation,
+    "parts": parts,
     "pooling": pooling,
     "sweep": sweep,
     "loading": loading,

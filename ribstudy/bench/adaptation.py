@@ -8,8 +8,10 @@ from typing import Any
 
 from ribstudy.bench.measure import BenchError, Plan, ratios
 from ribstudy.bench.operations import count_step, reference_flop, study_flop
+from ribstudy.bench.parts import parts_of, total_flop
 from ribstudy.bench.records import Measurement
 from ribstudy.bench.variants import Job, Outcome, Variant, Worker, deviation
+from ribstudy.method.settings import RibSettings
 
 log = logging.getLogger(__name__)
 
@@ -21,6 +23,7 @@ OPTIONS = (
     Variant("study, bank", bank=True),
     Variant("study, bf16", precision="bf16"),
     Variant("study, compiled", compile=True),
+    Variant("fast", mode="fast"),
 )
 # tf32 is torch's default for float32 convolutions; the other variants are all options and their combinations.
 ACCELERATOR_OPTIONS = (
@@ -30,6 +33,8 @@ ACCELERATOR_OPTIONS = (
     Variant("study, bf16 and bank", precision="bf16", bank=True),
     Variant("study, bf16 and compiled", precision="bf16", compile=True),
     Variant("study, bf16, compiled and bank", precision="bf16", compile=True, bank=True),
+    Variant("fast, bf16", precision="bf16", mode="fast"),
+    Variant("fast, bf16 and compiled", precision="bf16", compile=True, mode="fast"),
 )
 
 
@@ -66,6 +71,8 @@ def _warm_up(plan: Plan, worker: Worker, *, count: bool = True) -> Outcome:
 def _flop(plan: Plan, variant: Variant, iterations: int) -> float:
     if variant.schedule == "reference":
         return reference_flop(count_step(plan.workload), iterations)
+    if variant.mode == "fast":
+        return total_flop(parts_of(plan.workload, RibSettings(mode="fast", iterations=iterations)))
     return study_flop(count_step(plan.workload, on_cpu=plan.on_cpu), iterations, bank=variant.bank)
 
 

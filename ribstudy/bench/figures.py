@@ -6,10 +6,12 @@ import matplotlib.pyplot as plt
 from matplotlib.figure import Figure
 
 from ribstudy.bench.operations import StepFlop, count_step
+from ribstudy.bench.parts import grouped_flop, parts_of
 from ribstudy.bench.projections import VOC
 from ribstudy.bench.records import MISSING, Record
 from ribstudy.bench.tables import places
 from ribstudy.evaluation.statistics import NOT_RUN
+from ribstudy.method.settings import RibSettings
 from ribstudy.report.figures.common import WIDTH, legend_below
 
 PART_COLORS = ("#56B4E9", "#0072B2", "#003C66", "#F0E442", "#E69F00", "#D55E00")
@@ -17,9 +19,10 @@ STUDY_COLOR = "#D55E00"
 
 
 def flop_bars() -> Figure:
-    """The FLOP of one adaptation of VOC: one bar per schedule, divided into the parts of a step."""
+    """The FLOP of one adaptation of VOC: one bar per schedule and one for the fast mode, divided into the parts of a step."""
     step, iterations = count_step(VOC.workload), VOC.workload.iterations
-    schedules = part_flop(step, iterations)
+    fast = grouped_flop(parts_of(VOC.workload, RibSettings(mode="fast", iterations=iterations)))
+    schedules = {**part_flop(step, iterations), "fast": fast}
     figure, axis = plt.subplots(figsize=(WIDTH, 3.6))
     left = dict.fromkeys(schedules, 0.0)
     for part, color in zip(vars(step), PART_COLORS, strict=True):

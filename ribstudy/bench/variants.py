@@ -28,13 +28,17 @@ CLASSES = (0, 1)  # of the image; the auxiliary images have others
 
 @dataclass(frozen=True)
 class Variant:
-    """One way to compute an adaptation. bank: the frozen features of the auxiliary images are computed beforehand."""
+    """One way to compute an adaptation.
+
+    bank: the frozen features of the auxiliary images are computed beforehand. mode: as of `RibSettings`.
+    """
 
     name: str
     schedule: Literal["reference", "study"] = "study"
     precision: Literal["fp32", "tf32", "bf16"] = "fp32"
     bank: bool = False
     compile: bool = False
+    mode: Literal["code", "fast"] = "code"
 
 
 @dataclass(frozen=True)
@@ -79,7 +83,7 @@ class Adaptation:
 
     def maps(self, iterations: int) -> list[Tensor]:
         """The summed maps [C, h, w] at each scale. The stopping rules are off, so that all steps are taken."""
-        settings = RibSettings(iterations=iterations, margin=1e12, spread_ratio=1.0)
+        settings = RibSettings(mode=self.variant.mode, iterations=iterations, margin=1e12, spread_ratio=1.0)
         if self.variant.schedule == "reference":
             return adapt_as_reference(self.net, self.weights, self.views, self.labels, self.batches, settings)
         if self.variant.bank:
