@@ -20,6 +20,7 @@ from ribstudy.evaluation.settings import (
     AblationSettings,
     BottleneckSettings,
     ControlSettings,
+    CostSettings,
     EvaluationSettings,
     PartSettings,
 )
@@ -31,6 +32,7 @@ from ribstudy.method.settings import (
     BaselineSettings,
     CamSettings,
     ComputeSettings,
+    DilationSettings,
     RibSettings,
 )
 from ribstudy.runtime.files import digest
@@ -58,6 +60,7 @@ class Settings(Section):
     rib: RibSettings
     baseline: BaselineSettings = BaselineSettings()
     advcam: AdvCamSettings = AdvCamSettings()
+    dilation: DilationSettings = DilationSettings()
     compared: ImageSelection = Field(
         ImageSelection(split="train", masked=True), description="images on which CAM and RIB are compared with other methods"
     )
@@ -79,6 +82,7 @@ class Settings(Section):
     ablations: AblationSettings
     bottleneck: BottleneckSettings
     discriminative_part: PartSettings | None = Field(None, description="None: not run; only MiniVOC has such a part")
+    costs: CostSettings | None = Field(None, description="None: what RIB's parts cost and give is not run")
     toy: ToySettings
     compute: ComputeSettings = ComputeSettings()
 

@@ -27,6 +27,7 @@ from ribstudy.runtime import environment
 
 SIGNS = {"gt": ">", "ge": ">=", "lt": "<", "le": "<="}
 MARKUP = re.compile(r"([\\*`|_<>\[\]{}^])")  # characters with a meaning in Markdown
+BACKSLASHED = r"\\\1"
 REPOSITORY = re.compile(r"https?://(?P<host>[\w.-]+(:[0-9]+)?)(/[\w.~-]+){2,}")
 SSH = re.compile(r"^(?:ssh://)?git@([\w.-]+)[:/]")
 ON_COLAB = ("your_photograph",)  # notebooks that install the package themselves
@@ -173,7 +174,7 @@ class SettingsTable(SphinxDirective):
 
         lines = ["| setting | values | meaning |", "|---|---|---|"]
         for name, values, about in setting_rows(Settings):
-            cells = [f"`{name}`", *(MARKUP.sub(r"\\\1", cell) for cell in (values, about))]
+            cells = [f"`{name}`", *(MARKUP.sub(BACKSLASHED, cell) for cell in (values, about))]
             lines.append(f"| {' | '.join(cells)} |")
         holder = nodes.container()
         self.state.nested_parse(StringList(lines, source="settings"), 0, holder)
@@ -206,6 +207,26 @@ class HeadlineTable(SphinxDirective):
         lines += [" | ".join(("", label, *row, "")).strip() for label, row in zip(table.index, table.to_numpy(), strict=True)]
         holder = nodes.container()
         self.state.nested_parse(StringList(lines, source="records"), 0, holder)
+        return holder.children
+
+
+class BenchTable(SphinxDirective):
+    """A table of measurements by the name of its function in `ribstudy.bench.tables`: `{bench-table} loading_table`."""
+
+    required_arguments = 1
+
+    def run(self) -> list[nodes.Node]:
+        from ribstudy.bench import tables
+        from ribstudy.bench.records import read_records
+        from ribstudy.runtime import paths
+
+        table = getattr(tables, self.arguments[0])(read_records(paths.RESULTS / "bench")).reset_index()
+        rows = [table.columns, *table.to_numpy()]
+        lines = [f"| {' | '.join(MARKUP.sub(BACKSLASHED, str(cell)) for cell in row)} |" for row in rows]
+        holder = nodes.container()
+        self.state.nested_parse(
+            StringList([lines[0], "|---" * len(table.columns) + "|", *lines[1:]], source="bench"), 0, holder
+        )
         return holder.children
 
 
@@ -250,4 +271,5 @@ def setup(app: Sphinx) -> dict[str, bool]:
     app.connect("autodoc-process-signature", _shorten_signature)
     app.add_directive("settings-table", SettingsTable)
     app.add_directive("headline-table", HeadlineTable)
+    app.add_directive("bench-table", BenchTable)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

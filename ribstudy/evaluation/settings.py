@@ -1,4 +1,4 @@
-"""Images and values with which the chapters on RIB, on ablations, on the bottleneck and on the part's size measure."""
+"""Images and values with which the chapters on RIB, ablations, the bottleneck, the part's size and costs measure."""
 
 from typing import Annotated
 
@@ -20,6 +20,11 @@ class ControlSettings(Section):
     blur: Positive = Field(2.0, description="width of the blurred CAM, the control for smoothing, in positions of its maps")
     rates: Annotated[tuple[Positive, ...], Strict(False)] = Field((), description="learning rates of RIB compared on choices")
     paper_rate: Positive | None = Field(None, description="learning rate of RIB as the paper writes it; None: that of rib")
+    dilation: Count = Field(1, description="width of the dilated CAM, another control, in positions of its maps")
+    fast_rate: Positive | None = Field(None, description="learning rate of RIB in the fast mode; None: that of rib")
+    few_factors: Annotated[tuple[Positive, Positive, Positive], Strict(False)] = Field(
+        (1.0, 1.0, 1.0), description="length of 2, 3 and 5 steps together, as a multiple of the fast mode's step"
+    )
 
 
 class AblationSettings(Section):
@@ -34,6 +39,15 @@ class AblationSettings(Section):
     iterations: Count = Field(20, description="K of the run whose every step is shown")
     margin: Positive = Field(description="margin on summed logits, as in the code, that about half of the images reach")
     spread_ratio: Share = Field(description="covered share that about half of the images reach")
+
+
+class CostSettings(Section):
+    """Images and seeds of the chapter on costs, on which savings and controls are compared."""
+
+    images: ImageSelection = Field(description="images with masks on which every saving and control is reported")
+    choices: ImageSelection = Field(description="images with masks on which thresholds are chosen for these")
+    seeds: Count = Field(description="repetitions: trainings from seed, seed + 1, ...")
+    num_alike: Count = Field(60, description="images on which maps are compared with the exact ones, of the first training")
 
 
 class BottleneckSettings(Section):

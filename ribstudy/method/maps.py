@@ -96,6 +96,14 @@ def blurred(maps: np.ndarray, width: float) -> np.ndarray:
     return gaussian_filter(maps, width, mode="nearest", axes=(1, 2)) if width > 0 else maps
 
 
+def dilated(maps: np.ndarray, width: int) -> np.ndarray:
+    """Maps [n, h, w], each position with the largest value of the square that reaches `width` positions in every direction."""
+    from scipy.ndimage import maximum_filter
+
+    side = 2 * width + 1
+    return maximum_filter(maps, size=(1, side, side)) if maps.size else maps
+
+
 def seed_maps(
     maps: Iterable[Tensor | np.ndarray], size: tuple[int, int], *, stride: int = 1, normalization: str = "maximum"
 ) -> Tensor:

@@ -15,6 +15,12 @@ class CamSettings(Section):
     blur: NonNegative = Field(0.0, description="Gaussian blur of the map of each scale, in its positions; a control for RIB")
 
 
+class DilationSettings(Section):
+    """The dilated CAM, a control for RIB."""
+
+    width: Count = Field(1, description="distance up to which a position of a CAM takes the largest value, in its positions")
+
+
 class AuxiliarySettings(Section):
     """The images of other classes that each step of RIB also sees."""
 

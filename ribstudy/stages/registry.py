@@ -2,6 +2,7 @@
 
 from ribstudy.stages.bottleneck import BOTTLENECK
 from ribstudy.stages.classifier import CLASSIFIER
+from ribstudy.stages.controls import COARSE, DILATED, EVALUATE_DILATED
 from ribstudy.stages.data import DATA
 from ribstudy.stages.evaluate import MAP_EVALUATIONS
 from ribstudy.stages.maps import CAM, RIB
@@ -18,5 +19,6 @@ STAGES: dict[str, Stage] = {
         *(TOY, TOY_CONDITIONS, DATA, CLASSIFIER, CAM, RIB, BASELINE, ADVCAM, BOTTLENECK),
         *(LABELS, AFFINITY, WALK, AGREEMENT, MASKS, SEGMENTATION, SCORES, PREDICTIONS),
         *(*MAP_EVALUATIONS.values(), EVALUATE_MASKS, EVALUATE_PREDICTIONS),
+        *(DILATED, EVALUATE_DILATED, *COARSE.values()),
     )
 }

@@ -7,8 +7,8 @@ Chapters read scores of maps and masks. Maps and masks themselves are read only 
 that depends on a training is a mean over several trainings (`seeds`), as far as a chapter does not say otherwise.
 """
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 from ribstudy.config import Settings
@@ -21,19 +21,21 @@ from ribstudy.stages.data import DATA
 from ribstudy.stages.evaluate import MAP_EVALUATIONS
 from ribstudy.stages.maps import CAM, RIB
 from ribstudy.stages.masks import AGREEMENT, EVALUATE_MASKS
-from ribstudy.stages.other_methods import ADVCAM, BASELINE
+from ribstudy.stages.other_methods import BASELINE
 from ribstudy.stages.segmentation import EVALUATE_PREDICTIONS, SEGMENTATION
-from ribstudy.stages.stage import ItemStage, Stage
+from ribstudy.stages.stage import ItemStage
 from ribstudy.stages.toy import TOY, TOY_CONDITIONS
 from ribstudy.stages.walk import LABELS
 from ribstudy.training.files import HISTORY
+from ribstudy.workflow.frontier import frontier_jobs
+from ribstudy.workflow.job import ONE_SUM, Job, Jobs, first_of
+from ribstudy.workflow.methods import OTHER_METHODS, TORCHCAM
 from ribstudy.workflow.variants import ITERATIONS, base, variants
 
 # Results are reported on the images of train that have masks.
 REPORTED = ImageSelection(split="train", masked=True)
 # The first reported images, for what is slow for each image: the rule that runs a CRF at several thresholds.
 FIRST = ImageSelection(split="train", limit=10, masked=True)
-ONE_SUM = {"evaluation.every_step": False}  # scores only of the sum over all steps, where no curve over the steps is shown
 NUM_FOR_RATES = 60  # images of `choices` on which learning rates are compared; each rate is a run of RIB
 NUM_EXPLORED = 6  # images of the explorer, whose page contains them
 EXPLORED_TAUS = (0.1, 0.2, 0.4, 0.6, 0.8)
@@ -57,47 +59,8 @@ STEPS = {
     "walk + CRF": {"masks.walk": True, "masks.crf": True},
 }
 
-# For each method other than CAM and RIB the stage that computes its maps, and its settings. The classifier reads the output of
-# `trained`.
-_EARLY, _LAST = "frozen", "trained"
-OTHER_METHODS: dict[str, tuple[ItemStage, dict[str, Any]]] = {
-    "Grad-CAM": (BASELINE, {"baseline.method": "gradcam", "baseline.layers": [_LAST]}),
-    "Grad-CAM, stride 8": (BASELINE, {"baseline.method": "gradcam", "baseline.layers": [_EARLY]}),
-    "Grad-CAM++": (BASELINE, {"baseline.method": "gradcam++", "baseline.layers": [_LAST]}),
-    "LayerCAM": (BASELINE, {"baseline.method": "layercam", "baseline.layers": [_LAST]}),
-    "LayerCAM, two layers": (BASELINE, {"baseline.method": "layercam", "baseline.layers": [_EARLY, _LAST]}),
-    "AdvCAM": (ADVCAM, {}),
-}
-TORCHCAM = {"baseline.method": "cam", "baseline.layers": [_LAST]}  # the plain CAM, computed by torch-cam
-
 # Chapters of published values, and the preset whose full run each compares with them.
 FULL_RUNS = {"10_voc12": "voc12", "11_coco14": "coco14"}
-
-
-@dataclass(frozen=True)
-class Job:
-    """A stage that a chapter asks for.
-
-    Args:
-        stage: the kind of computation.
-        images: the images of an `ItemStage`; other stages ignore them.
-        overrides: the settings that differ from the preset, by dotted name.
-        files: the files of a `WholeStage` that the chapter reads. The job is done for the chapter if these exist, because
-            published trainings can lack their weights. None: all files of the stage.
-    """
-
-    stage: Stage
-    images: ImageSelection = field(default_factory=ImageSelection)
-    overrides: Mapping[str, Any] = field(default_factory=dict)
-    files: tuple[str, ...] | None = None
-
-    @property
-    def scored(self) -> Stage:
-        """The stage whose items are drawn: the one that the job's stage scores, or the job's own."""
-        return (self.stage.scores or self.stage) if isinstance(self.stage, ItemStage) else self.stage
-
-
-Jobs = dict[Any, Job]  # by the name that the notebook uses: a string, or a tuple of strings and numbers
 
 
 def seeds(settings: Settings) -> range:
@@ -108,11 +71,6 @@ def seeds(settings: Settings) -> range:
 def ablation_seeds(settings: Settings) -> range:
     """The seeds with which the ablations are repeated."""
     return range(settings.seed, settings.seed + settings.ablations.seeds)
-
-
-def _first(images: ImageSelection, count: int) -> ImageSelection:
-    """A random sample of a selection: its first `count` images."""
-    return images.model_copy(update={"limit": min(images.limit or count, count)})
 
 
 def splits(settings: Settings) -> dict[str, ImageSelection]:
@@ -193,7 +151,7 @@ def _cam(settings: Settings) -> Jobs:
 def _rib(settings: Settings) -> Jobs:
     """Every method on the reported images and on `choices`, for each seed; learning rates and blurs on `choices`."""
     of_cam, of_rib = MAP_EVALUATIONS["cam"], MAP_EVALUATIONS["rib"]
-    few, jobs = _first(settings.choices, NUM_FOR_RATES), {}
+    few, jobs = first_of(settings.choices, NUM_FOR_RATES), {}
     for reading, changes in READINGS.items():
         for rate in rates(settings):
             jobs["learning rate", reading, rate] = Job(of_rib, few, {**changes, "rib.learning_rate": rate})
@@ -263,7 +221,7 @@ def _ablations(settings: Settings) -> Jobs:
 
 def _other_methods(settings: Settings) -> Jobs:
     """Every method on the compared images and on `choices`, for each seed, and some maps of the plain CAM by torch-cam."""
-    few = _first(settings.compared, NUM_CHECKED)
+    few = first_of(settings.compared, NUM_CHECKED)
     jobs: Jobs = {"CAM by torch-cam": Job(BASELINE, few, TORCHCAM)}
     for seed in seeds(settings):
         for method, (stage, changes) in compared_methods(settings).items():
@@ -344,5 +302,5 @@ CHAPTERS: dict[str, Callable[[Settings], Jobs]] = {
     "power": _power,
     "own_data": _nothing,
     "your_photograph": _nothing,
-    "costs": _nothing,
+    "costs": frontier_jobs,
 }
