@@ -171,7 +171,7 @@ def _steps(method: str, seed: int, settings: Settings) -> dict[str, Any]:
 
 def _explorer(settings: Settings) -> Jobs:
     """RIB's maps of a few images for several values of tau, at one scale because the page adds no scales."""
-    images, one_scale = _first(REPORTED, NUM_EXPLORED), {"rib.scales": [1.0], "rib.loss_scales": [1.0]}
+    images, one_scale = first_of(REPORTED, NUM_EXPLORED), {"rib.scales": [1.0], "rib.loss_scales": [1.0]}
     return {tau: Job(RIB, images, {**one_scale, "rib.tau": tau}) for tau in EXPLORED_TAUS}
 
 
