@@ -23,7 +23,7 @@ def problems_of(path: Path) -> list[str]:
     nbformat.validate(notebook)
     code = [cell for cell in notebook.cells if cell.cell_type == "code"]
     problems = _title_problems(notebook.cells[0].source if notebook.cells[0].cell_type == "markdown" else "")
-    problems += _parameter_problems(code)
+    problems += _parameter_problems(code) + _ending_problems(code)
     if any(cell.outputs or cell.execution_count for cell in code):
         problems.append("has outputs: make format removes them")
     if path.read_text() != nbformat.writes(notebook) + "\n":
@@ -46,6 +46,17 @@ def _parameter_problems(code: list) -> list[str]:
     first, *assignments = tagged[0].splitlines()
     problems = [] if first == "# Parameters" else ["the first line of its parameters is not `# Parameters`"]
     return problems + [f"parameter without a comment: {line}" for line in assignments if " # " not in line]
+
+
+def _ending_problems(code: list) -> list[str]:
+    """JupyterLab shows the table of numbers that `finish` returns. The book, which has the numbers in its text, leaves it out."""
+    problems = []
+    for cell in code:
+        if "chapter.finish(" in cell.source and cell.source.splitlines()[-1] != "chapter.finish()":
+            problems.append("chapter.finish() is not the last line of its cell, which shows its table of numbers")
+        if "chapter.finish(" in cell.source and not {"remove-output", "remove-cell"} & set(cell.metadata.get("tags", [])):
+            problems.append("the cell with chapter.finish() lacks the tag remove-output")
+    return problems
 
 
 def _code_problems(source: str) -> list[str]:

@@ -6,7 +6,6 @@ and papermill assign (`parameters.py`), so a mistyped name stops the chapter at 
 
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, replace
-from pathlib import Path
 from types import MappingProxyType
 from typing import Any, BinaryIO
 
@@ -24,6 +23,7 @@ from ribstudy.evaluation.statistics import Estimate
 from ribstudy.report import paper
 from ribstudy.report.figures import common as figures
 from ribstudy.report.parameters import check_nothing_came_late, check_parameters, check_value, read_overrides
+from ribstudy.report.records import Recorded
 from ribstudy.runtime.files import digest, write_json
 from ribstudy.settings import Count
 from ribstudy.stages import Run, Stage, execute
@@ -195,8 +195,10 @@ class Chapter:
         numbers = {key: None if number is None else float(number) for key, number in vars(estimate).items()}
         self.notes[name] = Estimate(**numbers | {"n": None if estimate.n is None else int(estimate.n)})
 
-    def finish(self) -> Path:
+    def finish(self) -> Recorded:
         """Writes the headline numbers to results/records/<chapter>.<preset>.json and makes them available to the text.
+
+        The cell that calls it shows them as a table, because an editor such as JupyterLab does not put them into the text.
 
         If the settings or the data differ from the preset's, the record is <chapter>.<preset>-<digest>.json. The results that
         the chapter read are listed in results/reads/, in a file of the same name: they are what has to be published.
@@ -212,7 +214,7 @@ class Chapter:
         root, file = self.run.store.root, f"{self.name}.{self.settings_name()}.json"
         write_json(root / "reads" / file, self.reads())
         write_json(root / "records" / file, {name: asdict(estimate) for name, estimate in self.notes.items()})
-        return root / "records" / file
+        return Recorded(self.notes, root / "records" / file)
 
     def reads(self) -> list[dict]:
         """The results that the chapter has read so far: stage, key, names of items and names of files, sorted."""

@@ -1,8 +1,9 @@
 """The records of the chapters: their headline numbers by name, read from <folder>/<chapter>.<settings name>.json."""
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from html import escape
 from math import isnan
 from pathlib import Path
 
@@ -31,6 +32,43 @@ def read_records(folder: Path, settings_name: str, chapters: Iterable[str]) -> d
     """The records of the chapters under settings of that name (`Chapter.settings_name`); chapters without one are left out."""
     found = {chapter: read_record(folder / f"{chapter}.{settings_name}.json") for chapter in sorted(chapters)}
     return {chapter: numbers for chapter, numbers in found.items() if numbers}
+
+
+@dataclass(frozen=True)
+class Recorded:
+    """The headline numbers of a chapter that has ended, which a notebook shows as a table.
+
+    Args:
+        numbers: by name.
+        path: the file that contains them.
+    """
+
+    numbers: Mapping[str, Estimate]
+    path: Path
+
+    def table(self) -> pd.DataFrame:
+        """A row for each number, as texts with four significant digits: value, 95 % interval, number of observations."""
+        rows = {
+            name: {
+                "value": _rounded(found.value),
+                "95 % interval": "" if found.low is None else f"{_rounded(found.low)} to {_rounded(found.high)}",
+                "n": "" if found.n is None else str(found.n),
+            }
+            for name, found in self.numbers.items()
+        }
+        return pd.DataFrame.from_dict(rows, orient="index", columns=["value", "95 % interval", "n"])
+
+    def __repr__(self) -> str:
+        return f"{self.table().to_string()}\n\nrecord: {self.path}"
+
+    def _repr_html_(self) -> str:
+        return f"{self.table().to_html()}<p>These numbers are in <code>{escape(str(self.path))}</code>.</p>"
+
+
+def _rounded(number: float) -> str:
+    if isnan(number):
+        return "–"
+    return f"{number:.0f}" if number.is_integer() else f"{number:.4g}"
 
 
 @dataclass(frozen=True)

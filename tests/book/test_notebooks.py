@@ -74,6 +74,7 @@ def test_style_check_finds_each_problem(tmp_path):
             cell("loss.backward()\noptimizer.step()", execution_count=1),
             cell(long_function),
             cell("figures.gains(rows);"),
+            cell("chapter.finish();"),
             cell("figures.coverage(rows);", metadata={"mystnb": {"image": {"alt": "lines"}}}),
         ]
     )
@@ -90,6 +91,8 @@ def test_style_check_finds_each_problem(tmp_path):
         ".backward()",
         "optimizer.step()",
         "def f has more",
+        "not the last line of its cell",
+        "lacks the tag remove-output",
     ):
         assert words in problems
     assert "alternative text (mystnb: image: alt): figures.gains(rows);" in problems

@@ -86,15 +86,15 @@ def test_a_cell_in_between_does_not_hide_a_typo(start):
 
 
 def test_a_run_with_settings_of_its_own_leaves_the_published_record(start):
-    assert start(DECLARED, "# Parameters\ntau = 0.5").finish().name.startswith("04_rib.mini-")
-    assert start(DECLARED, "# Parameters\ndata_root = '/data'").finish().name == "04_rib.mini.json"
+    assert start(DECLARED, "# Parameters\ntau = 0.5").finish().path.name.startswith("04_rib.mini-")
+    assert start(DECLARED, "# Parameters\ndata_root = '/data'").finish().path.name == "04_rib.mini.json"
 
 
 def test_records_contain_value_interval_and_number(start, tmp_path):
     chapter = start(DECLARED)
     chapter.note("miou", 0.5, 0.4, 0.6, n=12)
     chapter.note("images", 12)
-    path = chapter.finish()
+    path = chapter.finish().path
     assert path == tmp_path / "records" / "04_rib.mini.json"
     expected = {"value": 0.5, "low": 0.4, "high": 0.6, "n": 12, "standard_error": None}
     assert json.loads(path.read_text())["miou"] == expected
@@ -105,7 +105,7 @@ def test_an_estimate_is_noted_with_its_standard_error(start):
     chapter = start(DECLARED)
     chapter.note_estimate("gain", Estimate(np.float32(0.5), 0.25, 0.75, np.int64(9), np.float64(0.125)))
     assert chapter.notes["gain"] == Estimate(0.5, 0.25, 0.75, 9, 0.125)
-    record = json.loads(chapter.finish().read_text())
+    record = json.loads(chapter.finish().path.read_text())
     assert Estimate(**record["gain"]) == chapter.notes["gain"]
 
 
@@ -174,7 +174,7 @@ def test_what_was_read_does_not_depend_on_the_order(chapter_on_cam):
         ("classifier", 0, [HISTORY]),
         ("evaluate-cam", 4, []),
     ]
-    record = first.finish()
+    record = first.finish().path
     listed = record.parent.parent / "reads" / record.name
     assert json.loads(listed.read_text()) == first.reads()
 

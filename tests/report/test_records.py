@@ -1,8 +1,10 @@
+from pathlib import Path
+
 import pytest
 from helpers.records import write_record
 
 from ribstudy.evaluation.statistics import Estimate
-from ribstudy.report.records import Headline, headline_table, read_record, read_records
+from ribstudy.report.records import Headline, Recorded, headline_table, read_record, read_records
 from ribstudy.store import Store
 
 
@@ -51,3 +53,17 @@ def test_a_number_that_no_record_contains_is_named(store):
         headline_table([Headline("RIB adds", "04_rib", "gian")], ["voc12-lite"], store)
     with pytest.raises(ValueError, match="expected a row such as: RIB adds"):
         Headline.parse("RIB adds: 04_rib.gain")
+
+
+def test_a_chapter_that_has_ended_shows_its_numbers_and_where_they_are():
+    numbers = {"gain": Estimate(0.0123456, -0.5, 2.0, 513), "images": Estimate(12.0), "none": Estimate(float("nan"))}
+    recorded = Recorded(numbers, Path("/results/<1>/04_rib.mini.json"))
+    assert recorded.table().to_dict("index") == {
+        "gain": {"value": "0.01235", "95 % interval": "-0.5 to 2", "n": "513"},
+        "images": {"value": "12", "95 % interval": "", "n": ""},
+        "none": {"value": "–", "95 % interval": "", "n": ""},
+    }
+    assert "<td>0.01235</td>" in recorded._repr_html_()
+    assert "<code>/results/&lt;1&gt;/04_rib.mini.json</code>" in recorded._repr_html_()
+    assert "record: /results/<1>/04_rib.mini.json" in repr(recorded)
+    assert len(Recorded({}, Path("x.json")).table()) == 0
