@@ -33,3 +33,12 @@ def __getattr__(name: str) -> Any:
 
 def __dir__() -> list[str]:
     return sorted({*globals(), *__all__})
+
+
+def load_ipython_extension(shell: Any) -> None:
+    """`%load_ext ribstudy`: a notebook shows the study's objects and messages, as it does after the start of a chapter."""
+    from ribstudy.report.notebook import show_messages
+    from ribstudy.report.objects import register
+
+    show_messages()
+    register(shell.display_formatter.formatters)

@@ -3,18 +3,20 @@
 import difflib
 import re
 from pathlib import Path
-from typing import Annotated, Any, get_args
+from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, Strict, ValidationError
 
 from ribstudy.runtime.paths import expanded
 
 LONGEST_VALUE = 100  # characters of a value in a message
+SIGNS = {"gt": ">", "ge": ">=", "lt": "<", "le": "<="}
 NUMBER = re.compile(r"[-+]?[0-9][0-9_,:. ]*")
 
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 NonNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 Share = Annotated[float, Field(ge=0, le=1)]
+PositiveShare = Annotated[float, Field(gt=0, le=1)]
 Count = Annotated[int, Field(ge=1)]
 Scale = Annotated[float, Field(gt=0, le=10)]  # an image a hundred times as large would need more memory than machines have
 Scales = Annotated[tuple[Scale, ...], Strict(False), Field(min_length=1)]
@@ -56,6 +58,10 @@ class Section(BaseModel):
     """A group of settings. It is immutable and rejects unknown names and values of a wrong type."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True, protected_namespaces=())
+
+    def __dir__(self) -> list[str]:
+        """Only the names of settings, which an editor offers to complete `chapter.settings`."""
+        return list(type(self).model_fields)
 
 
 def validate(model: type[Section], values: dict[str, Any], *, what: str) -> Any:
@@ -115,3 +121,41 @@ def _field_names(model: type[Section], path: tuple) -> list[str]:
     for part in path:
         model = section_of(model, part)
     return list(model.model_fields)
+
+
+def setting_rows(model: type[Section], prefix: str = "") -> list[tuple[str, str, str]]:
+    """(dotted name, allowed values, description) of every setting, including nested sections."""
+    rows = []
+    for name, field in model.model_fields.items():
+        if section := section_of(model, name):
+            rows += setting_rows(section, f"{prefix}{name}.")
+        else:
+            kind = Annotated[field.annotation, *field.metadata] if field.metadata else field.annotation
+            rows.append((f"{prefix}{name}", _values(kind), field.description or ""))
+    return rows
+
+
+def _values(kind: Any) -> str:
+    """A type in words: `number >= 0`, `a or b`, `list of whole number >= 1`."""
+    origin, arguments = get_origin(kind), get_args(kind)
+    if origin is Annotated:
+        inner, limits = _values(arguments[0]), []
+        for limit in arguments[1:]:
+            for part in (limit, *getattr(limit, "metadata", ())):
+                limits += [
+                    f"{sign} {getattr(part, name)}" for name, sign in SIGNS.items() if getattr(part, name, None) is not None
+                ]
+        return " ".join([inner, " and ".join(dict.fromkeys(limits))]).strip()
+    if origin is Literal:
+        return " or ".join(map(str, arguments))
+    if origin in (tuple, list):
+        return f"list of {_values(arguments[0])}"
+    if arguments:
+        return " or ".join(dict.fromkeys(_values(part) for part in arguments)) if _is_union(kind) else str(kind)
+    return {int: "whole number", float: "number", bool: "true or false", str: "text", Path: "path", type(None): "null"}.get(
+        kind, str(kind)
+    )
+
+
+def _is_union(kind: Any) -> bool:
+    return get_origin(kind) is Union or type(kind).__name__ == "UnionType"

@@ -9,7 +9,7 @@ import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from string import ascii_lowercase
-from typing import Annotated, Any, Literal, Union, get_args, get_origin
+from typing import Any
 
 import yaml
 from docutils import nodes
@@ -18,14 +18,13 @@ from pybtex.database import Entry
 from pybtex.plugin import register_plugin
 from pybtex.style.formatting.plain import Style as PlainStyle
 from pybtex.style.labels import BaseLabelStyle
-from pydantic import BaseModel
 from sphinx.application import Sphinx
 from sphinx.config import Config
 from sphinx.util.docutils import SphinxDirective
 
 from ribstudy.runtime import environment
+from ribstudy.settings import setting_rows
 
-SIGNS = {"gt": ">", "ge": ">=", "lt": "<", "le": "<="}
 MARKUP = re.compile(r"([\\*`|_<>\[\]{}^])")  # characters with a meaning in Markdown
 BACKSLASHED = r"\\\1"
 REPOSITORY = re.compile(r"https?://(?P<host>[\w.-]+(:[0-9]+)?)(/[\w.~-]+){2,}")
@@ -121,49 +120,6 @@ def _leave_thebe_out(app: Sphinx) -> None:
     for listeners in app.events.listeners.values():
         for listener in [found for found in listeners if found.handler.__module__ == "sphinx_thebe"]:
             listeners.remove(listener)
-
-
-def setting_rows(model: type[BaseModel], prefix: str = "") -> list[tuple[str, str, str]]:
-    """(dotted name, allowed values, description) of every setting, including nested sections."""
-    rows = []
-    for name, field in model.model_fields.items():
-        sections = [kind for kind in (field.annotation, *get_args(field.annotation)) if _is_section(kind)]
-        if sections:
-            rows += setting_rows(sections[0], f"{prefix}{name}.")
-        else:
-            kind = Annotated[field.annotation, *field.metadata] if field.metadata else field.annotation
-            rows.append((f"{prefix}{name}", _values(kind), field.description or ""))
-    return rows
-
-
-def _is_section(kind: Any) -> bool:
-    return isinstance(kind, type) and issubclass(kind, BaseModel)
-
-
-def _values(kind: Any) -> str:
-    """A type in words: `number >= 0`, `a or b`, `list of whole number >= 1`."""
-    origin, arguments = get_origin(kind), get_args(kind)
-    if origin is Annotated:
-        inner, limits = _values(arguments[0]), []
-        for limit in arguments[1:]:
-            for part in (limit, *getattr(limit, "metadata", ())):
-                limits += [
-                    f"{sign} {getattr(part, name)}" for name, sign in SIGNS.items() if getattr(part, name, None) is not None
-                ]
-        return " ".join([inner, " and ".join(dict.fromkeys(limits))]).strip()
-    if origin is Literal:
-        return " or ".join(map(str, arguments))
-    if origin in (tuple, list):
-        return f"list of {_values(arguments[0])}"
-    if arguments:
-        return " or ".join(dict.fromkeys(_values(part) for part in arguments)) if _is_union(kind) else str(kind)
-    return {int: "whole number", float: "number", bool: "true or false", str: "text", Path: "path", type(None): "null"}.get(
-        kind, str(kind)
-    )
-
-
-def _is_union(kind: Any) -> bool:
-    return get_origin(kind) is Union or type(kind).__name__ == "UnionType"
 
 
 class SettingsTable(SphinxDirective):

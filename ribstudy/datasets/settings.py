@@ -7,9 +7,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
-from ribstudy.settings import Count, GivenPath, Section, Seed, Share, validate
-
-PartShare = Annotated[float, Field(gt=0, le=1)]
+from ribstudy.settings import Count, GivenPath, PositiveShare, Section, Seed, Share, validate
 
 
 class TiedBackground(Section):
@@ -28,7 +26,7 @@ class MiniVocSettings(Section):
     num_val: Count = Field(description="held-out images, on which choices are made")
     image_size: Annotated[int, Field(ge=64)] = Field(description="side of the square images in pixels")
     seed: Seed = Field(description="seed of the images; separate from the study's seed, so that all seeds share one data set")
-    part_share: PartShare = Field(
+    part_share: PositiveShare = Field(
         0.15, description="area of an object's discriminative part, as a share of the area of the body that classes share"
     )
     part_place: Literal["fixed", "anywhere"] = Field(

@@ -4,8 +4,8 @@ from typing import Annotated
 
 from pydantic import Field, Strict
 
-from ribstudy.datasets.settings import ImageSelection, PartShare, TiedBackground
-from ribstudy.settings import Count, Positive, Scales, Section, Share
+from ribstudy.datasets.settings import ImageSelection, TiedBackground
+from ribstudy.settings import Count, Positive, PositiveShare, Scales, Section, Share
 
 
 class EvaluationSettings(Section):
@@ -61,7 +61,7 @@ class BottleneckSettings(Section):
 class PartSettings(Section):
     """The sizes of MiniVOC's discriminative part that are compared, and the images on which they are."""
 
-    shares: Annotated[tuple[PartShare, ...], Strict(False), Field(min_length=1)] = Field(
+    shares: Annotated[tuple[PositiveShare, ...], Strict(False), Field(min_length=1)] = Field(
         description="values of data.minivoc.part_share; a classifier is trained for each"
     )
     images: ImageSelection = Field(description="images on which CAM and RIB are reported for each share but the preset's own")

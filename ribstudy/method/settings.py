@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, Strict, model_validator
 
-from ribstudy.settings import Count, NonNegative, Positive, Range, Scales, Section, Share, added
+from ribstudy.settings import Count, NonNegative, Positive, PositiveShare, Range, Scales, Section, Share, added
 
 
 class CamSettings(Section):
@@ -55,7 +55,7 @@ class RibSettings(Section):
     momentum: NonNegative = Field(1e-4, description="momentum of SGD (code: 1e-4, its weight decay passed by mistake)")
     weight_decay: NonNegative = Field(1e-4, description="weight decay of SGD (reference code: 1e-4)")
     poly_power: NonNegative = Field(0.9, description="learning rate times (1 - k/K)^power (reference code: 0.9)")
-    tau: Positive = Field(0.4, description="positions whose map is below tau times its maximum are pooled (paper: 0.4)")
+    tau: PositiveShare = Field(0.4, description="positions whose map is below tau times its maximum are pooled (paper: 0.4)")
     objective: Literal["rib", "bce"] = Field("rib", description="labelled logits (paper, code), or cross-entropies (control)")
     trained: Literal["all", "last_stage", "classifier"] = Field(
         "all", description="adapted layers: all above stride 8 (code), the last stage and the classifier, or the classifier"

@@ -22,9 +22,22 @@ from ribstudy.datasets.settings import DataSettings, ImageSelection
 from ribstudy.evaluation.statistics import Estimate
 from ribstudy.report import paper
 from ribstudy.report.figures import common as figures
-from ribstudy.report.parameters import check_nothing_came_late, check_parameters, check_value, read_overrides
+from ribstudy.report.notebook import Interrupted, ParameterWatch, origin, shortened, show_messages, text_of_other_code
+from ribstudy.report.objects import properties, register
+from ribstudy.report.parameters import (
+    OVERRIDES,
+    PRESET,
+    NotStarted,
+    check_nothing_came_late,
+    check_value,
+    found_preset,
+    naming_what_was_typed,
+    parameters_in_force,
+    read_overrides,
+)
 from ribstudy.report.records import Recorded
 from ribstudy.runtime.files import digest, write_json
+from ribstudy.runtime.progress import is_live
 from ribstudy.settings import Count
 from ribstudy.stages import Run, Stage, execute
 from ribstudy.stages.preflight import require
@@ -50,21 +63,38 @@ def start(
         view: the type (`Count`: a positive whole number) of each parameter that only affects how much is shown.
 
     Raises:
-        ValueError: a parameter that the chapter does not have, a value of a wrong type or out of range, an unknown preset, a
+        NotStarted: a parameter that the chapter does not have, a value of a wrong type or out of range, an unknown preset, a
             value that papermill passed and a later cell has replaced, or something that a job of the chapter requires and that
             is missing (`stages/preflight.py`).
     """
+    show_messages()
     figures.use_style()
     pd.set_option("display.max_colwidth", None)  # tables show their texts in full
-    variables = get_ipython().user_ns
-    check_parameters(name, variables["In"], variables, ["preset", *settings, "overrides", *view])
-    for parameter, kind in view.items():
-        check_value(f"{name}: {parameter}", variables[parameter], kind)
-    chapter = Chapter(name, variables["preset"], read_overrides(name, settings, variables), started=len(variables["In"]))
-    require(unfinished_work((job, chapter.variant(job.overrides, job.images)) for job in chapter.jobs.values()))
+    shell = get_ipython()
+    register(shell.display_formatter.formatters)
+    try:
+        chapter, used = _started(name, settings, view, shell.user_ns)
+    except ValueError as error:
+        raise NotStarted(str(error)) from None
+    ParameterWatch(shell.user_ns["In"], len(shell.user_ns["In"]), used).begin(shell.events)
     if text := picture_text(chapter.settings.data):
         display(Markdown(text))
     return chapter
+
+
+def _started(
+    name: str, settings: Mapping[str, str], view: Mapping[str, type], variables: Mapping[str, Any]
+) -> tuple["Chapter", dict[str, Any]]:
+    """The chapter, and the values of its parameters."""
+    history = variables["In"]
+    values = parameters_in_force(name, history, variables, [PRESET, *settings, OVERRIDES, *view])
+    for parameter, kind in view.items():
+        check_value(f"{name}: {parameter}", values[parameter], kind)
+    preset, overrides = found_preset(values[PRESET]), read_overrides(name, settings, values)
+    with naming_what_was_typed(name, settings, overrides):
+        chapter = Chapter(name, preset, overrides, started=len(history))
+    require(unfinished_work((job, chapter.variant(job.overrides, job.images)) for job in chapter.jobs.values()))
+    return chapter, values
 
 
 def picture_text(data: DataSettings) -> str:
@@ -129,7 +159,7 @@ class Chapter:
         """The items of a stage, by image name. Missing ones are computed first, on all cores; each is read when accessed."""
         names = run.items(stage)
         if names:
-            execute(stage, run, processes=None)
+            self._compute(stage, run, finished=run.is_finished(stage))
         self.add_read(stage, run, items=names)
         return run.stored(stage)
 
@@ -142,10 +172,21 @@ class Chapter:
         if file not in (job.files or ()):
             raise KeyError(f"chapter {self.name}: job {name} declares no file {file!r}; it has: {', '.join(job.files or ())}")
         result = run.result(job.stage)
-        if not (result.finished and result.has_file(file)):
-            execute(job.stage, run, processes=None)
+        self._compute(job.stage, run, finished=result.finished and result.has_file(file))
         self.add_read(job.stage, run, files=[file])
         return result.open(file)
+
+    def _compute(self, stage: Stage, run: Run, *, finished: bool) -> None:
+        """Computes what is missing of a result, or tells an editor where a finished one is from when it is first read."""
+        result = run.result(stage)
+        if finished and not result.outgrown:
+            if is_live() and (stage.name, stage.key(run.settings)) not in self._reads:
+                print(origin(stage.name, result))
+            return
+        try:
+            execute(stage, run, processes=None)
+        except KeyboardInterrupt:
+            raise Interrupted(stage.name, result.folder) from None
 
     def sessions(self, *name: Any) -> list[dict]:
         """The logs of the processes that computed the maps or masks of a job (`Result.sessions`), here or as published."""
@@ -156,16 +197,30 @@ class Chapter:
     def add_read(self, stage: Stage, run: Run, *, items: Iterable[str] = (), files: Iterable[str] = ()) -> None:
         """Adds a result to those that the page needs. Without items and files, only its record is needed.
 
-        A result of other code than today's is named on the page.
+        A result of other code than today's is named on the page, with what to delete to compute it anew.
         """
         name, result = (stage.name, stage.key(run.settings)), run.result(stage)
         if name not in self._reads and result.finished and other_code(stage, result):
-            display(
-                Markdown(f"**Computed by other code:** `{'-'.join(name)}` does not come from the present code of its stage.")
-            )
+            display(Markdown(text_of_other_code(result)))
         of_items, of_files = self._reads.setdefault(name, (set(), set()))
         of_items.update(items)
         of_files.update(files)
+
+    def _repr_html_(self) -> str:
+        """The preset, the settings in use that differ from it, and how many of the results of the chapter are finished."""
+        runs = {key: self.run_of(*(key if isinstance(key, tuple) else (key,))) for key in self.jobs}
+        finished = sum(run.is_finished(self.jobs[key].stage) for key, run in runs.items())
+        changed = ", ".join(f"{name} = {value!r}" for name, value in self.overrides.items())
+        return properties(
+            {
+                "chapter": self.name,
+                "preset": preset_name(self.preset),
+                "other settings": changed or "none",
+                "results": f"{finished} of {len(runs)} are finished",
+                "folder": shortened(self.run.store.root),
+                "numbers so far": str(len(self.notes)),
+            }
+        )
 
     def _job(self, name: tuple) -> Job:
         key = name[0] if len(name) == 1 else name

@@ -2,24 +2,38 @@
 
 The cell with the defaults is headed `# Parameters`, has the tag `parameters`, and explains each of them in a comment. Papermill
 inserts a cell with the same head and without comments after it. If the tag is lost, papermill inserts its cell at the top, and
-the defaults replace the values that it passed.
+the defaults replace the values that it passed. A cell that lost its head is still known by what it does: it assigns the preset,
+and nothing but values that are written out.
 """
 
 import ast
+import contextlib
 import difflib
 import io
 import tokenize
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 
-from ribstudy.config import given_settings
+from ribstudy.config import SUFFIXES, given_settings, preset_names
+from ribstudy.runtime import paths
+from ribstudy.runtime.paths import expanded
 from ribstudy.runtime.strict_yaml import as_number, parse_mapping
 
 MARKER = "# Parameters"
+PRESET, OVERRIDES = "preset", "overrides"  # the parameter that every chapter has, and the one that may be left out
 REMEDY = "give the cell with the defaults the tag parameters, which a tool has removed"
+
+
+class NotStarted(ValueError):
+    """A chapter cannot be started as it was asked to. A notebook shows the message alone, without a traceback."""
+
+    def _render_traceback_(self) -> list[str]:
+        """What IPython shows in place of the traceback."""
+        return [f"not started: {self}"]
 
 
 @dataclass(frozen=True)
@@ -29,7 +43,8 @@ class Cell:
     Args:
         names: the names that it assigns.
         values: the values that it assigns, as far as they are written out.
-        headed: whether it is headed as a cell of parameters.
+        headed: whether it is a cell of parameters: it has their head, or it has lost it and assigns the preset and other
+            values that are written out, with comments.
         commented: whether it has comments besides this head.
     """
 
@@ -48,8 +63,10 @@ class Cell:
         except (SyntaxError, ValueError, tokenize.TokenError):
             return cls((), {}, headed, False)
         names = [node.id for node in ast.walk(tree) if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)]
-        comments = [token for token in tokens if token.type == tokenize.COMMENT]
-        return cls(tuple(names), _written_values(tree), headed, len(comments) > headed)
+        values = _written_values(tree)
+        commented = sum(token.type == tokenize.COMMENT for token in tokens) > headed
+        has_defaults = commented and PRESET in values and len(values) == len(tree.body)
+        return cls(tuple(names), values, headed or has_defaults, commented)
 
     @property
     def may_be_injected(self) -> bool:
@@ -68,8 +85,12 @@ def _written_values(tree: ast.Module) -> dict[str, Any]:
     return values
 
 
-def check_parameters(chapter: str, history: Sequence[str], variables: Mapping[str, Any], known: Sequence[str]) -> None:
-    """Checks the parameters of a chapter before its start.
+def parameters_in_force(
+    chapter: str, history: Sequence[str], variables: Mapping[str, Any], known: Sequence[str]
+) -> dict[str, Any]:
+    """Checks the parameters of a chapter before its start, and returns their values by name.
+
+    A value whose line was deleted is not in force, although the kernel still has it.
 
     Args:
         chapter: its name.
@@ -90,8 +111,22 @@ def check_parameters(chapter: str, history: Sequence[str], variables: Mapping[st
     for place, cell in enumerate(cells):
         if cell.may_be_injected:
             _require_kept(chapter, cells, place, variables)
-    if unset := [name for name in known if name not in variables and name != "overrides"]:
-        raise ValueError(f"{chapter}: the parameter {unset[0]} has no value; run the cell headed {MARKER} first")
+    assigned = _names_in_force(cells)
+    if unset := [name for name in known if not (name in assigned and name in variables) and name != OVERRIDES]:
+        raise ValueError(f"{chapter}: the parameter {unset[0]} has no value; run the cell headed {MARKER} with a line for it")
+    return {name: variables[name] for name in known if name in assigned}
+
+
+def _names_in_force(cells: Sequence[Cell]) -> set[str]:
+    """The names that the last cell with defaults assigns, and the cells of parameters after it."""
+    own = [place for place, cell in enumerate(cells) if cell.headed and cell.commented]
+    return {name for cell in cells[own[-1] if own else 0 :] if cell.headed for name in cell.names}
+
+
+def values_not_in_use(history: Sequence[str], used: Mapping[str, Any]) -> dict[str, Any]:
+    """The values of parameters that the cells of `history` assign otherwise than they are used, by name."""
+    values = {name: value for cell in map(Cell.of, history) if cell.headed for name, value in cell.values.items()}
+    return {name: value for name, value in values.items() if name not in used or used[name] != value}
 
 
 def _assigned_names(cells: Sequence[Cell]) -> list[str]:
@@ -150,7 +185,7 @@ def read_overrides(chapter: str, parameters: Mapping[str, str], variables: Mappi
     Raises:
         ValueError: `overrides` is of another type, or a setting is given twice.
     """
-    what, overrides = f"{chapter}: overrides", variables.get("overrides", {})
+    what, overrides = f"{chapter}: overrides", variables.get(OVERRIDES, {})
     if isinstance(overrides, str):
         overrides = parse_mapping(overrides, what)
     check_value(what, overrides, dict[str, Any])
@@ -162,3 +197,33 @@ def read_overrides(chapter: str, parameters: Mapping[str, str], variables: Mappi
                 raise ValueError(f"{chapter}: {setting} is given twice, as {parameter} and in overrides; remove one of them")
             found |= given_settings({setting: as_number(value)}, f"{chapter}: {parameter}")
     return found
+
+
+@contextlib.contextmanager
+def naming_what_was_typed(chapter: str, parameters: Mapping[str, str], given: Iterable[str]) -> Iterator[None]:
+    """Lets an error about one of the `given` settings name the parameter that set it, as it was typed, and not the preset."""
+    try:
+        yield
+    except ValueError as error:
+        for setting in given:
+            _, found, problem = str(error).partition(f" {setting} = ")
+            if found:
+                typed = next((name for name, its in parameters.items() if its == setting), f"{OVERRIDES}: {setting}")
+                raise ValueError(f"{chapter}: {typed} = {problem}") from None
+        raise
+
+
+def found_preset(preset: str) -> str:
+    """A preset whose path, if it is one, is absolute: beside the notebook, where papermill was called, or in the project.
+
+    Raises ValueError that names the folders in which there is no such file.
+    """
+    if not isinstance(preset, str) or preset in preset_names() or Path(preset).suffix.lower() not in SUFFIXES:
+        return preset
+    folders = list(dict.fromkeys([Path.cwd(), paths.PROJECT / "book", paths.PROJECT]))
+    candidates = [expanded(preset, folder) for folder in folders]
+    found = next((path for path in candidates if path.is_file()), None)
+    if found is None:
+        places = sorted({str(path.parent) for path in candidates})
+        raise ValueError(f"preset = {preset!r}: there is no such file in {', '.join(places)}")
+    return str(found)

@@ -7,8 +7,10 @@ import hashlib
 import json
 import logging
 import os
+import platform
 import shutil
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 
 from filelock import FileLock, Timeout
@@ -93,17 +95,30 @@ def _is_at(path: Path, handle: int) -> bool:
 
 @contextlib.contextmanager
 def locked(path: Path, what: str) -> Iterator[None]:
-    """Keeps the lock file `path` locked during the block. If another process has the lock, logs `what` it waits for."""
-    lock = FileLock(path)
+    """Keeps the lock file `path` locked during the block. If another process has the lock, logs `what` it waits for.
+
+    A file next to the lock names the process that has it, and since when.
+    """
+    lock, owner = FileLock(path), path.with_name(f"{path.name}.owner")
     try:
         lock.acquire(timeout=0)
     except Timeout:
-        log.info("waiting for another process that is working on %s (%s)", what, path)
+        log.info("%s: waits for another run (%s, %s)", what, _owner(owner), path)
         lock.acquire()
     try:
+        with contextlib.suppress(OSError):  # on a full disk, the work itself says so
+            owner.write_text(f"process {os.getpid()} on {platform.node()}, since {datetime.now(UTC):%Y-%m-%d %H:%M} UTC")
         yield
     finally:
+        owner.unlink(missing_ok=True)
         lock.release()
+
+
+def _owner(path: Path) -> str:
+    try:
+        return path.read_text()
+    except FileNotFoundError:  # it has just taken the lock or is about to release it
+        return "process not known"
 
 
 def write_json(path: Path, value: object) -> None:

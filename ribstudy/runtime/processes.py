@@ -1,6 +1,7 @@
 """Worker processes that end together with the process that started them."""
 
 import os
+import signal
 import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
@@ -51,11 +52,17 @@ def refuse_while_importing() -> None:
 
 
 def _start_worker() -> None:
+    signal.signal(signal.SIGINT, _end_quietly)
     for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS"):  # for a torch that the work imports; not all work needs one
         os.environ[name] = "1"
     if torch := sys.modules.get("torch"):  # imported by the script that started the worker, which a new process imports too
         torch.set_num_threads(1)
     threading.Thread(target=_end_with_parent, daemon=True).start()
+
+
+def _end_quietly(_number: int, _frame: object) -> None:
+    """Ends the work after an interrupt without a traceback, which the parent is interrupted to show."""
+    raise SystemExit(1)
 
 
 def _end_with_parent() -> None:

@@ -19,7 +19,7 @@ from ribstudy.runtime import ranks
 from ribstudy.runtime.claims import Claims
 from ribstudy.runtime.files import file_digest, locked
 from ribstudy.runtime.processes import map_in_processes, refuse_while_importing
-from ribstudy.runtime.progress import track
+from ribstudy.runtime.progress import following, track
 from ribstudy.stages.preflight import require, require_room, unfinished
 from ribstudy.stages.registry import STAGES
 from ribstudy.stages.source import other_code, source_digest
@@ -162,6 +162,8 @@ def _run_whole(stage: WholeStage, run: Run, result: Result) -> None:
     with _locked_by_first(result.folder / ".lock", stage.name):
         if ranks.agreed(run.is_finished(stage)):
             return
+        if first:
+            log.info("%s: computing", stage.name)
         if first or stage.shared:
             with result.session(run.device, code=source_digest(stage)) as notes, _processor_time(notes):
                 stage.work(run, result)
@@ -214,6 +216,7 @@ def _run_items(stage: ItemStage, run: Run, result: Result, shard: Shard) -> None
 
 def _compute(stage: ItemStage, run: Run, result: Result, names: list[str], shard: Shard, claims: Claims) -> dict[str, str]:
     """Computes and writes the items that no other process has claimed; returns the error messages of failed items, by name."""
+    log.info("%s: computing %d of %d", stage.name, len(names), len(run.items(stage)))
     failures = {}
     code = source_digest(stage)
     with result.session(run.device, code=code) as notes, _processor_time(notes), ranks.one_thread(run.device):
@@ -268,13 +271,20 @@ def _item_errors() -> tuple[type[Exception], ...]:
 
 
 def _run_side_by_side(stage: ItemStage, run: Run, shard: Shard, processes: int) -> None:
-    count = min(processes, len(shard.of(run.items(stage))))
+    names, result = shard.of(run.items(stage)), run.result(stage)
+    missing = [name for name in names if not result.has_item(name)]
+    count = min(processes, len(names))
+    if count <= 1:  # in this process
+        _run_items(stage, run, result, shard)
+        return
+    log.info("%s: computing %d of %d", stage.name, len(missing), len(names))
     shards = [shard.part(index, count) for index in range(count)]
     failures = {}
-    for failed in map_in_processes(partial(_run_shard, stage.name, run), shards, processes=count):
-        failures |= failed
+    with following(lambda: sum(map(result.has_item, missing)), stage.name, total=len(missing)):
+        for failed in map_in_processes(partial(_run_shard, stage.name, run), shards, processes=count):
+            failures |= failed
     if failures:
-        raise ItemsFailed(stage.name, failures, run.result(stage).folder)
+        raise ItemsFailed(stage.name, failures, result.folder)
 
 
 def _run_shard(name: str, run: Run, shard: Shard) -> dict[str, str]:

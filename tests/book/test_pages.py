@@ -13,12 +13,12 @@ from helpers.browsers import needs_browser
 from pybtex.database import parse_string
 
 from ribstudy.config import Settings
+from ribstudy.settings import setting_rows
 from tools import check_links, print_book
 from tools.book_extension import (
     ON_COLAB,
     AuthorYearLabels,
     repository_options,
-    setting_rows,
     short_signature,
     with_notebook,
     without_button,

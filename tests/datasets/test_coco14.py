@@ -131,7 +131,7 @@ def test_waiting_for_another_process_is_logged(coco_root, caplog):
     waiting = threading.Thread(target=datasets.prepare, args=(coco(coco_root),))
     with caplog.at_level("INFO"), FileLock(cache / ".lock"):
         waiting.start()
-        while "waiting for another process that is working on the masks of COCO 2014" not in caplog.text:
+        while "the masks of COCO 2014: waits for another run (process " not in caplog.text:
             time.sleep(0.01)
         assert [path.name for path in cache.iterdir()] == [".lock"]
     waiting.join()

@@ -6,10 +6,14 @@ import numpy as np
 import pandas as pd
 import pytest
 from helpers.tiny_study import TINY
+from IPython.core.events import EventManager
+from IPython.core.formatters import DisplayFormatter
 
 from ribstudy.evaluation.statistics import Estimate
 from ribstudy.report import chapter as chapters
 from ribstudy.report.chapter import Chapter
+from ribstudy.report.notebook import origin
+from ribstudy.report.parameters import NotStarted
 from ribstudy.stages.classifier import CLASSIFIER
 from ribstudy.stages.evaluate import MAP_EVALUATIONS
 from ribstudy.stages.maps import CAM
@@ -21,6 +25,8 @@ class Shell:
 
     def __init__(self, *cells: str):
         self.user_ns = {"In": ["", *cells, "chapter = start(...)"]}
+        self.display_formatter = DisplayFormatter()
+        self.events = EventManager(self, {"pre_run_cell": lambda info: None})
         for cell in cells:
             exec(cell, self.user_ns)
 
@@ -59,19 +65,23 @@ def test_a_section_in_the_overrides_changes_only_what_it_names(start):
     ("injected", "message"),
     [
         ("taau = 0.5", "04_rib has no parameter taau, did you mean tau"),
-        ("tau = '0.5'", "rib.tau = '0.5'"),
+        ("tau = '0.5'", "04_rib: tau = '0.5'"),
+        ("tau = 5", "04_rib: tau = 5.0?: Input should be less than or equal to 1"),
+        ("overrides = {'rib.tau': 5.0}", "04_rib: overrides: rib.tau = 5.0: Input should be less than or equal to 1"),
         ("shown = 2.5", "shown = 2.5: Input should be a valid integer"),
         ("shown = 0", "shown = 0: Input should be greater than or equal to 1"),
         ("seed = 3", "no parameter seed"),
         ("taau: float = 0.5", "no parameter taau"),
         ("a, b = 1, 2", "no parameter a"),
         ("preset = 'minni'", "'minni' is unknown; known: .*mini"),
-        ("data_root = 3", "data.root"),
+        ("data_root = 3", "04_rib: data_root = 3"),
+        ("preset = 'my.yml'", "preset = 'my.yml': there is no such file in"),
     ],
 )
 def test_a_bad_parameter_stops_the_chapter(start, injected, message, tmp_path):
-    with pytest.raises(ValueError, match=message):
+    with pytest.raises(NotStarted, match=message) as stopped:
         start(DECLARED, f"# Parameters\n{injected}")
+    assert stopped.value._render_traceback_() == [f"not started: {stopped.value}"]  # a notebook shows no traceback
     assert list(tmp_path.iterdir()) == []
 
 
@@ -214,6 +224,26 @@ def test_a_result_of_other_code_is_named_once_on_the_page(chapter_on_cam, monkey
     chapter.items("train", 0, images=chapter.dataset("train").names[:2])
     (text,) = shown
     assert text.startswith("**Computed by other code:** `cam-")
+
+
+def test_an_editor_learns_where_a_result_is_from_and_an_interrupt_takes_two_lines(chapter_on_cam, monkeypatch, capsys):
+    monkeypatch.setattr(chapters, "is_live", lambda: True)
+    chapter = chapter_on_cam()
+    names = chapter.dataset("train").names
+    chapter.open("classifier", 0, file=HISTORY).close()
+    chapter.items("train", 0, images=names[:1])
+    found = [line for line in capsys.readouterr().out.splitlines() if "found" in line]
+    assert found == [origin("classifier", chapter.run.result(CLASSIFIER))]  # the maps were computed
+
+    def interrupt(*arguments, **options):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(chapters, "execute", interrupt)
+    with pytest.raises(KeyboardInterrupt) as stopped:
+        chapter.items("train", 0, images=names)
+    first, second = stopped.value._render_traceback_()
+    assert first.startswith("cam: interrupted; what is finished is kept in ")
+    assert second == "Run the cell again to compute the rest."
 
 
 def test_results_of_the_present_code_are_not_remarked_upon(chapter_on_cam, monkeypatch):

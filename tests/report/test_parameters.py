@@ -1,12 +1,20 @@
 """The parameters of a chapter, in the orders in which papermill and people execute its cells."""
 
+import re
 from pathlib import Path
 
 import pytest
 from papermill.iorw import load_notebook_node
 from papermill.parameterize import parameterize_notebook
 
-from ribstudy.report.parameters import check_nothing_came_late, check_parameters, read_overrides
+from ribstudy.report.parameters import (
+    check_nothing_came_late,
+    found_preset,
+    naming_what_was_typed,
+    parameters_in_force,
+    read_overrides,
+    values_not_in_use,
+)
 
 BOOK = Path(__file__).resolve().parents[2] / "book"
 OWN = '# Parameters\npreset = "study"  # settings\ntau = None  # a share\noverrides = {}  # others'
@@ -18,8 +26,7 @@ def checked(*cells: str) -> dict:
     variables: dict = {}
     for cell in cells:
         exec(cell, variables)
-    check_parameters("04_rib", ["", *cells, "start(...)"], variables, KNOWN)
-    return variables
+    return parameters_in_force("04_rib", ["", *cells, "start(...)"], variables, KNOWN)
 
 
 def test_values_that_papermill_inserts_after_the_defaults_hold():
@@ -67,6 +74,73 @@ def test_a_mistyped_name_at_the_very_top_is_found_although_other_cells_follow():
 def test_a_parameter_without_a_value_is_named():
     with pytest.raises(ValueError, match="04_rib: the parameter tau has no value; run the cell"):
         checked(INJECTED)
+
+
+RENAMED = OWN.replace("# Parameters", "# My parameters")
+
+
+@pytest.mark.parametrize("own", [RENAMED, OWN.removeprefix("# Parameters\n"), f"\n{RENAMED}"])
+@pytest.mark.parametrize("others", [[], ["import math"]])
+def test_a_mistyped_name_is_found_in_a_cell_that_lost_its_head(own, others):
+    assert checked(own, *others)["preset"] == "study"
+    with pytest.raises(ValueError, match="04_rib has no parameter seedz"):
+        checked(f"{own}\nseedz = 4", *others)
+
+
+def test_other_cells_may_assign_any_name():
+    assert checked("x = 1  # a number", OWN, "y = 2  # another")["preset"] == "study"
+    assert checked(OWN, "preset_of_others = 'mini'  # to compare with")["preset"] == "study"
+
+
+def test_a_value_whose_line_was_deleted_is_not_in_force():
+    """The kernel still has it from an earlier run of the cell."""
+    without = "\n".join(line for line in OWN.splitlines() if not line.startswith("tau"))
+    with pytest.raises(ValueError, match="04_rib: the parameter tau has no value; run the cell"):
+        checked(OWN.replace("None", "0.9"), without)
+    assert checked(OWN.replace("None", "0.9"), without, "# Parameters\ntau = 0.5")["tau"] == 0.5
+
+
+def test_overrides_whose_line_was_deleted_are_not_in_force():
+    without = "\n".join(line for line in OWN.splitlines() if not line.startswith("overrides"))
+    assert checked(OWN.replace("{}", "{'rib.tau': 0.9}"), without) == {"preset": "study", "tau": None}
+
+
+def test_values_that_are_not_in_use_are_found():
+    used = {"preset": "study", "tau": None, "overrides": {}}
+    assert values_not_in_use(["x = 1", OWN, "tau = 3"], used) == {}
+    assert values_not_in_use([OWN.replace("None", "0.9")], used) == {"tau": 0.9}
+    assert values_not_in_use([OWN.replace("None", "0.9"), OWN], used) == {}  # taken back
+
+
+@pytest.mark.parametrize(
+    ("problem", "message"),
+    [
+        ("preset study: toy.hgr_threshold = 3: too large", "01_toy: threshold = 3: too large"),
+        ("preset a from preset study: x.y = 1: bad; toy.depth = 0: too small", "01_toy: overrides: toy.depth = 0: too small"),
+        ("preset study: big_toy.depth = 0: too small", "preset study: big_toy.depth = 0: too small"),
+    ],
+)
+def test_errors_name_what_was_typed(problem, message):
+    given = {"toy.hgr_threshold": 3, "toy.depth": 0}
+    with (
+        pytest.raises(ValueError, match=f"^{re.escape(message)}$"),
+        naming_what_was_typed("01_toy", {"threshold": "toy.hgr_threshold"}, given),
+    ):
+        raise ValueError(problem)
+
+
+def test_a_preset_of_ones_own_is_found_beside_the_notebook_and_in_the_project(tmp_path, monkeypatch):
+    project, beside = tmp_path / "project", tmp_path / "notebooks"
+    for folder in (project / "book", beside):
+        folder.mkdir(parents=True)
+    monkeypatch.setattr("ribstudy.runtime.paths.PROJECT", project)
+    monkeypatch.chdir(beside)
+    with pytest.raises(ValueError, match=r"preset = 'my.yml': there is no such file in .*notebooks, .*project, .*project/book"):
+        found_preset("my.yml")
+    for folder in (project, project / "book", beside):
+        (folder / "my.yml").write_text("")
+        assert found_preset("my.yml") == str(folder / "my.yml")
+    assert found_preset("study") == "study"
 
 
 def test_values_that_come_after_the_start_stop_the_end():
@@ -126,8 +200,8 @@ def test_the_notebooks_of_the_book_keep_what_papermill_passes_or_stop(name, keep
         exec(source, variables)
     known = [name for name in variables if name != "__builtins__"]
     if keep_tags:
-        check_parameters(name, ["", *before_start], variables, known)
+        parameters_in_force(name, ["", *before_start], variables, known)
         assert variables["preset"] == "voc12"
     else:
         with pytest.raises(ValueError, match=r"papermill passed preset = 'voc12', but a later cell"):
-            check_parameters(name, ["", *before_start], variables, known)
+            parameters_in_force(name, ["", *before_start], variables, known)

@@ -1,0 +1,105 @@
+"""What a notebook tells the person who runs it: where results come from, what is computed, and which parameters are in use."""
+
+import logging
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ribstudy.report.parameters import Cell, values_not_in_use
+from ribstudy.runtime import paths
+from ribstudy.runtime.progress import in_notebook, is_live
+from ribstudy.store import Result, commit_name
+
+
+class Interrupted(KeyboardInterrupt):
+    """A person has interrupted a computation. A notebook shows two lines, without a traceback."""
+
+    def __init__(self, stage: str, folder: Path):
+        super().__init__(f"{stage}: interrupted; what is finished is kept in {shortened(folder)}")
+
+    def _render_traceback_(self) -> list[str]:
+        """What IPython shows in place of the traceback."""
+        return [str(self), "Run the cell again to compute the rest."]
+
+
+class _Lines(logging.Handler):
+    """Prints messages to the standard output, because Jupyter shows the standard error in red."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        print(self.format(record), flush=True)
+
+
+def show_messages() -> None:
+    """Lets a notebook show the messages of stages and the warnings of libraries as plain lines."""
+    if not in_notebook():
+        return
+    logging.captureWarnings(True)
+    for name in ("ribstudy", "py.warnings"):
+        logger = logging.getLogger(name)
+        logger.handlers = [_Lines()]
+        logger.propagate = False
+    logging.getLogger("ribstudy").setLevel(logging.INFO)
+
+
+def origin(stage: str, result: Result) -> str:
+    """A line that says where a finished result was found, when it was computed, and by which commit."""
+    record = result.record()
+    place = result.folder if result.computed_here else result.bundle.path
+    commit = commit_name(record.get("git") or {})
+    return f"{stage}: found in {shortened(place)}, computed on {record['finished'][:10]} by " + (
+        f"commit {commit}" if commit else "code that is in no commit"
+    )
+
+
+def text_of_other_code(result: Result) -> str:
+    """What a page says of a result that does not come from the present code of its stage, and how to compute it anew."""
+    name = result.folder.name
+    text = f"**Computed by other code:** `{name}` does not come from the present code of its stage."
+    if not is_live():
+        return text
+    commit = commit_name(result.record().get("git") or {})
+    if result.computed_here:
+        return f"{text} It comes from commit {commit or 'unknown'}. To compute it anew, delete `{shortened(result.folder)}`."
+    return (
+        f"{text} It was published from commit {commit or 'unknown'}. To compute it anew, set the environment variable "
+        "`RIBSTUDY_PUBLISHED` to an empty folder before you start Jupyter."
+    )
+
+
+def shortened(path: Path) -> str:
+    """A path below the project relative to it, any other path as it is."""
+    return str(path.relative_to(paths.PROJECT)) if path.is_relative_to(paths.PROJECT) else str(path)
+
+
+@dataclass(frozen=True)
+class ParameterWatch:
+    """Before each cell, warns of parameters that were changed after the start of a chapter, which uses their former values.
+
+    Args:
+        history: the sources of the executed cells, which IPython extends.
+        started: how many of them were executed before the start.
+        used: the values in use, by name.
+        warn: shows a warning.
+    """
+
+    history: list[str]
+    started: int
+    used: Mapping[str, Any]
+    warn: Callable[[str], Any] = print
+
+    def __call__(self, info: Any) -> None:
+        """Is called by IPython with the cell that it is about to execute."""
+        if Cell.of(info.raw_cell).headed or "start(" in info.raw_cell:
+            return
+        changed = values_not_in_use(self.history[self.started :], self.used)
+        if changed:
+            now = ", ".join(f"{name} = {value!r}" for name, value in changed.items())
+            used = ", ".join(f"{name} = {self.used.get(name)!r}" for name in changed)
+            self.warn(f"{now} is not in use: the chapter was started with {used}. Run the cell with start(...) again.")
+
+    def begin(self, events: Any) -> None:
+        """Begins to watch, and ends the watch of an earlier start. `events`: those of an IPython shell."""
+        for callback in [each for each in events.callbacks["pre_run_cell"] if isinstance(each, ParameterWatch)]:
+            events.unregister("pre_run_cell", callback)
+        events.register("pre_run_cell", self)

@@ -1,0 +1,110 @@
+"""What a notebook tells the person who runs it. A kernel without a front end stands for papermill and for JupyterLab."""
+
+from pathlib import Path
+from types import SimpleNamespace
+
+import nbformat
+import pytest
+from IPython.core.events import EventManager
+from nbclient import NotebookClient
+
+from ribstudy.report.notebook import Interrupted, ParameterWatch, origin, text_of_other_code
+from ribstudy.report.parameters import NotStarted
+
+OWN = '# Parameters\npreset = "study"  # settings\ntau = {}  # a share'
+
+
+@pytest.fixture
+def watched():
+    """The history of a notebook, and the warnings before each cell that is executed."""
+    history, events, warnings = ["", OWN.format(None), "chapter = start(...)"], None, []
+    events = EventManager(None, {"pre_run_cell": lambda info: None})
+
+    def run(cell: str) -> list[str]:
+        history.append(cell)
+        warnings.clear()
+        events.trigger("pre_run_cell", SimpleNamespace(raw_cell=cell))
+        return list(warnings)
+
+    for _ in range(2):  # the second start replaces the watch of the first one
+        ParameterWatch(history, len(history), {"preset": "study", "tau": None}, warnings.append).begin(events)
+    return run
+
+
+def test_later_cells_warn_of_parameters_that_are_not_in_use(watched):
+    assert watched("figures.draw()") == []
+    assert watched(OWN.format(0.5)) == []
+    (warning,) = watched("figures.draw()")
+    assert warning.startswith("tau = 0.5 is not in use: the chapter was started with tau = None. Run the cell with start(")
+    assert watched("chapter = start(...)") == []
+    assert watched(OWN.format(None)) == watched("figures.draw()") == []
+
+
+RECORD = {"finished": "2026-11-30T00:52:56+00:00", "git": {"commit": "55bc4b3dfe7dfe144ea8", "dirty": True}}
+
+
+def result(record: dict, *, here: bool):
+    project = Path(__file__).resolve().parents[2]
+    return SimpleNamespace(
+        record=lambda: record,
+        computed_here=here,
+        folder=project / "results" / "runs" / "cam-0123",
+        bundle=SimpleNamespace(path=project / "published" / "cam-0123.zip"),
+    )
+
+
+def test_a_line_says_where_a_result_is_from():
+    assert origin("cam", result(RECORD, here=False)) == (
+        "cam: found in published/cam-0123.zip, computed on 2026-11-30 by commit 55bc4b3dfe*"
+    )
+    no_commit = {**RECORD, "git": {"commit": None, "dirty": None}}
+    assert origin("cam", result(no_commit, here=True)) == (
+        "cam: found in results/runs/cam-0123, computed on 2026-11-30 by code that is in no commit"
+    )
+
+
+def test_an_editor_learns_how_to_compute_a_result_of_other_code_anew(monkeypatch):
+    page = text_of_other_code(result(RECORD, here=True))
+    assert page == "**Computed by other code:** `cam-0123` does not come from the present code of its stage."
+    monkeypatch.setattr("ribstudy.report.notebook.is_live", lambda: True)
+    assert text_of_other_code(result(RECORD, here=True)).endswith("delete `results/runs/cam-0123`.")
+    assert "55bc4b3dfe*" in text_of_other_code(result(RECORD, here=False))
+    assert "RIBSTUDY_PUBLISHED" in text_of_other_code(result(RECORD, here=False))
+
+
+@pytest.mark.parametrize(
+    ("error", "lines"),
+    [
+        (Interrupted("cam", Path("/kept")), ["cam: interrupted; what is finished is kept in /kept", "Run the cell again"]),
+        (NotStarted("tau = 5: too large"), ["not started: tau = 5: too large"]),
+    ],
+)
+def test_ipython_shows_the_lines_of_an_error_and_no_traceback(error, lines):
+    from IPython.core.interactiveshell import InteractiveShell
+
+    shown = []
+    shell = InteractiveShell()
+    shell._showtraceback = lambda kind, value, traceback: shown.append(traceback)
+    shell.user_ns["error"] = error
+    shell.run_cell("raise error")
+    assert [line[: len(expected)] for line, expected in zip(shown[0], lines, strict=True)] == lines
+
+
+def test_messages_and_warnings_are_plain_lines_and_live_only_under_a_server(tmp_path):
+    code = """
+import logging, sys, warnings
+from ribstudy.report.notebook import show_messages
+from ribstudy.runtime.progress import in_notebook, is_live, track
+show_messages()
+show_messages()
+logging.getLogger("ribstudy.stages.execution").info("cam: computing 1 of 2")
+warnings.warn("a warning")
+print(in_notebook(), is_live(), list(track(range(3), "cam")))
+"""
+    notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(code)])
+    NotebookClient(notebook, kernel_name="python3", resources={"metadata": {"path": tmp_path}}).execute()
+    (output,) = notebook.cells[0].outputs
+    assert output.name == "stdout"
+    assert output.text.count("cam: computing 1 of 2") == 1
+    assert "UserWarning: a warning" in output.text
+    assert output.text.endswith("True False [0, 1, 2]\n")
