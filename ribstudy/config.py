@@ -37,7 +37,7 @@ from ribstudy.method.settings import (
 )
 from ribstudy.runtime.files import digest
 from ribstudy.runtime.paths import beside, expanded
-from ribstudy.runtime.strict_yaml import parse_mapping, read_text
+from ribstudy.runtime.strict_yaml import lines_of, parse_mapping, read_text
 from ribstudy.settings import IMAGENET, Count, Section, Seed, section_of, validate
 from ribstudy.toy.settings import ToySettings
 from ribstudy.training.settings import AffinitySettings, ClassifierSettings, SegmentationSettings
@@ -217,6 +217,18 @@ def _layers(preset: str, above: tuple[str, ...] = ()) -> dict[str, dict[str, Any
         return {**_layers(str(beside(base, path.parent)) if is_path else base, (*above, str(path))), preset: own}
     except ValueError as error:
         raise ValueError(f"{error} ({BASE} of {what})") from None
+
+
+def sources(preset: str) -> dict[str, str]:
+    """Where each value of a preset is from, by dotted name: the comment after it, and the preset or its base that gives it."""
+    found: dict[str, str] = {}
+    for layer in _layers(preset):
+        text = read_text(_shipped(layer) if layer in preset_names() else _path_of(layer), f"preset {layer}")
+        lines = text.splitlines()
+        for name, line in lines_of(text):
+            comment = lines[line].partition(" # ")[2].strip()
+            found[name] = f"{comment} (preset {layer})" if comment else f"preset {layer}"
+    return found
 
 
 @cache

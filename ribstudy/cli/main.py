@@ -11,6 +11,7 @@ from ribstudy.cli import look as look_command
 from ribstudy.cli import options as options_of
 from ribstudy.cli import preflight as preflight_command
 from ribstudy.cli import publish as publish_command
+from ribstudy.cli import settings as settings_command
 from ribstudy.cli import study as study_commands
 from ribstudy.config import DEFAULT_PRESET, load_settings, preset_names
 from ribstudy.datasets.settings import ImageSelection
@@ -40,6 +41,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_settings(status)
     _add_images(status)
     status.set_defaults(command=_show_status)
+    _add_search(commands)
     _add_preflight(commands, list(STAGES))
     _add_evaluate(commands)
     _add_publish(commands)
@@ -94,6 +96,13 @@ def _add_images(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         "--images", metavar="SELECTION", help="such as split=val,limit=2,masked=true (default: split=train, all images)"
     )
+
+
+def _add_search(commands: argparse._SubParsersAction) -> None:
+    search = commands.add_parser("settings", help="find settings by a word: value, source, range, and the stages they reach")
+    search.add_argument("word", help="a part of a setting's name or description, such as tau or threshold")
+    _add_settings(search)
+    search.set_defaults(command=lambda options: settings_command.show(options.preset, _overrides(options), options.word))
 
 
 def _add_evaluate(commands: argparse._SubParsersAction) -> None:

@@ -106,6 +106,21 @@ def parse_mapping(text: str, what: str) -> dict[str, Any]:
     return values
 
 
+def lines_of(text: str) -> list[tuple[str, int]]:
+    """The dotted names of all values in a YAML text without errors, each with its line, counted from 0."""
+
+    def walk(mapping: yaml.MappingNode, prefix: str) -> list[tuple[str, int]]:
+        found = []
+        for key, value in mapping.value:
+            name = f"{prefix}{key.value}"
+            found.append((name, value.start_mark.line))
+            if isinstance(value, yaml.MappingNode):
+                found += walk(value, f"{name}.")
+        return found
+
+    return walk(yaml.compose(text, _Loader), "")
+
+
 def parse_value(text: str, what: str) -> Any:
     """The value of a short YAML text, such as one on the command line. A comment is an error: its text would be lost."""
     value = parse(text, what)

@@ -1,0 +1,36 @@
+"""Which stages a setting reaches: whose results have to be computed anew when it changes, and whose are only read otherwise."""
+
+from ribstudy.config import Settings
+from ribstudy.stages import STAGES
+from ribstudy.stages.stage import Stage, only_checks
+
+
+def recomputed(name: str, settings: Settings) -> list[str]:
+    """The stages with another result if the setting of this dotted name changes, in the order of the work."""
+    return [stage.name for stage in STAGES.values() if _reaches(name, stage, settings)]
+
+
+def read_otherwise(name: str, settings: Settings) -> list[str]:
+    """The stages of whose results the setting only affects how, or how many, items are read."""
+    return [
+        stage.name
+        for stage in STAGES.values()
+        if _covers(stage.reading, name) and _is_read(name, stage, settings) and not _reaches(name, stage, settings)
+    ]
+
+
+def _reaches(name: str, stage: Stage, settings: Settings) -> bool:
+    """Whether the stage's key contains the setting (`Stage.identity`)."""
+    own = _is_read(name, stage, settings) and not _covers(stage.reading, name)
+    needed = [need.stage for need in stage.needs(settings) if not only_checks(need.stage)]
+    return own or any(_covers(other.reading, name) or _reaches(name, other, settings) for other in needed)
+
+
+def _is_read(name: str, stage: Stage, settings: Settings) -> bool:
+    sections = stage.reads(settings) if callable(stage.reads) else stage.reads
+    return name.partition(".")[0] in {section.partition(".")[0] for section in sections}
+
+
+def _covers(names: tuple[str, ...], name: str) -> bool:
+    """Whether `names` contain a setting or a section of it."""
+    return any(f"{name}.".startswith(f"{each}.") for each in names)
