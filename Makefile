@@ -41,7 +41,7 @@ OF_PRESET := $(if $(PRESET),--preset '$(PRESET)')
 WITH_PRESET := $(if $(PRESET),preset='$(PRESET)')
 config = $(if $(strip $(1) $(CONFIG)),--config $(1) $(CONFIG))
 
-book: .venv/.ready
+book: .venv/.ready filter
 	$(SNAKEMAKE) book $(call config,$(WITH_PRESET))
 	@echo "The book: file://$(CURDIR)/_build/html/index.html"
 
@@ -80,16 +80,19 @@ test: .venv/.ready
 lint: .venv/.ready
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/nbstripout --verify book/*.ipynb
 	$(BIN)/python -m tools.lint
 
 format: .venv/.ready
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
-	$(BIN)/nbstripout book/*.ipynb
+	$(BIN)/python -m ribstudy.workflow.stripped book/*.ipynb
 
-setup: .venv/.ready
-	! git rev-parse --git-dir > /dev/null 2>&1 || $(BIN)/nbstripout --install
+setup: .venv/.ready filter
+
+# What an editor writes into a notebook stays out of git. .gitattributes names the filter.
+filter:
+	@! git rev-parse --git-dir > /dev/null 2>&1 || \
+	  git config filter.notebook.clean '"$(CURDIR)/$(BIN)/python" -m ribstudy.workflow.stripped'
 
 # On a Slurm that the tests start on this machine. Needs root, and: apt install slurm-wlm slurmdbd munge mariadb-server
 cluster-test: .venv/.ready
@@ -122,4 +125,4 @@ lock:
 	sed -n '/^pydensecrf/d; s/^[^#]/      - &/p' requirements.lock >> environment.yml
 	rm -rf .venv-lock
 
-.PHONY: help book study publish reproduce batch pdf links campaign cluster-test test lint format setup bench clean lock
+.PHONY: help book study publish reproduce batch pdf links campaign cluster-test test lint format setup filter bench clean lock

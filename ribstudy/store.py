@@ -283,8 +283,7 @@ def git_state() -> dict:
     """The commit, and whether there are uncommitted changes.
 
     It is cached, because the code of this process does not change after it was imported. Results are left out, because they are
-    not code. Notebooks are left out too: they do not affect any result, and with the filter of nbstripout, git needs seconds
-    for each edited notebook.
+    not code. Notebooks are left out too: they do not affect any result, and git filters each edited notebook.
     """
 
     def git(*arguments: str) -> str | None:

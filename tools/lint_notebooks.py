@@ -2,11 +2,14 @@
 
 import ast
 import re
+import subprocess
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
 import nbformat
+
+from ribstudy.workflow.stripped import stripped
 
 BOOK = Path(__file__).resolve().parent.parent / "book"
 MAX_FUNCTION_LINES = 12  # a helper for one figure; longer functions belong in the library
@@ -24,14 +27,26 @@ def problems_of(path: Path) -> list[str]:
     code = [cell for cell in notebook.cells if cell.cell_type == "code"]
     problems = _title_problems(notebook.cells[0].source if notebook.cells[0].cell_type == "markdown" else "")
     problems += _parameter_problems(code) + _ending_problems(code)
-    if any(cell.outputs or cell.execution_count for cell in code):
-        problems.append("has outputs: make format removes them")
-    if path.read_text() != nbformat.writes(notebook) + "\n":
-        problems.append("is not as Jupyter writes it, so that saving it changes it: make format rewrites it")
+    if _committed(path) != _object(stripped(path.read_text())):
+        problems.append("git would keep outputs, or what an editor writes into it: run make setup, or make format")
     for cell in code:
         problems += _code_problems(cell.source)
         problems += _figure_problems(cell)
     return problems
+
+
+def _committed(path: Path) -> str:
+    """The object that git would make of a file, after the filter if there is one."""
+    return _git("hash-object", f"--path={path.name}", str(path.resolve()), folder=path.resolve().parent)
+
+
+def _object(text: str) -> str:
+    return _git("hash-object", "--stdin", "--no-filters", text=text)
+
+
+def _git(*arguments: str, folder: Path | None = None, text: str | None = None) -> str:
+    run = subprocess.run(["git", *arguments], cwd=folder, input=text, capture_output=True, text=True, check=True)
+    return run.stdout.strip()
 
 
 def _title_problems(text: str) -> list[str]:
@@ -49,7 +64,7 @@ def _parameter_problems(code: list) -> list[str]:
 
 
 def _ending_problems(code: list) -> list[str]:
-    """JupyterLab shows the table of numbers that `finish` returns. The book, which has the numbers in its text, leaves it out."""
+    """JupyterLab shows the numbers that `finish` returns as a table. The book has them in its text and leaves the table out."""
     problems = []
     for cell in code:
         if "chapter.finish(" in cell.source and cell.source.splitlines()[-1] != "chapter.finish()":

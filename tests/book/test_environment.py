@@ -39,7 +39,7 @@ def test_the_versions_that_the_study_names(lock):
     assert lock["torchvision"] == "0.28.0"
     assert lock["jupyter-book"].startswith("1.")
     assert "pydensecrf2" in lock
-    assert {"ruff", "pytest", "nbstripout", "snakemake", "papermill"} <= set(lock)
+    assert {"ruff", "pytest", "snakemake", "papermill"} <= set(lock)
     assert "ribstudy" not in lock
 
 

@@ -64,23 +64,36 @@ def test_every_target_of_make_is_there(target):
 
 
 def test_saving_an_executed_chapter_leaves_git_clean(tmp_path):
-    """`make setup` installs the filter; JupyterLab writes outputs, counts and its own metadata into the file."""
+    """`make setup` installs the filter; JupyterLab writes outputs, counts, identifiers and its own metadata into the file."""
     clone = tmp_path / "clone"
     clone.mkdir()
     shutil.copy(ROOT / "book" / "02_data.ipynb", clone / "chapter.ipynb")
+    shutil.copy(ROOT / ".gitattributes", clone)
     git = "git -c user.name=a -c user.email=a@example.org"
-    first = run(f"cd {clone} && git init -q && nbstripout --install && git add . && {git} commit -qm first", tmp_path)
+    (recipe,) = re.findall(r"git config (filter\.notebook\.clean) '(.*)'\n", (ROOT / "Makefile").read_text())
+    command = recipe[1].replace('"$(CURDIR)/$(BIN)/python"', f"PYTHONPATH={shlex.quote(str(ROOT))} {sys.executable} -P")
+    first = run(
+        f"cd {clone} && git init -q && git config {recipe[0]} {shlex.quote(command)} && git add . && {git} commit -qm first",
+        tmp_path,
+    )
     assert first.returncode == 0, first.stderr
     notebook = nbformat.read(clone / "chapter.ipynb", as_version=4)
     for cell in notebook.cells:
+        cell.id = f"new-{cell.id}"
+        cell.metadata |= {"editable": True, "slideshow": {"slide_type": ""}}
         if cell.cell_type == "code":
             cell.execution_count = 7
             cell.outputs = [nbformat.v4.new_output("stream", text="done\n")]
-            cell.metadata["execution"] = {"iopub.execute_input": "2026-01-01T00:00:00Z"}
+            cell.metadata |= {
+                "execution": {"iopub.execute_input": "2026-01-01T00:00:00Z"},
+                "tags": cell.metadata.get("tags", []),
+            }
     notebook.metadata["widgets"] = {"application/vnd.jupyter.widget-state+json": {"state": {}, "version_major": 2}}
+    notebook.metadata["kernelspec"]["display_name"] = "Python 3 (ipykernel)"
+    notebook.metadata["language_info"] |= {"version": "3.11.7", "pygments_lexer": "ipython3"}
     nbformat.write(notebook, clone / "chapter.ipynb")
-    assert run(f"cd {clone} && git status --porcelain", tmp_path).stdout.strip() in ("", "M chapter.ipynb")
     assert run(f"cd {clone} && git diff --quiet && git add . && git diff --cached --quiet", tmp_path).returncode == 0
+    assert run(f"cd {clone} && git status --porcelain", tmp_path).stdout == ""
     notebook.cells[0].source += " A word more."
     nbformat.write(notebook, clone / "chapter.ipynb")
     assert "A word more" in run(f"cd {clone} && git diff", tmp_path).stdout

@@ -79,14 +79,11 @@ def test_style_check_finds_each_problem(tmp_path):
         ]
     )
     nbformat.write(bad, tmp_path / "bad.ipynb")
-    assert "as Jupyter writes it" not in "\n".join(lint.problems_of(tmp_path / "bad.ipynb"))
-    (tmp_path / "bad.ipynb").write_text(json.dumps(bad, indent=1))
     problems = "\n".join(lint.problems_of(tmp_path / "bad.ipynb"))
     for words in (
-        "as Jupyter writes it",
         "title",
         "# Parameters",
-        "has outputs",
+        "git would keep outputs",
         "class Net",
         ".backward()",
         "optimizer.step()",

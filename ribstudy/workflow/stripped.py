@@ -1,0 +1,46 @@
+"""What git keeps of a notebook, and what identifies it: its cells, without what an editor writes into it when it is saved.
+
+Outputs, counts, identifiers of cells and the metadata of kernels and editors are replaced, so saving an executed notebook
+changes nothing for git. ::
+
+    python -m ribstudy.workflow.stripped                       the filter that `make setup` hands to git: from stdin to stdout
+    python -m ribstudy.workflow.stripped book/04_rib.ipynb     strip files in place
+"""
+
+import json
+import sys
+from pathlib import Path
+
+KEPT = ("tags", "mystnb")  # metadata of a cell that the study uses
+METADATA = {
+    "kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"},
+    "language_info": {"name": "python"},
+}
+
+
+def stripped(text: str) -> str:
+    """The notebook as git keeps it. Raises ValueError if the text is not JSON."""
+    notebook = json.loads(text)
+    notebook["metadata"] = METADATA
+    for place, cell in enumerate(notebook["cells"]):
+        source = cell["source"]
+        cell["source"] = (source if isinstance(source, str) else "".join(source)).splitlines(keepends=True)
+        cell["id"] = str(place)
+        cell["metadata"] = {name: value for name, value in cell["metadata"].items() if name in KEPT and value}
+        if cell["cell_type"] == "code":
+            cell |= {"outputs": [], "execution_count": None}
+    return json.dumps(notebook, ensure_ascii=False, indent=1, sort_keys=True) + "\n"
+
+
+def main(files: list[str]) -> None:
+    """Strips files in place, or without files, the standard input."""
+    if not files:
+        sys.stdout.buffer.write(stripped(sys.stdin.buffer.read().decode()).encode())
+    for path in map(Path, files):
+        text, new = path.read_text(), stripped(path.read_text())
+        if new != text:
+            path.write_text(new)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
