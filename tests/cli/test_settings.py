@@ -3,9 +3,10 @@
 from operator import attrgetter
 
 import pytest
+from helpers.tiny_study import settings_of
 
 from ribstudy.cli.main import main
-from ribstudy.config import Settings, load_settings, preset_names, sources
+from ribstudy.config import Settings, preset_names, sources
 from ribstudy.settings import setting_rows
 from ribstudy.stages import STAGES
 from ribstudy.workflow.reach import read_otherwise, recomputed
@@ -78,7 +79,7 @@ OTHERS = {
 @pytest.mark.parametrize(("name", "value"), OTHERS.items())
 def test_the_stages_whose_keys_a_setting_changes_are_those_that_it_is_said_to_reach(name, value, data_root):
     """Held against the keys themselves, which are digests of all settings that affect a result."""
-    before, after = (load_settings("mini", {"data.root": str(data_root), **changes}) for changes in ({}, {name: value}))
+    before, after = (settings_of(data_root, **changes) for changes in ({}, {name: value}))
     assert attrgetter(name)(before) != attrgetter(name)(after)
     changed = [stage.name for stage in STAGES.values() if stage.key(before) != stage.key(after)]
     assert recomputed(name, before) == changed
@@ -86,6 +87,6 @@ def test_the_stages_whose_keys_a_setting_changes_are_those_that_it_is_said_to_re
 
 
 def test_thresholds_of_reading_are_named(data_root):
-    settings = load_settings("mini", {"data.root": str(data_root)})
+    settings = settings_of(data_root)
     assert read_otherwise("toy.hgr_threshold", settings) == ["toy", "toy-conditions"]
     assert read_otherwise("rib.normalization", settings) == ["rib"]

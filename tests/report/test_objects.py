@@ -6,11 +6,11 @@ from types import SimpleNamespace
 import matplotlib.pyplot as plt
 import numpy as np
 import pytest
+from helpers.tiny_study import settings_of
 from IPython.core.formatters import DisplayFormatter
 
 import ribstudy
 from ribstudy import datasets
-from ribstudy.config import load_settings
 from ribstudy.evaluation.sweeps import Sweep
 from ribstudy.method.stored_maps import StoredMaps
 from ribstudy.report.chapter import Chapter
@@ -45,7 +45,7 @@ def test_maps_of_an_image(shown):
 
 
 def test_a_data_set(shown, data_root):
-    dataset = datasets.open_dataset(load_settings("mini", {"data.root": str(data_root)}).data, "val")
+    dataset = datasets.open_dataset(settings_of(data_root).data, "val")
     html = shown(dataset)
     assert words(html).startswith(
         f"split val images {len(dataset)} with a mask {len(dataset)} classes {len(dataset.class_names)}:"

@@ -1,0 +1,98 @@
+"""The controls of the notebook play.ipynb: CAM and RIB of an image, at another step, tau, K or threshold.
+
+Maps with the settings of the chapter are stored results. For another tau or K, the adaptation is computed at once, at scale 1
+only, which is several times faster, and nothing is stored.
+"""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from functools import cache
+from typing import Any
+
+import ipywidgets
+import numpy as np
+from matplotlib.figure import Figure
+
+from ribstudy.datasets.settings import ImageSelection
+from ribstudy.masks.labelling import mask_of
+from ribstudy.method.stored_maps import StoredMaps
+from ribstudy.report.chapter import Chapter
+from ribstudy.report.figures.common import Panel, gallery, photograph, picture
+from ribstudy.stages import execute
+from ribstudy.stages.classifier import CLASSIFIER
+from ribstudy.stages.maps import CAM, RIB
+
+FAST = {"rib.scales": [1.0], "rib.loss_scales": [1.0]}
+MOST_ITERATIONS = 20
+
+
+class Player:
+    """Controls, and the picture that they change. The last expression of a cell shows `box`.
+
+    Args:
+        chapter: the chapter, whose settings are the start.
+        images: the split and the selection of the images.
+        names: the images to choose from, among the selected ones.
+    """
+
+    def __init__(self, chapter: Chapter, images: ImageSelection, names: Sequence[str]):
+        rib = chapter.settings.rib
+        self.chapter, self.images = chapter, images
+        self.dataset = chapter.dataset(images.split)
+        slider = {"continuous_update": False, "style": {"description_width": "6em"}, "layout": {"width": "28em"}}
+        self.image = ipywidgets.Dropdown(options=list(names), description="image", style=slider["style"])
+        self.tau = ipywidgets.FloatSlider(rib.tau, min=0.05, max=1, step=0.05, description="tau", **slider)
+        most = max(MOST_ITERATIONS, rib.iterations)
+        self.iterations = ipywidgets.IntSlider(rib.iterations, min=1, max=most, description="K", **slider)
+        self.step = ipywidgets.IntSlider(1, min=1, max=1, description="summed maps", **slider)
+        self.threshold = ipywidgets.FloatSlider(0.3, min=0, max=1, step=0.01, description="threshold", **slider)
+        self.shown, self.origin = ipywidgets.HTML(), ipywidgets.Label()
+        controls = (self.image, self.tau, self.iterations, self.step, self.threshold)
+        self.box = ipywidgets.VBox([*controls, self.origin, self.shown])
+        self.computed_maps = cache(self._compute)
+        for control in (self.image, self.tau, self.iterations):
+            control.observe(self._choose, names="value")
+        for control in (self.step, self.threshold):
+            control.observe(self._draw, names="value")
+        self._choose()
+
+    def _choose(self, _change: Any = None) -> None:
+        """Takes the maps of the chosen image and settings, and shows the sum of all steps."""
+        rib, name = self.chapter.settings.rib, self.image.value
+        self.origin.value = "computing ..."
+        self.cam = self._stored(CAM, name)
+        if (self.tau.value, self.iterations.value) == (rib.tau, rib.iterations):
+            self.maps, self.origin.value = self._stored(RIB, name), "stored maps"
+        else:
+            self.maps = self.computed_maps(name, self.tau.value, self.iterations.value)
+            self.origin.value = "computed at once, at scale 1 only; not stored"
+        with self.step.hold_trait_notifications():
+            self.step.max = self.step.value = self.maps.num_steps
+        self._draw()
+
+    def _stored(self, stage: Any, name: str) -> StoredMaps:
+        run = self.chapter.run.with_images(self.images)
+        return self.chapter.computed(stage, replace(run, only=(name,)))[name]
+
+    def _compute(self, name: str, tau: float, iterations: int) -> StoredMaps:
+        run = self.chapter.variant({**FAST, "rib.tau": tau, "rib.iterations": iterations}, self.images)
+        execute(CLASSIFIER, run)
+        return RIB.worker(replace(run, only=(name,)), [name])(name)
+
+    def _draw(self, _change: Any = None) -> None:
+        self.shown.value = picture(self.figure(), alt=f"CAM and RIB of {self.image.value}").data
+
+    def figure(self) -> Figure:
+        """The image, the CAM and RIB's summed map of its first class, and the masks that the threshold makes of both."""
+        name, size = self.image.value, self.maps.size
+        image = photograph(self.dataset, name, size)
+        steps = {"CAM": self.cam.normalized(), "RIB": self.maps.normalized(steps=self.step.value)}
+        maps = [Panel(label, image, map=of[0] if len(of) else np.zeros(size)) for label, of in steps.items()]
+        masks = [
+            Panel(f"{label} > {self.threshold.value:g}", image, mask=mask_of(of, self.maps.classes, self.threshold.value))
+            for label, of in steps.items()
+        ]
+        return gallery([[maps[0], maps[1]], masks], title=f"{name}: {self._classes()}")
+
+    def _classes(self) -> str:
+        return ", ".join(self.dataset.class_names[index] for index in self.maps.classes) or "none of the classes"

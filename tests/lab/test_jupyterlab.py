@@ -1,0 +1,167 @@
+"""A notebook as its editor uses it: JupyterLab in a browser, and the three commands that execute notebooks, from anywhere."""
+
+import os
+import re
+import shlex
+import shutil
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import nbformat
+import pytest
+
+from ribstudy.workflow.stripped import stripped
+from tools.browser import find_browser, open_browser
+
+ROOT = Path(__file__).resolve().parents[2]
+PATIENCE = 900_000  # milliseconds; guards against hanging, and measures no speed
+TALL = {"width": 1280, "height": 4000}  # pixels: JupyterLab leaves out the outputs that are far outside the window
+STDERR = '[data-mime-type="application/vnd.jupyter.stderr"], [data-mime-type="application/vnd.jupyter.error"]'
+PICTURE = ".jp-OutputArea .widget-html img"
+SLIDER = ".jupyter-widgets.widget-slider"
+
+
+@pytest.fixture(scope="module")
+def places(tmp_path_factory) -> dict[str, str]:
+    """The environment of commands whose results are in a folder of their own, and which import this working tree."""
+    folder = tmp_path_factory.mktemp("lab")
+    given = {f"RIBSTUDY_{name}": str(folder / name.lower()) for name in ("RESULTS", "DATA", "PUBLISHED")}
+    return {**os.environ, **given, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", "RIBSTUDY_CORES": "1"}
+
+
+@pytest.fixture
+def project(tmp_path, places) -> Path:
+    """A repository with the notebooks of the book on the preset `tiny`, and with the filter of `make setup`."""
+    folder = tmp_path / "my project"
+    (folder / "book").mkdir(parents=True)
+    for name in ("play", "02_data"):
+        text = stripped((ROOT / "book" / f"{name}.ipynb").read_text())
+        (folder / "book" / f"{name}.ipynb").write_text(re.sub(r'preset = \\"\w+\\"', r'preset = \\"tiny\\"', text))
+    shutil.copy(ROOT / ".gitattributes", folder)
+    for command in (
+        ["init", "-q"],
+        ["config", "filter.notebook.clean", f"{shlex.quote(sys.executable)} -P -m ribstudy.workflow.stripped"],
+        ["add", "."],
+        ["-c", "user.name=a", "-c", "user.email=a@example.org", "commit", "-qm", "first"],
+    ):
+        subprocess.run(["git", *command], cwd=folder, env=places, check=True)
+    return folder
+
+
+@pytest.fixture
+def server(project, places) -> Iterator[str]:
+    """The address of a JupyterLab in the folder of the notebooks."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    command = [
+        sys.executable,
+        "-P",
+        "-m",
+        "jupyterlab",
+        "--no-browser",
+        "--allow-root",
+        f"--port={port}",
+        "--IdentityProvider.token=x",
+    ]
+    with (project.parent / "server.log").open("w") as log:
+        process = subprocess.Popen(command, cwd=project / "book", env=places, stdout=log, stderr=subprocess.STDOUT)
+    try:
+        yield f"http://127.0.0.1:{port}/lab/tree/play.ipynb?token=x&reset"
+    finally:
+        process.terminate()
+        process.wait()
+
+
+def open_when_ready(page, address: str) -> None:
+    for _ in range(300):
+        try:
+            page.goto(address)
+            break
+        except Exception:
+            time.sleep(1)
+    page.wait_for_selector(".jp-Notebook .jp-CodeCell", timeout=PATIENCE)
+
+
+@pytest.mark.skipif(find_browser() is None, reason="no browser is installed")
+def test_an_editor_runs_all_cells_sees_numbers_and_pictures_moves_a_slider_and_saves(server, project):
+    path = project / "book" / "play.ipynb"
+    with open_browser() as browser:
+        page = browser.new_page(viewport=TALL)
+        open_when_ready(page, server)
+        page.get_by_role("menuitem", name="Run", exact=True).click()
+        page.get_by_role("menuitem", name="Run All Cells", exact=True).click()
+        table = page.locator(".jp-OutputArea table", has_text="95 % interval")
+        table.wait_for(timeout=PATIENCE)
+        assert "num_images" in table.inner_text()
+        assert "records/play.tiny.json" in page.locator(".jp-OutputArea", has=table).inner_text()
+        assert "classifier: computing" in page.locator(".jp-Notebook").inner_text()
+        before = shown(page)
+        page.locator(SLIDER, has_text="threshold").locator(".noUi-handle").press("ArrowRight")
+        page.wait_for_function("before => document.querySelector(before[0]).src != before[1]", arg=[PICTURE, before])
+        assert page.locator(SLIDER, has_text="threshold").locator(".widget-readout").inner_text() == "0.31"
+        assert page.locator(STDERR).count() == 0
+        if folder := os.environ.get("RIBSTUDY_SCREENSHOTS"):
+            page.screenshot(path=Path(folder) / "jupyterlab.png")
+        page.keyboard.press("Control+s")
+        page.wait_for_selector(".jp-mod-dirty", state="detached", timeout=PATIENCE)
+        wait_for(lambda: any(cell.get("outputs") for cell in nbformat.read(path, as_version=4).cells))
+    status = subprocess.run(["git", "status", "--porcelain"], cwd=project, capture_output=True, text=True, check=True)
+    assert status.stdout == ""
+
+
+def shown(page) -> str:
+    """The address of the picture, which is visible and loaded."""
+    picture = page.locator(PICTURE).first
+    assert picture.bounding_box()["width"] > 100
+    assert picture.evaluate("image => image.complete && image.naturalWidth > 0")
+    return picture.get_attribute("src")
+
+
+def wait_for(condition) -> None:
+    end = time.monotonic() + 60
+    while not condition():
+        assert time.monotonic() < end
+        time.sleep(0.5)
+
+
+COMMANDS = {
+    "papermill": "papermill {notebook} {out}/out.ipynb --no-progress-bar",
+    "nbconvert": "jupyter nbconvert --to notebook --execute {notebook} --output-dir {out} --output out.ipynb",
+    "execute": "jupyter execute {notebook} --output={out}/out.ipynb",
+}
+
+
+@pytest.mark.parametrize(("command", "folder"), zip(COMMANDS, ("book", ".", "elsewhere"), strict=True))
+def test_commands_execute_a_notebook_from_any_working_directory(command, folder, project, places, tmp_path):
+    (project / "elsewhere").mkdir()
+    line = COMMANDS[command].format(
+        notebook=shlex.quote(str(project / "book" / "02_data.ipynb")), out=shlex.quote(str(tmp_path))
+    )
+    path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
+    done = subprocess.run(line, shell=True, cwd=project / folder, env={**places, "PATH": path}, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr[-3000:]
+    (last,) = [cell for cell in nbformat.read(tmp_path / "out.ipynb", as_version=4).cells if "chapter.finish()" in cell.source]
+    (output,) = last.outputs
+    assert "num_classes" in output.data["text/html"]
+    assert (Path(places["RIBSTUDY_RESULTS"]) / "records" / "02_data.tiny.json").is_file()
+
+
+@pytest.mark.skipif(find_browser() is None, reason="no browser is installed")
+def test_two_figures_lie_on_top_of_each_other_in_a_page_without_a_style_sheet():
+    import matplotlib.pyplot as plt
+
+    from ribstudy.report.figures import common as figures
+
+    html = figures.before_after(plt.figure(), plt.figure(), labels=("CAM", "RIB"), alt="maps").data
+    with open_browser() as browser:
+        page = browser.new_page()
+        page.set_content(f"<body>{html}</body>")
+        below, above = (image.bounding_box() for image in page.locator("img").all())
+        assert below == above
+        page.locator("input").fill("25")
+        assert "75%" in page.locator("img.after").evaluate("image => image.style.clipPath")
