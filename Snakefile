@@ -36,6 +36,7 @@ from ribstudy.workflow.book import notebooks
 from ribstudy.workflow.jobs import FULL_RUNS
 from ribstudy.workflow.preflight import problems_of_plan
 from ribstudy.workflow.requests import Request, Requests
+from ribstudy.workflow.stripped import stripped
 from ribstudy.workflow.waves import parts, waves
 
 ROOT = Path(workflow.basedir)
@@ -179,6 +180,11 @@ def origins(wildcards):
 def parameters(wildcards):
     """The parameters that papermill passes to a notebook, as YAML."""
     return json.dumps(PLAN.runs[wildcards.run].parameters, ensure_ascii=False)
+
+
+def content(wildcards):
+    """A digest that changes with a run's notebook, but not if an editor saves it with outputs."""
+    return digest(stripped((BOOK / f"{shown(wildcards)}.ipynb").read_text()))
 
 
 def full_run_records(preset):
@@ -326,7 +332,7 @@ rule gather:
 
 rule chapter:
     input:
-        notebook=lambda wildcards: BOOK / f"{shown(wildcards)}.ipynb",
+        notebook=lambda wildcards: ancient(BOOK / f"{shown(wildcards)}.ipynb"),
         library=LIBRARY,
         results=results,
         others=lambda wildcards: [EXECUTED / f"{run}.ipynb" for run in PLAN.before(wildcards.run)],
@@ -335,7 +341,7 @@ rule chapter:
         records=lambda wildcards: full_run_records(FULL_RUNS.get(shown(wildcards))),
     output: EXECUTED / "{run}.ipynb"
     wildcard_constraints: run=any_of(map(re.escape, PLAN.runs))
-    params: given=parameters, origins=origins, unfinished=str(EXECUTED / "unfinished" / "{run}.ipynb"), folder=str(EXECUTED / "unfinished")
+    params: given=parameters, origins=origins, content=content, unfinished=str(EXECUTED / "unfinished" / "{run}.ipynb"), folder=str(EXECUTED / "unfinished")
     threads: 1
     message: "notebook {wildcards.run}"
     # A notebook that fails stays in `unfinished`, with its error.
