@@ -91,7 +91,8 @@ def _started(
     for parameter, kind in view.items():
         check_value(f"{name}: {parameter}", values[parameter], kind)
     preset, overrides = found_preset(values[PRESET]), read_overrides(name, settings, values)
-    with naming_what_was_typed(name, settings, overrides):
+    typed = {parameter: setting for parameter, setting in settings.items() if values[parameter] is not None}
+    with naming_what_was_typed(name, typed, overrides):
         chapter = Chapter(name, preset, overrides, started=len(history))
     require(unfinished_work((job, chapter.variant(job.overrides, job.images)) for job in chapter.jobs.values()))
     return chapter, values

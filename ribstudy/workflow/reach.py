@@ -1,13 +1,23 @@
 """Which stages a setting reaches: whose results have to be computed anew when it changes, and whose are only read otherwise."""
 
+import contextlib
+from functools import reduce
+from operator import attrgetter, getitem
+from typing import Literal, get_args, get_origin
+
 from ribstudy.config import Settings
 from ribstudy.stages import STAGES
-from ribstudy.stages.stage import Stage, only_checks
+from ribstudy.stages.stage import Stage, only_checks, result_key
 
 
 def recomputed(name: str, settings: Settings) -> list[str]:
     """The stages with another result if the setting of this dotted name changes, in the order of the work."""
-    return [stage.name for stage in STAGES.values() if _reaches(name, stage, settings)]
+    others = _with_other_choices(name, settings)  # they can decide which stages another one needs
+    return [
+        stage.name
+        for stage in STAGES.values()
+        if _reaches(name, stage, settings) or any(result_key(stage, settings) != result_key(stage, other) for other in others)
+    ]
 
 
 def read_otherwise(name: str, settings: Settings) -> list[str]:
@@ -17,6 +27,22 @@ def read_otherwise(name: str, settings: Settings) -> list[str]:
         for stage in STAGES.values()
         if _covers(stage.reading, name) and _is_read(name, stage, settings) and not _reaches(name, stage, settings)
     ]
+
+
+def _with_other_choices(name: str, settings: Settings) -> list[Settings]:
+    """The settings with every other value of a setting that has a few named ones, as far as they fit the other settings."""
+    section, _, field = name.rpartition(".")
+    holder = attrgetter(section)(settings) if section else settings
+    kind = type(holder).model_fields[field].annotation
+    choices = (True, False) if kind is bool else get_args(kind) if get_origin(kind) is Literal else ()
+    found = []
+    for choice in choices:
+        if choice != getattr(holder, field):
+            values = settings.model_dump()
+            reduce(getitem, section.split(".") if section else [], values)[field] = choice
+            with contextlib.suppress(ValueError):
+                found.append(Settings(**values))
+    return found
 
 
 def _reaches(name: str, stage: Stage, settings: Settings) -> bool:

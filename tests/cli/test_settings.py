@@ -89,4 +89,4 @@ def test_the_stages_whose_keys_a_setting_changes_are_those_that_it_is_said_to_re
 def test_thresholds_of_reading_are_named(data_root):
     settings = settings_of(data_root)
     assert read_otherwise("toy.hgr_threshold", settings) == ["toy", "toy-conditions"]
-    assert read_otherwise("rib.normalization", settings) == ["rib"]
+    assert read_otherwise("rib.normalization", settings) == ["rib", "bottleneck"]

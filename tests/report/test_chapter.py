@@ -66,7 +66,7 @@ def test_a_section_in_the_overrides_changes_only_what_it_names(start):
     [
         ("taau = 0.5", "04_rib has no parameter taau, did you mean tau"),
         ("tau = '0.5'", "04_rib: tau = '0.5'"),
-        ("tau = 5", "04_rib: tau = 5.0?: Input should be less than or equal to 1"),
+        ("tau = 5", "04_rib: tau = 5: Input should be less than or equal to 1"),
         ("overrides = {'rib.tau': 5.0}", "04_rib: overrides: rib.tau = 5.0: Input should be less than or equal to 1"),
         ("shown = 2.5", "shown = 2.5: Input should be a valid integer"),
         ("shown = 0", "shown = 0: Input should be greater than or equal to 1"),

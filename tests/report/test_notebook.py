@@ -102,9 +102,11 @@ warnings.warn("a warning")
 print(in_notebook(), is_live(), list(track(range(3), "cam")))
 """
     notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(code)])
-    NotebookClient(notebook, kernel_name="python3", resources={"metadata": {"path": tmp_path}}).execute()
-    (output,) = notebook.cells[0].outputs
-    assert output.name == "stdout"
-    assert output.text.count("cam: computing 1 of 2") == 1
-    assert "UserWarning: a warning" in output.text
-    assert output.text.endswith("True False [0, 1, 2]\n")
+    resources = {"metadata": {"path": tmp_path}}
+    NotebookClient(notebook, kernel_name="python3", startup_timeout=600, resources=resources).execute()
+    outputs = notebook.cells[0].outputs
+    text = "".join(output.text for output in outputs)
+    assert {output.name for output in outputs} == {"stdout"}
+    assert text.count("cam: computing 1 of 2") == 1
+    assert "UserWarning: a warning" in text
+    assert text.endswith("True False [0, 1, 2]\n")
