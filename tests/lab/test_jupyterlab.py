@@ -88,13 +88,16 @@ def open_when_ready(page, address: str) -> None:
 
 
 def run_all(page) -> None:
-    page.get_by_role("menuitem", name="Run", exact=True).click()
-    page.get_by_role("menuitem", name="Run All Cells", exact=True).click()
-    started = page.locator(".jp-CodeCell.jp-mod-executing, .jp-InputPrompt:has-text('*')").first
-    kernel = page.locator(".jp-Dialog .jp-mod-accept")  # a slow server asks which kernel to use
-    started.or_(kernel).first.wait_for(timeout=PATIENCE)
-    if kernel.count():
-        kernel.click()
+    """Runs all cells. JupyterLab can ask for the kernel first, and then forgets what it was to run."""
+    started, kernel = page.get_by_text(re.compile(r"^\[(\*|1)\]:$")), page.locator(".jp-Dialog .jp-mod-accept")
+    while not started.count():
+        page.get_by_role("menuitem", name="Run", exact=True).click()
+        page.get_by_role("menuitem", name="Run All Cells", exact=True).click()
+        started.or_(kernel).first.wait_for(timeout=PATIENCE)
+        if kernel.count():
+            kernel.click()
+            page.locator(".jp-Dialog").wait_for(state="detached", timeout=PATIENCE)
+            page.get_by_text("Python 3 (ipykernel) | Idle").wait_for(timeout=PATIENCE)
 
 
 @pytest.mark.skipif(find_browser() is None, reason="no browser is installed")
