@@ -4,22 +4,21 @@
 `%load_ext ribstudy` does so in a notebook that is no chapter.
 """
 
+import base64
+import io
 from collections.abc import Callable, Mapping
 from html import escape
 from typing import Any
 
 import matplotlib.pyplot as plt
 import numpy as np
-from matplotlib.figure import Figure
 
 from ribstudy.datasets import Dataset
 from ribstudy.evaluation.sweeps import Sweep
 from ribstudy.method.stored_maps import StoredMaps
-from ribstudy.report.figures.common import Panel, draw_panel, photograph, picture
+from ribstudy.report.figures.panels import Panel, gallery, photograph
 from ribstudy.report.notebook import shortened
 from ribstudy.store import DamagedError, Result, commit_name
-
-INCHES = 1.6  # side of a picture
 
 
 def register(formatters: Mapping[str, Any]) -> None:
@@ -44,7 +43,7 @@ def html_of_result(result: Result) -> str:
     )
 
 
-def _picture_of_item(result: Result, name: str) -> Figure | None:
+def _picture_of_item(result: Result, name: str) -> str | None:
     try:
         item = result.read_item(name)
     except DamagedError:
@@ -52,7 +51,7 @@ def _picture_of_item(result: Result, name: str) -> Figure | None:
     if isinstance(item, StoredMaps):
         return _picture_of_maps(item)
     is_mask = isinstance(item, np.ndarray) and item.ndim == 2
-    return _drawn(Panel("", np.full((*item.shape, 3), 255, np.uint8), mask=item)) if is_mask else None
+    return _drawn(Panel("the first", np.full((*item.shape, 3), 255, np.uint8), mask=item)) if is_mask else None
 
 
 def html_of_maps(maps: StoredMaps) -> str:
@@ -68,10 +67,10 @@ def html_of_maps(maps: StoredMaps) -> str:
     return properties(rows, _picture_of_maps(maps))
 
 
-def _picture_of_maps(maps: StoredMaps) -> Figure | None:
+def _picture_of_maps(maps: StoredMaps) -> str | None:
     if not len(maps.classes) or not maps.steps:
         return None
-    return _drawn(Panel("", np.full((*maps.size, 3), 255, np.uint8), map=maps.normalized()[0]))
+    return _drawn(Panel("the first", np.full((*maps.size, 3), 255, np.uint8), map=maps.normalized()[0]))
 
 
 def html_of_dataset(dataset: Dataset) -> str:
@@ -83,7 +82,7 @@ def html_of_dataset(dataset: Dataset) -> str:
         "classes": f"{len(dataset.class_names)}: {', '.join(dataset.class_names)}",
     }
     name = dataset.names[0] if dataset.names and dataset.has_pictures else None
-    return properties(rows, None if name is None else _drawn(Panel("", photograph(dataset, name, (1, 1)))))
+    return properties(rows, None if name is None else _drawn(Panel("the first", photograph(dataset, name, (1, 1)))))
 
 
 def html_of_sweep(sweep: Sweep) -> str:
@@ -94,30 +93,28 @@ def html_of_sweep(sweep: Sweep) -> str:
         "thresholds": f"{len(sweep.thresholds)}, from {sweep.thresholds[0]:g} to {sweep.thresholds[-1]:g}",
         "best on these images": f"mIoU {miou[best]:.3f} at {sweep.thresholds[best]:g}",
     }
-    figure, axis = plt.subplots(figsize=(2 * INCHES, INCHES))
+    figure, axis = plt.subplots(figsize=(3.2, 1.8))
     axis.plot(sweep.thresholds, miou)
     axis.set(xlabel="threshold", ylabel="mIoU")
-    return properties(rows, figure)
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png")
+    plt.close(figure)
+    address = f"data:image/png;base64,{base64.b64encode(buffer.getvalue()).decode()}"
+    return properties(rows, f'<img src="{address}" alt="mIoU over the thresholds" style="width:20em">')
 
 
-def _drawn(panel: Panel) -> Figure:
-    figure, axis = plt.subplots(figsize=(INCHES, INCHES))
-    draw_panel(axis, panel)
-    return figure
+def _drawn(panel: Panel) -> str:
+    return f'<div style="width:9em">{gallery([[panel]]).data}</div>'
 
 
-def properties(rows: Mapping[str, str], figure: Figure | None = None) -> str:
+def properties(rows: Mapping[str, str], shown: str | None = None) -> str:
     """A table of properties, with a picture beside it. The style is written into it, because JupyterLab has no other."""
     cells = "".join(
         f'<tr><th style="text-align:left">{escape(name)}</th><td style="text-align:left">{escape(value)}</td></tr>'
         for name, value in rows.items()
     )
     table = f"<table>{cells}</table>"
-    if figure is None:
-        return table
-    width = figure.get_figwidth() / INCHES * 8
-    shown = picture(figure, alt=next(iter(rows.values()))).data
-    return f'<div style="display:flex;gap:1em;align-items:center">{table}<div style="width:{width}em">{shown}</div></div>'
+    return table if shown is None else f'<div style="display:flex;gap:1em;align-items:center">{table}{shown}</div>'
 
 
 _SHOWN: dict[type, Callable[[Any], str]] = {

@@ -11,13 +11,13 @@ from typing import Any
 
 import ipywidgets
 import numpy as np
-from matplotlib.figure import Figure
+from IPython.display import HTML
 
 from ribstudy.datasets.settings import ImageSelection
 from ribstudy.masks.labelling import mask_of
 from ribstudy.method.stored_maps import StoredMaps
 from ribstudy.report.chapter import Chapter
-from ribstudy.report.figures.common import Panel, gallery, photograph, picture
+from ribstudy.report.figures.panels import Panel, gallery, photograph
 from ribstudy.stages import execute
 from ribstudy.stages.classifier import CLASSIFIER
 from ribstudy.stages.maps import CAM, RIB
@@ -80,19 +80,22 @@ class Player:
         return RIB.worker(replace(run, only=(name,)), [name])(name)
 
     def _draw(self, _change: Any = None) -> None:
-        self.shown.value = picture(self.figure(), alt=f"CAM and RIB of {self.image.value}").data
+        self.shown.value = self.figure().data
 
-    def figure(self) -> Figure:
+    def figure(self) -> HTML:
         """The image, the CAM and RIB's summed map of its first class, and the masks that the threshold makes of both."""
         name, size = self.image.value, self.maps.size
         image = photograph(self.dataset, name, size)
         steps = {"CAM": self.cam.normalized(), "RIB": self.maps.normalized(steps=self.step.value)}
-        maps = [Panel(label, image, map=of[0] if len(of) else np.zeros(size)) for label, of in steps.items()]
+        maps = [
+            Panel(f"{label}: {self._shown_class()}", image, map=of[0] if len(of) else np.zeros(size))
+            for label, of in steps.items()
+        ]
         masks = [
             Panel(f"{label} > {self.threshold.value:g}", image, mask=mask_of(of, self.maps.classes, self.threshold.value))
             for label, of in steps.items()
         ]
-        return gallery([[maps[0], maps[1]], masks], title=f"{name}: {self._classes()}")
+        return gallery([maps, masks])
 
-    def _classes(self) -> str:
-        return ", ".join(self.dataset.class_names[index] for index in self.maps.classes) or "none of the classes"
+    def _shown_class(self) -> str:
+        return self.dataset.class_names[self.maps.classes[0]] if len(self.maps.classes) else "none of the classes"

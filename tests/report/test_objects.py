@@ -39,7 +39,7 @@ def words(html: str) -> str:
 def test_maps_of_an_image(shown):
     steps = np.random.default_rng(0).random((3, 2, 4, 6), np.float32)
     html = shown(StoredMaps(np.array([4, 7]), (32, 48), (steps,), stopped_by="margin"))
-    assert words(html) == "maps of an image 48 x 32 pixels classes 4, 7 scales 1 steps 3 ended by margin"
+    assert words(html) == "maps of an image 48 x 32 pixels classes 4, 7 scales 1 steps 3 ended by margin the first"
     assert html.count("<img") == 1
     assert "<img" not in shown(StoredMaps(np.array([], int), (32, 48)))
 

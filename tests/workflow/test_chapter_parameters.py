@@ -20,6 +20,7 @@ READ = {
     ("01_toy", "seeds"): 1,
     ("01_toy", "sweep_seeds"): 1,
     **{(chapter, "seeds"): 1 for chapter in ("03_cam", "04_rib", "05_masks", "06_segmentation", "08_other_methods", "power")},
+    ("discriminative_part", "seeds"): 1,
     ("09_bottleneck", "seeds"): 1,
     ("09_bottleneck", "num_images"): 1,
     ("07_ablations", "num_images"): 1,
