@@ -16,6 +16,7 @@ from ribstudy.runtime import environment
 Item = TypeVar("Item")
 SECONDS_BETWEEN_LINES = 20.0
 SECONDS_BETWEEN_COUNTS = 1.0
+SECONDS_BEFORE_A_BAR = 2.0  # each leaves an empty output, and JupyterLab hides the outputs after the fiftieth
 
 
 def in_notebook() -> bool:
@@ -70,7 +71,7 @@ def _shown(description: str, total: int | None) -> Iterator[Callable[[int], Any]
     if is_live() or sys.stderr.isatty():
         from tqdm.auto import tqdm
 
-        with tqdm(desc=description, total=total, leave=False) as bar:
+        with tqdm(desc=description, total=total, leave=False, delay=SECONDS_BEFORE_A_BAR) as bar:
             yield lambda done: bar.update(done - bar.n)
         return
     start = last = time.monotonic()
