@@ -220,7 +220,7 @@ def _layers(preset: str, above: tuple[str, ...] = ()) -> dict[str, dict[str, Any
 
 
 def sources(preset: str) -> dict[str, str]:
-    """Where each value of a preset is from, by dotted name: the comment after it, and the preset or its base that gives it."""
+    """The source of each value of a preset, by dotted name: the comment after it, and the preset or its base that gives it."""
     found: dict[str, str] = {}
     for layer in _layers(preset):
         text = read_text(_shipped(layer) if layer in preset_names() else _path_of(layer), f"preset {layer}")

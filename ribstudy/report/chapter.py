@@ -1,4 +1,4 @@
-"""The start and the end of a chapter: it checks the parameters, loads or computes results, and writes what it reports and read.
+"""The start and the end of a chapter: it checks the parameters, loads or computes results, and writes its record.
 
 A chapter begins with a cell tagged `parameters` whose first line is `# Parameters`. `start` checks the values that this cell
 and papermill assign (`parameters.py`), so a mistyped name stops the chapter at once.
@@ -178,7 +178,7 @@ class Chapter:
         return result.open(file)
 
     def _compute(self, stage: Stage, run: Run, *, finished: bool) -> None:
-        """Computes what is missing of a result, or tells an editor where a finished one is from when it is first read."""
+        """Computes the missing part of a result, or tells an editor the source of a finished one when it is first read."""
         result = run.result(stage)
         if finished and not result.outgrown:
             if is_live() and (stage.name, stage.key(run.settings)) not in self._reads:
@@ -198,7 +198,7 @@ class Chapter:
     def add_read(self, stage: Stage, run: Run, *, items: Iterable[str] = (), files: Iterable[str] = ()) -> None:
         """Adds a result to those that the page needs. Without items and files, only its record is needed.
 
-        A result of other code than today's is named on the page, with what to delete to compute it anew.
+        A result of other code than today's is named on the page, with the folder to delete to compute it again.
         """
         name, result = (stage.name, stage.key(run.settings)), run.result(stage)
         if name not in self._reads and result.finished and other_code(stage, result):

@@ -1,4 +1,4 @@
-"""What a notebook tells the person who runs it: where results come from, what is computed, and which parameters are in use."""
+"""Messages of a notebook to the person who runs it: the sources of results, the running stage, and the parameters in use."""
 
 import logging
 from collections.abc import Callable, Mapping
@@ -19,7 +19,7 @@ class Interrupted(KeyboardInterrupt):
         super().__init__(f"{stage}: interrupted; what is finished is kept in {shortened(folder)}")
 
     def _render_traceback_(self) -> list[str]:
-        """What IPython shows in place of the traceback."""
+        """The lines that IPython shows in place of the traceback."""
         return [str(self), "Run the cell again to compute the rest."]
 
 
@@ -53,7 +53,7 @@ def origin(stage: str, result: Result) -> str:
 
 
 def text_of_other_code(result: Result) -> str:
-    """What a page says of a result that does not come from the present code of its stage, and how to compute it anew."""
+    """The message about a result that does not come from the present code of its stage, and how to compute it again."""
     name = result.folder.name
     text = f"**Computed by other code:** `{name}` does not come from the present code of its stage."
     if not is_live():
@@ -99,7 +99,7 @@ class ParameterWatch:
             self.warn(f"{now} is not in use: the chapter was started with {used}. Run the cell with start(...) again.")
 
     def begin(self, events: Any) -> None:
-        """Begins to watch, and ends the watch of an earlier start. `events`: those of an IPython shell."""
+        """Begins to watch, and ends the watch of an earlier start. `events`: the events of an IPython shell."""
         for callback in [each for each in events.callbacks["pre_run_cell"] if isinstance(each, ParameterWatch)]:
             events.unregister("pre_run_cell", callback)
         events.register("pre_run_cell", self)

@@ -1,7 +1,7 @@
 """How a notebook shows the study's objects: what each is, how many, where, and a small picture.
 
 `register` hands the functions to IPython, so that the classes themselves need no HTML and no figures. `start` calls it, and
-`%load_ext ribstudy` does so in a notebook that is no chapter.
+`%load_ext ribstudy` does so in other notebooks.
 """
 
 import base64
@@ -22,7 +22,7 @@ from ribstudy.store import DamagedError, Result, commit_name
 
 
 def register(formatters: Mapping[str, Any]) -> None:
-    """Lets IPython show the objects. `formatters`: those of a shell, by type of content."""
+    """Lets IPython show the objects. `formatters`: the formatters of a shell, by type of content."""
     for kind, show in _SHOWN.items():
         formatters["text/html"].for_type(kind, show)
 
@@ -108,7 +108,7 @@ def _drawn(panel: Panel) -> str:
 
 
 def properties(rows: Mapping[str, str], shown: str | None = None) -> str:
-    """A table of properties, with a picture beside it. The style is written into it, because JupyterLab has no other."""
+    """A table of properties, with a picture next to it. The style is written into it, because JupyterLab has no other."""
     cells = "".join(
         f'<tr><th style="text-align:left">{escape(name)}</th><td style="text-align:left">{escape(value)}</td></tr>'
         for name, value in rows.items()

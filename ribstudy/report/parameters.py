@@ -32,7 +32,7 @@ class NotStarted(ValueError):
     """A chapter cannot be started as it was asked to. A notebook shows the message alone, without a traceback."""
 
     def _render_traceback_(self) -> list[str]:
-        """What IPython shows in place of the traceback."""
+        """The lines that IPython shows in place of the traceback."""
         return [f"not started: {self}"]
 
 
@@ -214,7 +214,7 @@ def naming_what_was_typed(chapter: str, parameters: Mapping[str, str], given: It
 
 
 def found_preset(preset: str) -> str:
-    """A preset whose path, if it is one, is absolute: beside the notebook, where papermill was called, or in the project.
+    """A preset whose path, if it is one, is absolute: next to the notebook, where papermill was called, or in the project.
 
     Raises ValueError that names the folders in which there is no such file.
     """

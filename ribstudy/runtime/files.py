@@ -106,7 +106,7 @@ def locked(path: Path, what: str) -> Iterator[None]:
         log.info("%s: waits for another run (%s, %s)", what, _owner(owner), path)
         lock.acquire()
     try:
-        with contextlib.suppress(OSError):  # on a full disk, the work itself says so
+        with contextlib.suppress(OSError):  # on a full disk, the work itself raises an error
             owner.write_text(f"process {os.getpid()} on {platform.node()}, since {datetime.now(UTC):%Y-%m-%d %H:%M} UTC")
         yield
     finally:

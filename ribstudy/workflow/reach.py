@@ -1,4 +1,4 @@
-"""Which stages a setting reaches: whose results have to be computed anew when it changes, and whose are only read otherwise."""
+"""The stages that a setting reaches: their results are computed again when it changes, or are only read differently."""
 
 import contextlib
 from functools import reduce

@@ -1,4 +1,4 @@
-"""What git keeps of a notebook, and what identifies it: its cells, without what an editor writes into it when it is saved.
+"""The part of a notebook that git keeps and that identifies it: its cells, without the traces of an editor that saves it.
 
 Outputs, counts, identifiers of cells and the metadata of kernels and editors are replaced, so saving an executed notebook
 changes nothing for git. ::

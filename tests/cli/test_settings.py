@@ -1,4 +1,4 @@
-"""The search of settings, and what it says about the stages that a setting reaches."""
+"""The search of settings, and the stages that a setting reaches."""
 
 from operator import attrgetter
 
@@ -78,7 +78,7 @@ OTHERS = {
 
 @pytest.mark.parametrize(("name", "value"), OTHERS.items())
 def test_the_stages_whose_keys_a_setting_changes_are_those_that_it_is_said_to_reach(name, value, data_root):
-    """Held against the keys themselves, which are digests of all settings that affect a result."""
+    """Compared with the keys themselves, which are digests of all settings that affect a result."""
     before, after = (settings_of(data_root, **changes) for changes in ({}, {name: value}))
     assert attrgetter(name)(before) != attrgetter(name)(after)
     changed = [stage.name for stage in STAGES.values() if stage.key(before) != stage.key(after)]

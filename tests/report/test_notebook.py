@@ -1,4 +1,4 @@
-"""What a notebook tells the person who runs it. A kernel without a front end stands for papermill and for JupyterLab."""
+"""Messages of a notebook to the person who runs it. A kernel without a front end stands for papermill and for JupyterLab."""
 
 from pathlib import Path
 from types import SimpleNamespace

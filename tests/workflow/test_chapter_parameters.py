@@ -1,4 +1,4 @@
-"""What a parameter of a chapter computes anew: every parameter of every chapter is in one of the lists below."""
+"""The results that a parameter of a chapter computes again: every parameter of every chapter is in one of the lists below."""
 
 from pathlib import Path
 

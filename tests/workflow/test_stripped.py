@@ -1,4 +1,4 @@
-"""What git keeps of a notebook."""
+"""The part of a notebook that git keeps."""
 
 import json
 
