@@ -10,6 +10,7 @@ import pytest
 import yaml
 
 from ribstudy.workflow import batch as batches
+from ribstudy.workflow.book import notebooks
 from ribstudy.workflow.plan import Plan
 from tools import check_links
 
@@ -70,6 +71,6 @@ def test_images_can_be_scattered_over_jobs(tmp_path):
     assert set(re.findall(r"part (\d) of 3 of", said)) == {"0", "1", "2"}
     planned = re.findall(r"^work (\S+) ", said, re.MULTILINE)
     batch = batches.read(ROOT / "batches" / "book.yml", preset=str(ROOT / "tests" / "tiny.yml"), shards=3)
-    plan = Plan(batch, batches.expand(batch, ROOT / "book", sorted(path.stem for path in (ROOT / "book").glob("*.ipynb"))))
+    plan = Plan(batch, batches.expand(batch, ROOT / "book", notebooks(ROOT / "book")))
     scattered = [name for name, group in plan.groups.items() if group.scattered]
     assert sorted(planned) == sorted(3 * scattered)
