@@ -114,15 +114,16 @@ def test_maps_along_a_line_are_those_of_tiny_steps():
 
 
 def test_the_change_of_maps_is_their_derivative_also_with_fast_convolutions():
+    torch.manual_seed(0)
     net = build_cam_net("tf_efficientnet_lite0", num_classes=3).eval().compute_with().double()
     features = net.features(torch.rand(1, 3, 64, 64, dtype=torch.float64))
     path = {name: torch.randn_like(p) * p.abs().mean() for name, p in net.trained.named_parameters(prefix="trained")}
     signed, change = maps_and_change(net, features, path)
     torch.testing.assert_close(signed, net.maps(features).detach())
     sides = []
-    for sign in (-1e-4, 1e-4):
+    for sign in (-1e-6, 1e-6):  # so small that hardly a ReLU changes its side
         moved = copy.deepcopy(net)
         moved.load_state_dict({**net.state_dict(), **{name: net.get_parameter(name) + sign * d for name, d in path.items()}})
         sides.append(moved.maps(features).detach())
     largest = change.abs().max().item()
-    torch.testing.assert_close(change, (sides[1] - sides[0]) / 2e-4, rtol=0, atol=0.03 * largest)
+    torch.testing.assert_close(change, (sides[1] - sides[0]) / 2e-6, rtol=0, atol=1e-3 * largest)

@@ -1,5 +1,6 @@
 import pytest
 from helpers.records import write_record
+from helpers.two_presets import show_two_presets
 
 from ribstudy.evaluation.statistics import Estimate
 from ribstudy.report.chapter import Chapter
@@ -17,7 +18,8 @@ def numbers(value):
     return {"gain": (value, None, None, 3)}
 
 
-def test_the_presets_of_the_book_are_shown_in_its_order(folder):
+def test_the_presets_of_the_book_are_shown_in_its_order(folder, monkeypatch):
+    show_two_presets(monkeypatch, folder)
     write_record(folder / "published" / "records", "04_rib", "voc12-lite", **numbers(0.1))
     write_record(folder / "published" / "records", "05_masks", "study", **numbers(0.2))
     write_record(folder / "records", "05_masks", "study", **numbers(0.3))

@@ -2,6 +2,7 @@
 
 import pytest
 from helpers.shown_study import IMAGES
+from helpers.two_presets import show_two_presets
 
 from ribstudy.report.chapter import Chapter
 from ribstudy.report.status import OTHER_CODE, check_rows, job_rows, runs, unchecked_text
@@ -69,9 +70,7 @@ def test_the_spot_check_has_a_row_for_each_published_stage(study):
 
 def test_the_page_of_the_book_is_about_all_its_presets(study, monkeypatch, tmp_path):
     monkeypatch.setattr("ribstudy.runtime.paths.DATA", tmp_path)
-    book = tmp_path / "book.yml"
-    book.write_text("{about: two, preset: study, first: {preset: voc12-lite, notebooks: [03_cam]}, notebooks: all}")
-    monkeypatch.setattr("ribstudy.workflow.book.FILE", book)
+    show_two_presets(monkeypatch, tmp_path)
     chapter = Chapter("status", "study", {})
     assert list(runs(chapter)) == ["voc12-lite", "study"]
     assert {row["preset"] for row in job_rows(chapter)} == {"study"}  # the test's only chapter does not show the other
