@@ -13,14 +13,30 @@ import pandas as pd
 from ribstudy.evaluation.coverage import Coverage
 from ribstudy.evaluation.map_scores import DISTANCE_EDGES
 from ribstudy.evaluation.protocol import BEST, Resampled, Scored, compare, resample
-from ribstudy.evaluation.statistics import Comparison
+from ribstudy.evaluation.statistics import Comparison, Estimate
 from ribstudy.evaluation.sweeps import Sweep
+from ribstudy.evaluation.verdicts import verdict
 
 
 def under_less_over(drawn: Resampled) -> dict[str, Comparison]:
     """Over-activation, under-activation and how much larger the second is, by rule; means over the trainings."""
     sides = {rule: (drawn.measured(rule, "over"), drawn.measured(rule, "under")) for rule in drawn.counts}
     return {rule: Comparison(*map(drawn.estimate, (over, under, under - over))) for rule, (over, under) in sides.items()}
+
+
+def extent_sentence(differences: Mapping[str, Estimate]) -> str:
+    """Whether maps are too small or too large, such as "The maps are too small: ...".
+
+    Args:
+        differences: under-activation minus over-activation by rule (`under_less_over`); the first is told.
+    """
+    judged = verdict(differences)
+    size = judged.headline.text(1, percent=True)
+    said = "neither clearly too small nor clearly too large"
+    if judged.headline.excludes_zero:
+        said = "too small" if judged.headline.value > 0 else "too large"
+    text = f"The maps are {said}: they miss {size} percentage points more of the union than they wrongly add."
+    return f"{text} With another rule for thresholds, the answer is another." if judged.depends_on_rule else text
 
 
 def choice_table(candidates: Mapping[float, Sweep]) -> tuple[float, pd.DataFrame]:

@@ -6,7 +6,7 @@ from helpers.sweeps import sweep_of, sweep_with_iou
 
 from ribstudy.evaluation.coverage import Coverage
 from ribstudy.evaluation.map_scores import DISTANCE_EDGES
-from ribstudy.evaluation.protocol import BEST, Scored, resample
+from ribstudy.evaluation.protocol import BEST, WITHOUT_MASKS, Scored, resample
 from ribstudy.evaluation.statistics import Estimate
 from ribstudy.report import findings
 
@@ -21,6 +21,17 @@ def test_over_and_under_activation_by_hand():
     sides = (found[BEST].first.value, found[BEST].second.value, found[BEST].difference.value)
     assert sides == pytest.approx((20 / 120, 50 / 120, 30 / 120))
     assert found[BEST].difference.low == pytest.approx(30 / 120)
+
+
+@pytest.mark.parametrize(
+    ("value", "half", "said"), [(0.3, 0.1, "too small"), (-0.3, 0.1, "too large"), (0.02, 0.1, "neither clearly too small nor")]
+)
+def test_the_extent_of_maps_follows_from_the_interval(value, half, said):
+    found = Estimate(value, value - half, value + half)
+    text = findings.extent_sentence({BEST: found})
+    assert text.startswith(f"The maps are {said}")
+    assert f"they miss {100 * value:+.1f} (" in text
+    assert findings.extent_sentence({BEST: found, WITHOUT_MASKS: found.negative}).endswith("the answer is another.")
 
 
 def test_the_best_candidate_is_chosen_at_the_best_threshold_of_each():
