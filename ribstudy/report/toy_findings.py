@@ -55,13 +55,42 @@ def findings(numbers: Mapping[str, Estimate]) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["question", "answer", "estimate (95 % interval)"]).set_index("question")
 
 
+# The finding of the chapter by the name of its estimate: the sentences for "yes", "no" and "cannot tell".
+_FOUND = {
+    "extra_fall_sigmoid": (
+        "In its last step, the network loses more of the marker than of the digit.",
+        "In its last step, the network does not lose more of the marker than of the digit.",
+        "These seeds cannot tell whether the last step loses more of the marker than of the digit.",
+    ),
+    "difference_sigmoid_none": (
+        "The loss is larger with a sigmoid than without a last activation.",
+        "The loss is no larger with a sigmoid than without a last activation.",
+        "These seeds cannot tell whether a sigmoid makes the loss larger.",
+    ),
+    "difference_bce_rib": (
+        "Fine-tuning with RIB reduces it more than fine-tuning with cross-entropy.",
+        "Fine-tuning with RIB reduces it no more than fine-tuning with cross-entropy.",
+        "These seeds cannot tell whether RIB reduces it more than fine-tuning with cross-entropy does.",
+    ),
+}
+_AS_IN_PAPER = {YES: "at least as large as", NO: "smaller than"}
+
+
+def answer_sentences(numbers: Mapping[str, Estimate]) -> list[str]:
+    """The findings of the chapter, the main one first; the numbers: as in `findings`."""
+    words = (YES, NO, CANNOT_TELL)
+    told = [sentences[words.index(answer(numbers[name]))] for name, sentences in _FOUND.items()]
+    size = _relation(over_paper(numbers["extra_fall_sigmoid"]), _AS_IN_PAPER)
+    return [told[0], f"The effect is {size} the effect in the paper's figure.", *told[1:]]
+
+
 def words(runs: Sequence[summary.Run], conditions: Conditions, numbers: Mapping[str, Estimate]) -> dict[str, str]:
     """Phrases in the text of the chapter, by name."""
     effect = numbers["extra_fall_sigmoid"]
     return {
         "word_marker": reliance(numbers["accuracy_gain_own"], numbers["accuracy_gain_other"]),
         "word_effect": {YES: "confirm", NO: "do not confirm"}.get(answer(effect), "can neither confirm nor refute"),
-        "word_size": _relation(over_paper(effect), {YES: "at least as large as", NO: "smaller than"}),
+        "word_size": _relation(over_paper(effect), _AS_IN_PAPER),
         "word_levels": _levels(runs),
         "word_thresholds": _by_threshold(runs),
         "word_none": _relation(numbers["difference_sigmoid_none"], {YES: "less than", NO: "no less than"}),
