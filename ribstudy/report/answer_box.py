@@ -39,7 +39,7 @@ def compared_sentence(first: str, second: str, differences: Mapping[str, Estimat
     else:
         text = f"This study cannot tell whether {first} or {second} score higher{ending}: {_signed(found)} points."
         if found.detectable is not None:
-            text += f" It could have told {POINTS * found.detectable:.1f} points."
+            text += f" It could have told a difference of {POINTS * found.detectable:.1f} points."
     text = text[0].upper() + text[1:]
     return f"{text} The sign depends on the rule for thresholds." if judged.depends_on_rule else text
 
@@ -125,9 +125,10 @@ def answer_box(
         for label, found in shown.items()
     )
     table = f'<table class="dataframe intervals"><tbody>{lines}</tbody></table>' if lines else ""
+    note = f"{basis}. Intervals: 95 %." if lines else f"{basis}."
     return HTML(
         f'<div class="admonition tip answer"><p class="admonition-title">{escape(title)}</p><p><strong>{first}</strong> '
-        f"{' '.join(others)}</p>{table}<p><small>{escape(basis)}. Intervals: 95 %.</small></p></div>"
+        f"{' '.join(others)}</p>{table}<p><small>{escape(note)}</small></p></div>"
     )
 
 

@@ -5,11 +5,13 @@ from dataclasses import dataclass
 from math import isnan
 
 import pandas as pd
+from IPython.display import HTML
 from pandas.io.formats.style import Styler
 
 from ribstudy.evaluation.statistics import NOT_RUN, Estimate
 from ribstudy.evaluation.verdicts import CANNOT_TELL, NO, YES, cannot_tell_much, verdict
 from ribstudy.report import toy_findings
+from ribstudy.report.answer_box import answer_box, basis_sentence, compared_sentence
 from ribstudy.report.differences import noted_differences
 from ribstudy.report.power import COMPARISONS, EFFECT, LABELS
 from ribstudy.report.shown import Shown
@@ -60,6 +62,14 @@ QUESTIONS = (
 )
 REACH = "How far from the peak of the CAM does RIB find more of the object?"
 REACH_AFTER = "gain_blurred_rib"  # the question before it
+# The differences of the box on the front page, with their labels.
+MINUTE = {
+    "gain_rib": "maps: RIB − CAM",
+    "gain_blur": "maps: blurred CAM − CAM",
+    "rib_less_blur": "maps: RIB − blurred CAM",
+    "gain_walk_crf": "masks: RIB − CAM",
+    "gain_rib_crf": "networks trained on masks: RIB − CAM",
+}
 # Of the questions of the chapter on the toy experiment (`toy_findings.QUESTIONS`).
 TOY = (
     "extra_fall_sigmoid",
@@ -195,6 +205,26 @@ def _styled(table: pd.DataFrame, name: str) -> Styler:
     """The table as HTML whose cells have several lines."""
     layout = {"selector": "th, td", "props": "text-align: left; vertical-align: top; font-weight: normal"}
     return table.style.set_uuid(name).set_table_attributes('class="dataframe"').set_table_styles([layout])
+
+
+def minute(shown: Sequence[Shown]) -> HTML:
+    """The answer of the front page: for each data set with results a box with three findings and up to five intervals."""
+    boxes = [_minute_box(of_data).data for of_data in shown if of_data.of(RIB_CHAPTER)]
+    return HTML("".join(boxes) or f"<p>{NOT_RUN}</p>")
+
+
+def _minute_box(of_data: Shown) -> HTML:
+    asked = {
+        "gain_rib": ("RIB's maps", "the CAM's", ""),
+        "rib_less_blur": ("RIB's maps", "the CAM's after a mere blur", ""),
+        "gain_walk_crf": ("masks made from RIB's maps", "masks made from the CAM's", "after all steps"),
+    }
+    differences = {of.name: noted_differences(of_data.of(of.chapter), of.name) for of in QUESTIONS}
+    sentences = [
+        compared_sentence(first, second, differences[name], ending=ending) for name, (first, second, ending) in asked.items()
+    ]
+    rows = {label: next(iter(found.values())) for name, label in MINUTE.items() if (found := differences[name])}
+    return answer_box(sentences, rows, basis=basis_sentence(of_data.of(RIB_CHAPTER)), title=f"In one minute: {of_data.title}")
 
 
 def counts_text(shown: Sequence[Shown]) -> str:

@@ -27,7 +27,7 @@ def sentence(*estimates):
         (
             Estimate(0.006, -0.01, 0.023, 200, 0.008),
             "This study cannot tell whether RIB's maps or the CAM's score higher: +0.6 (-1.0 to +2.3) points. "
-            "It could have told 2.2 points.",
+            "It could have told a difference of 2.2 points.",
         ),
         (
             Estimate(0.2),

@@ -14,6 +14,7 @@ from ribstudy.report.answers import (
     answers,
     answers_table,
     counts_text,
+    minute,
     reach_answer,
     size_table,
     toy_table,
@@ -102,6 +103,22 @@ def test_the_table_has_a_row_for_each_question_and_a_column_for_each_data_set():
     assert row["Other images"] == "<b>not run</b>"
     text = counts_text([first, second])
     assert f"Images: of {len(QUESTIONS)} questions, 1 have the answer yes, 0 no, {len(QUESTIONS) - 1} not run." in text
+
+
+def test_the_front_page_has_three_findings_for_each_data_set_with_results():
+    record = {
+        "gain_rib": estimate(0.02),
+        "gain_blur": estimate(0.01),
+        "rib_less_blur": estimate(-0.02),
+        "num_images": Estimate(500),
+    }
+    page = minute([shown(rib=record, segmentation={"gain_rib_crf": Estimate(math.nan)}), Shown("Other images", {})]).data
+    assert page.count("In one minute") == 1
+    assert "<strong>RIB&#x27;s maps score 2.0 points higher than the CAM&#x27;s (1.6 to 2.4).</strong>" in page
+    assert "Not run: masks made from RIB&#x27;s maps" in page
+    assert page.count("<svg") == 3
+    assert "500 images, 3 trainings" in page
+    assert minute([shown()]).data == "<p>not run</p>"
 
 
 def test_the_toy_is_shown_from_the_data_set_that_has_it():
