@@ -187,8 +187,9 @@ def content(wildcards):
     return digest(stripped((BOOK / f"{shown(wildcards)}.ipynb").read_text()))
 
 
-def full_run_records(preset):
-    return sorted(path for folder in (RESULTS, PUBLISHED) for path in (folder / "records").glob(f"0*.{preset}.json")) if preset else []
+def full_run_records(chapter):
+    folders = [folder / "records" for folder in (RESULTS, PUBLISHED)]
+    return sorted(path for preset in FULL_RUNS.get(chapter, ()) for folder in folders for path in folder.glob(f"0*.{preset}.json"))
 
 
 def tell():
@@ -338,7 +339,7 @@ rule chapter:
         others=lambda wildcards: [EXECUTED / f"{run}.ipynb" for run in PLAN.before(wildcards.run)],
         benches=lambda wildcards: sorted((RESULTS / "bench").glob("*.json")) if shown(wildcards) in ("costs", *FULL_RUNS) else [],
         # Records of a full run, if there was one. The book shows them under other presets too.
-        records=lambda wildcards: full_run_records(FULL_RUNS.get(shown(wildcards))),
+        records=lambda wildcards: full_run_records(shown(wildcards)),
     output: EXECUTED / "{run}.ipynb"
     wildcard_constraints: run=any_of(map(re.escape, PLAN.runs))
     params: given=parameters, origins=origins, content=content, unfinished=str(EXECUTED / "unfinished" / "{run}.ipynb"), folder=str(EXECUTED / "unfinished")

@@ -20,7 +20,7 @@ from pybtex.style.formatting.plain import Style as PlainStyle
 from pybtex.style.labels import BaseLabelStyle
 from sphinx.application import Sphinx
 from sphinx.config import Config
-from sphinx.util.docutils import SphinxDirective
+from sphinx.util.docutils import SphinxDirective, SphinxRole
 
 from ribstudy.runtime import environment
 from ribstudy.settings import setting_rows
@@ -30,6 +30,7 @@ BACKSLASHED = r"\\\1"
 REPOSITORY = re.compile(r"https?://(?P<host>[\w.-]+(:[0-9]+)?)(/[\w.~-]+){2,}")
 SSH = re.compile(r"^(?:ssh://)?git@([\w.-]+)[:/]")
 ON_COLAB = ("your_photograph",)  # notebooks that install the package themselves
+MOVED = {"10_voc12": "10_full_runs", "11_coco14": "10_full_runs"}
 HOSTS = ("github", "gitlab", "bitbucket")  # for which the theme knows the addresses
 
 
@@ -115,11 +116,30 @@ def with_notebook(buttons: Any, page: str, chapter: str) -> Any:
     return buttons.replace(f"{page}.ipynb", f"{chapter}.ipynb") if is_address else buttons
 
 
+def _redirect(app: Sphinx, error: Exception | None) -> None:
+    """Leads from pages of earlier books to the pages that replace them, so that links to them still work."""
+    if error is None and app.builder.format == "html":
+        for old, new in MOVED.items():
+            if new in app.env.found_docs:
+                page = f'<!DOCTYPE html><title>Moved</title><meta http-equiv="refresh" content="0; url={new}.html">'
+                Path(app.outdir, f"{old}.html").write_text(f'{page}<a href="{new}.html">This page has moved.</a>\n')
+
+
 def _leave_thebe_out(app: Sphinx) -> None:
     """Jupyter Book always loads sphinx-thebe, which adds its script to each page twice: an error in the console."""
     for listeners in app.events.listeners.values():
         for listener in [found for found in listeners if found.handler.__module__ == "sphinx_thebe"]:
             listeners.remove(listener)
+
+
+class RepositoryLink(SphinxRole):
+    """Words that lead to the repository: `{repository}`this repository``. Without `RIBSTUDY_REPOSITORY` there is no link."""
+
+    def run(self) -> tuple[list[nodes.Node], list[nodes.system_message]]:
+        found = repository_options(environment.text("RIBSTUDY_REPOSITORY"), environment.text("RIBSTUDY_BRANCH"))
+        address = found.get("repository_url") or (found["icon_links"][0]["url"] if found else None)
+        words = nodes.Text(self.text)
+        return [nodes.reference("", "", words, refuri=address) if address else words], []
 
 
 class SettingsTable(SphinxDirective):
@@ -225,6 +245,8 @@ def setup(app: Sphinx) -> dict[str, bool]:
     app.connect("html-page-context", _buttons_of_second_page, priority=900)  # after the theme has added its buttons
     app.connect("html-page-context", _without_colab, priority=900)
     app.connect("autodoc-process-signature", _shorten_signature)
+    app.connect("build-finished", _redirect)
+    app.add_role("repository", RepositoryLink())
     app.add_directive("settings-table", SettingsTable)
     app.add_directive("headline-table", HeadlineTable)
     app.add_directive("bench-table", BenchTable)

@@ -11,12 +11,12 @@ import pandas as pd
 from IPython.display import HTML
 
 from ribstudy import datasets
-from ribstudy.config import load_settings
+from ribstudy.config import Settings, load_settings
 from ribstudy.datasets import Dataset
 from ribstudy.evaluation.statistics import NOT_RUN
 from ribstudy.report.chapter import Chapter
 from ribstudy.report.figures.panels import Panel, gallery, photograph, true_mask
-from ribstudy.report.published import Records, chapters
+from ribstudy.report.published import Records, chapters, count_of_chapter
 from ribstudy.report.records import read_records
 from ribstudy.report.status import job_rows
 from ribstudy.stages import STAGES, Run, Stage
@@ -73,22 +73,42 @@ def runtime_table(full: FullRun) -> pd.DataFrame:
     return pd.DataFrame.from_dict(rows, orient="index").rename_axis("stage")
 
 
-def _way(preset: str) -> list[str]:
-    """The stages from the classifier to the predictions: everything that the predictions of CAM and RIB need."""
+def waits_table(runs: Mapping[str, FullRun]) -> pd.DataFrame:
+    """The stages for which our values in the tables of published ones wait; a row for each data set and chapter.
+
+    Args:
+        runs: by preset.
+    """
+    rows = {}
+    for preset, full in runs.items():
+        for chapter in (name for name in sorted(chapters()) if count_of_chapter(full.data, name)):
+            stages = _needed(load_settings(preset), [job.stage for job in CHAPTERS[chapter](load_settings(preset)).values()])
+            state = "computed" if chapter in full.records else f"waits for {', '.join(stages)}"
+            rows[preset, chapter] = {"values": count_of_chapter(full.data, chapter), "state": state}
+    return pd.DataFrame.from_dict(rows, orient="index").rename_axis(["preset", "chapter"])
+
+
+def _needed(settings: Settings, waiting: list[Stage]) -> list[str]:
+    """The names of stages and of all that they need, in the order of their computation."""
     found: set[str] = set()
-    for maps in ("cam", "rib"):
-        settings = load_settings(preset, {"maps": maps})
-        waiting: list[Stage] = [STAGES["predictions"]]
-        while waiting:
-            stage = waiting.pop()
+    waiting = list(waiting)
+    while waiting:
+        stage = waiting.pop()
+        if stage.name not in found:
             found.add(stage.name)
             waiting += [need.stage for need in stage.needs(settings)]
     return [name for name in STAGES if name in found and name != "data"]
 
 
+def _way(preset: str) -> list[str]:
+    """The stages from the classifier to the predictions: everything that the predictions of CAM and RIB need."""
+    of_maps = [_needed(load_settings(preset, {"maps": maps}), [STAGES["predictions"]]) for maps in ("cam", "rib")]
+    return [name for name in STAGES if any(name in names for names in of_maps)]
+
+
 def commands(preset: str) -> dict[str, str]:
     """The commands of a full run, by their purpose. FOLDER is the folder for downloads, DATA the folder of the data."""
-    (chapter,) = (chapter for chapter, own in FULL_RUNS.items() if own == preset)
+    (chapter,) = (chapter for chapter, presets in FULL_RUNS.items() if preset in presets)
     fetch = {"get the data": "python -m ribstudy data fetch voc12 --root FOLDER"} if preset == "voc12" else {}
     return {
         **fetch,

@@ -1,7 +1,7 @@
 """Values of the paper and of other sources: the rows of data/paper_values.csv.
 
-Columns: table, row, column, value, error (of a value that was read off a figure), status (confirmed, measured, unconfirmed),
-source, note.
+Columns: table, row, column, value, error (of a value that was read off a figure), by (who produced it), status (confirmed: a
+public source prints the value; measured: we measured it), source, note. Values that no public source prints are left out.
 """
 
 import pandas as pd

@@ -4,16 +4,13 @@ Published values come from data/paper_values.csv, in percent. Our values come fr
 0..1. Nothing is computed here: a value that no record contains is shown as "not run".
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import pandas as pd
 
-from ribstudy import datasets
-from ribstudy.config import Settings
 from ribstudy.evaluation.statistics import NOT_KNOWN, NOT_RUN, Estimate
 from ribstudy.report import paper
-from ribstudy.report.chapter import Chapter
 from ribstudy.report.paper import Place
 
 Note = tuple[str, str]  # chapter, name in its record
@@ -109,24 +106,6 @@ def own_values(table: str, records: Records) -> dict[Place, Estimate | None]:
     return {place: records.get(chapter, {}).get(name) for place, (chapter, name) in OURS.get(table, {}).items()}
 
 
-def notes_of(chapter: Chapter, data: str) -> Records:
-    """The notes of a running chapter, as records; {} if its data set is not `data`."""
-    return {chapter.name: chapter.notes} if chapter.settings.data.name == data else {}
-
-
-def whose_values(settings: Settings) -> str:
-    """Whether the tables of published values on a chapter's page contain its own values, and of which images, as a sentence."""
-    shown = datasets.title(settings.data)
-    if settings.data.name not in ("voc12", "coco14"):
-        return f"This page shows {shown}, so the tables contain no values of this study."
-    if settings.data.listed is None:
-        return "Next to them are the values of this page."
-    return (
-        f"Next to them are the values of this page: of {shown}, with {settings.classifier.backbone} as classifier. The "
-        "published values are of all images and larger networks, so a difference has several causes."
-    )
-
-
 def comparison_table(table: str, records: Records) -> pd.DataFrame:
     """A table of published values with our values, in percent; a row for each value.
 
@@ -152,26 +131,16 @@ def comparison_table(table: str, records: Records) -> pd.DataFrame:
     return pd.DataFrame(rows).set_index(["method", "value"])
 
 
-def paper_table(table: str, ours: Mapping[Place, Estimate | None]) -> pd.DataFrame:
-    """A table of published values in percent, a row for each method, with a column of our values after each column.
-
-    A published value that is not confirmed is marked "(?)"; a value that nobody has published is "not known". A field is empty
-    if the method is not one of this study. `comparison_table` has the differences.
+def published_table(runs: Mapping[str, Records]) -> pd.DataFrame:
+    """All published results with ours (`comparison_table`), a row for each value.
 
     Args:
-        ours: shares in 0..1 by (row, column); None is shown as "not run".
-
-    Raises ValueError for an unknown table.
+        runs: the records by data set.
     """
-    published = {(row.row, row.column): row for row in paper.values(table).itertuples()}
-    rows = {method: {} for method, _ in (*published, *ours)}
-    for column in dict.fromkeys(column for _, column in (*published, *ours)):
-        for method, row in rows.items():
-            place = (method, column)
-            row[column] = _with_status(published.get(place)) if place in published or place in ours else ""
-            if any(column == other for _, other in ours):
-                row[f"{column}, ours"] = _percent_or_not_run(ours[place], signed=False) if place in ours else ""
-    return pd.DataFrame.from_dict(rows, orient="index").rename_axis("%")
+    tables = {
+        data: [comparison_table(table, records) for table in OURS if table.startswith(data)] for data, records in runs.items()
+    }
+    return pd.concat({data: pd.concat(of_data) for data, of_data in tables.items()}, names=["data"])
 
 
 def gain_table(data: str, records: Records) -> pd.DataFrame:
@@ -184,7 +153,7 @@ def gain_table(data: str, records: Records) -> pd.DataFrame:
         own = records.get(gain.note[0], {}).get(gain.note[1])
         rows[gain.what] = {
             "published": NOT_KNOWN if published is None else f"{published:+.1f}",
-            "status": "" if published is None else _status(pair),
+            "status": "" if published is None else f"confirmed, {' and '.join(dict.fromkeys(row['by'] for row in pair))}",
             "ours (95 %)": _percent_or_not_run(own, signed=True),
             "ours − published (95 %)": "" if own is None or published is None else _minus_published(own, published),
             "images": _num_images(own),
@@ -202,6 +171,12 @@ def count_values(data: str, records: Records) -> tuple[int, int]:
     """The number of our values that are known in the tables of a data set, and the number that the tables can show."""
     found = [own for table in OURS if table.startswith(f"{data}_") for own in own_values(table, records).values()]
     return sum(own is not None for own in found), len(found)
+
+
+def count_of_chapter(data: str, chapter: str) -> int:
+    """The number of our values in the tables and gains of a data set that a chapter notes."""
+    places = [note for table, of in OURS.items() if table.startswith(f"{data}_") for note in of.values()]
+    return sum(chapter == of_note for of_note, _ in [*places, *(gain.note for gain in GAINS[data])])
 
 
 def count_verdicts(data: str, records: Records) -> dict[str, int]:
@@ -228,19 +203,9 @@ def _minus_published(own: Estimate, published: float) -> str:
     return Estimate(own.value - published / 100, *bounds).text(1, percent=True)
 
 
-def _with_status(value: tuple | None) -> str:
-    if value is None:
-        return NOT_KNOWN
-    return f"{value.value:.1f}" + ("" if value.status == "confirmed" else " (?)")
-
-
 def _as_published(value: float) -> str:
     """With as many digits as are published: one or two."""
     return f"{value:.1f}" if round(value, 1) == value else f"{value:.2f}"
-
-
-def _status(pair: Sequence[pd.Series]) -> str:
-    return "confirmed" if all(row["status"] == "confirmed" for row in pair) else "unconfirmed"
 
 
 def _num_images(own: Estimate | None) -> str:

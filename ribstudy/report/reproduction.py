@@ -23,7 +23,7 @@ Kind = Literal["exact", "rounding", "training", "machine"]
 Records = Mapping[str, Mapping[str, Estimate]]  # by chapter and by name of the number
 
 TOLERANCE = 1e-4  # of numbers of the kind "rounding"
-EXACT_CHAPTERS = ("02_data", "10_voc12", "11_coco14")
+EXACT_CHAPTERS = ("02_data", "10_full_runs")
 MACHINE_CHAPTERS = ("costs", "status")
 COUNTS = re.compile(
     r"num_(images|images_for_rates|choices|seeds|val|variants|learned|runs|objects|repetitions|several|rows|with_ablation"

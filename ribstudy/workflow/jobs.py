@@ -59,8 +59,8 @@ STEPS = {
     "walk + CRF": {"masks.walk": True, "masks.crf": True},
 }
 
-# Chapters of published values, and the preset whose full run each compares with them.
-FULL_RUNS = {"10_voc12": "voc12", "11_coco14": "coco14"}
+# The page of published values, and the presets whose full runs it compares with them.
+FULL_RUNS = {"10_full_runs": ("voc12", "coco14")}
 
 
 def seeds(settings: Settings) -> range:

@@ -11,7 +11,7 @@ from helpers.records import write_record
 from PIL import Image
 
 from ribstudy.cli import main as command_line
-from ribstudy.config import load_settings, preset_names
+from ribstudy.config import preset_names
 from ribstudy.datasets import voc12
 from ribstudy.items import MASKS
 from ribstudy.method.stored_maps import StoredMaps
@@ -32,6 +32,15 @@ def test_stages_without_a_result_are_not_run():
     assert set(full_run.runtime_table(full_run.FullRun("voc12", {}))["results"]) == {"not run"}
 
 
+def test_values_wait_for_the_stages_of_their_chapter():
+    table = full_run.waits_table({"voc12": full_run.FullRun("voc12", {"03_cam": {}})})
+    assert table.loc[("voc12", "03_cam"), "state"] == "computed"
+    state = table.loc[("voc12", "05_masks"), "state"]
+    assert state.startswith("waits for classifier, cam, rib")
+    assert "segmentation" not in state
+    assert table["values"].sum() == sum(len(of) for name, of in published.OURS.items() if name.startswith("voc12")) + 5
+
+
 @pytest.fixture
 def results(monkeypatch, tmp_path):
     monkeypatch.setattr("ribstudy.runtime.paths.RESULTS", tmp_path)
@@ -42,20 +51,17 @@ def results(monkeypatch, tmp_path):
 def test_another_data_set_shows_the_preset_of_the_published_one(results):
     write_record(results / "records", "05_masks", "voc12", rib_seeds=(0.5, None, None, 3))
     for preset in ("mini", str(PROJECT / "tests" / "tiny.yml"), "coco14", "voc12"):
-        full = full_run.full_run(Chapter("10_voc12", preset, {}), "voc12")
+        full = full_run.full_run(Chapter("10_full_runs", preset, {}), "voc12")
         assert full.records["05_masks"]["rib_seeds"].value == 0.5
         assert full.chapter is None  # no folder of data
-    assert full_run.full_run(Chapter("11_coco14", "mini", {}), "coco14").records == {}
-    chapter = SimpleNamespace(name="05_masks", notes={"a": 1}, settings=load_settings("voc12"))
-    assert published.notes_of(chapter, "voc12") == {"05_masks": {"a": 1}}
-    assert published.notes_of(chapter, "coco14") == {}
+    assert full_run.full_run(Chapter("10_full_runs", "mini", {}), "coco14").records == {}
 
 
 def test_published_numbers_are_shown_unless_others_were_computed_here(results):
     for chapter in ("05_masks", "06_segmentation"):
         write_record(results / "published" / "records", chapter, "voc12", rib_seeds=(0.5, None, None, 3))
     write_record(results / "records", "05_masks", "voc12", rib_seeds=(0.6, None, None, 3))
-    records = full_run.full_run(Chapter("10_voc12", "study", {}), "voc12").records
+    records = full_run.full_run(Chapter("10_full_runs", "study", {}), "voc12").records
     assert {chapter: numbers["rib_seeds"].value for chapter, numbers in records.items()} == {
         "05_masks": 0.6,
         "06_segmentation": 0.5,
@@ -72,7 +78,7 @@ def devkit(tmp_path):
 
 
 def test_a_run_on_a_synthetic_devkit_shows_its_own_records_and_stages(results, devkit):
-    chapter = Chapter("10_voc12", "voc12", {"data.root": str(devkit)})
+    chapter = Chapter("10_full_runs", "voc12", {"data.root": str(devkit)})
     write_record(results / "records", "05_masks", "voc12", rib_seeds=(0.5, None, None, 3))
     assert full_run.full_run(chapter, "voc12").records == {}  # these are other images than the published ones
     write_record(results / "records", "05_masks", chapter.settings_name(), rib_seeds=(0.4, None, None, 2))
@@ -108,7 +114,7 @@ def test_images_are_chosen_by_class_order_and_stored_maps():
 
 def test_classes_of_the_figure_are_in_the_data_sets():
     assert set(full_run.FIGURE_3["voc12"]) <= set(voc12.VOC_CLASSES)
-    assert set(full_run.FIGURE_3) == set(published.GAINS) == set(FULL_RUNS.values())
+    assert set(full_run.FIGURE_3) == set(published.GAINS) == {preset for presets in FULL_RUNS.values() for preset in presets}
 
 
 @pytest.mark.parametrize("preset", ["coco14", "voc12"])
@@ -129,7 +135,7 @@ def test_commands_can_be_typed(preset):
             batch = batches.read(path, **config)
             assert batch.preset == preset
             runs = batches.expand(batch, PROJECT / "book", [chapter.stem for chapter in CHAPTERS])
-            chapter = next(name for name, own in FULL_RUNS.items() if own == preset)
+            (chapter,) = FULL_RUNS
             assert {chapter, *{note[0] for table in published.OURS.values() for note in table.values()}} <= {
                 r.notebook for r in runs
             }

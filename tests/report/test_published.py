@@ -3,8 +3,6 @@
 import pytest
 from helpers.records import write_record
 
-from ribstudy.config import load_settings
-from ribstudy.evaluation.statistics import Estimate
 from ribstudy.report import published
 from ribstudy.report.records import read_records
 
@@ -60,12 +58,12 @@ def test_ours_next_to_the_published_by_hand(tmp_path):
     gains = published.gain_table("voc12", records)
     assert gains.loc["seeds, thresholds from val"].tolist() == [
         "+7.7",
-        "confirmed",
+        "confirmed, third party and paper",
         "+6.1 (+5.0 to +8.0)",
         "-1.6 (-2.7 to +0.3)",
         "1,464",
     ]
-    assert gains.loc["seeds + CRF"].tolist()[:3] == ["+8.6", "unconfirmed", "not run"]
+    assert gains.loc["seeds + CRF"].tolist()[:3] == ["not known", "", "not run"]  # no public source prints it
 
 
 def test_coco_is_next_to_the_paper_and_the_third_party(tmp_path):
@@ -74,12 +72,7 @@ def test_coco_is_next_to_the_paper_and_the_third_party(tmp_path):
     write_record(tmp_path, "04_rib", "coco14", gain_rib_labelled=(0.01, 0.0, 0.02, 82081))
     records = records_in(tmp_path, "coco14")
     table = published.comparison_table("coco14_seeds", records)
-    assert table.loc[("RIB", "seeds")].tolist()[:4] == [
-        "36.5",
-        "unconfirmed, paper",
-        "35.0 (34.5 to 35.5)",
-        "-1.5 (-2.0 to -1.0)",
-    ]
+    assert table.loc[("RIB", "seeds")].tolist()[:4] == ["not known", "", "35.0 (34.5 to 35.5)", ""]
     assert table.loc[("RIB, released code", "seeds")].tolist()[:4] == [
         "34.78",
         "confirmed, third party",
@@ -92,6 +85,13 @@ def test_coco_is_next_to_the_paper_and_the_third_party(tmp_path):
     assert labelled.tolist() == ["not known", "", "+1.0 (+0.0 to +2.0)", "", "82,081"]
 
 
+def test_one_table_has_all_published_values():
+    table = published.published_table({"voc12": {}, "coco14": {}})
+    assert table.loc[("voc12", "RIB", "seeds"), "published"] == "56.5"
+    assert len(table) == sum(len(published.comparison_table(name, {})) for name in published.OURS)
+    assert set(table["ours (95 %)"]) == {"not run", "–"}
+
+
 def test_unknown_table_is_refused():
     with pytest.raises(ValueError, match="voc12_sed"):
         published.comparison_table("voc12_sed", {})
@@ -99,30 +99,3 @@ def test_unknown_table_is_refused():
 
 def test_digits_of_published_values():
     assert [published._as_published(value) for value in (68.0, 34.78, 76.77)] == ["68.0", "34.78", "76.77"]
-
-
-def test_ours_next_to_the_papers():
-    ours = {("RIB", "seed"): Estimate(0.5612, 0.5501, 0.572, 9), ("RIB", "crf"): None, ("CAM", "seed"): Estimate(0.5)}
-    table = published.paper_table("voc12_seeds", ours)
-    assert list(table.columns[:4]) == ["seed", "seed, ours", "crf", "crf, ours"]
-    assert table.loc["RIB"].tolist()[:4] == ["56.5", "56.1 (55.0 to 57.2)", "62.9 (?)", "not run"]
-    assert table.loc["CAM"].tolist()[:2] == ["48.8", "50.0 (no interval)"]
-    assert table.loc["AdvCAM"].tolist()[:2] == ["55.6", ""]  # not a method of this study
-
-
-def test_values_that_are_not_published_are_not_known():
-    ours = {("RIB as written", "seed"): Estimate(0.5), ("CAM", "mask_psa"): Estimate(0.6)}
-    table = published.paper_table("voc12_seeds", ours)
-    assert table.loc["CAM", ["mask_psa", "mask_psa, ours"]].tolist() == ["not known", "60.0 (no interval)"]
-    assert table.loc["RIB as written"].tolist() == ["not known", "50.0 (no interval)", *(len(table.columns) - 2) * [""]]
-    assert list(table.index)[-1] == "RIB as written"
-    with pytest.raises(ValueError, match="voc12_sed"):
-        published.paper_table("voc12_sed", {})
-
-
-def test_values_of_a_part_of_the_data_are_not_called_the_papers():
-    text = published.whose_values(load_settings("voc12-lite"))
-    assert "of a public third of PASCAL VOC 2012, with tf_efficientnet_lite0 as classifier" in text
-    assert "several causes" in text
-    assert published.whose_values(load_settings("voc12")) == "Next to them are the values of this page."
-    assert published.whose_values(load_settings("mini")).startswith("This page shows MiniVOC, so the tables contain no values")
