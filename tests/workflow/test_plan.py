@@ -244,7 +244,7 @@ def test_gpus_and_shards(planned):
 @pytest.mark.parametrize("path", sorted((ROOT / "batches").glob("*.yml")), ids=lambda path: path.stem)
 def test_every_batch_of_the_project_can_be_planned(path, tmp_path):
     notebooks = sorted(notebook.stem for notebook in (ROOT / "book").glob("*.ipynb"))
-    read = batch.read(path, data_root=None if path.stem in ("ablations", "seeds") else tmp_path)
+    read = batch.read(path, data_root=None if path.stem in ("ablations", "seeds", "book") else tmp_path)
     runs = batch.expand(read, ROOT / "book", notebooks)
     found = plan.Plan(read, runs)
     assert len(found.groups) > len(set(stages(found))) > 3
