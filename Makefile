@@ -26,6 +26,8 @@ help:
 	@echo "make lint    check code, chapters and English; make format fixes the formatting"
 	@echo "make setup   only set up .venv and the filter that keeps notebook outputs out of git"
 	@echo "make bench   measure the cost of an adaptation on this machine; the page on costs shows the result"
+	@echo "make gpu-check   check and measure everything on the GPU of this machine, in at most 25 minutes; without one, in small"
+	@echo "make gpu-copy    pack the project for a machine without a network: _build/ribstudy-gpu.tar.gz"
 	@echo "make clean   remove the rendered book; results stay"
 	@echo "make lock    pin the newest packages in requirements.lock and environment.yml"
 
@@ -105,6 +107,23 @@ campaign: .venv/.ready
 bench: .venv/.ready
 	$(BIN)/python -m ribstudy.bench
 
+gpu-check: .venv/.ready
+	$(BIN)/python -m ribstudy.bench.gpu_check $(GPU_CHECK)
+
+# Git sends a part of its objects only if it is asked to.
+PARTIAL := git -c uploadpack.allowFilter=true -c uploadpack.allowAnySHA1InWant=true upload-pack
+# The last commit, without the published results, which nothing on the other machine reads. Git goes along, so that records name it.
+COPY := _build/ribstudy-gpu
+gpu-copy:
+	@rm -rf '$(COPY)'
+	git clone --quiet --depth 1 --filter=blob:none --no-checkout --upload-pack '$(PARTIAL)' -c 'remote.origin.uploadpack=$(PARTIAL)' \
+	  'file://$(CURDIR)' '$(COPY)/ribstudy'
+	git -C '$(COPY)/ribstudy' sparse-checkout set --no-cone '/*' '!/published/'
+	git -C '$(COPY)/ribstudy' checkout --quiet
+	tar -C '$(COPY)' -czf '$(COPY).tar.gz' ribstudy
+	@rm -rf '$(COPY)'
+	@du -h '$(COPY).tar.gz'
+
 clean:
 	rm -rf _build
 
@@ -125,4 +144,4 @@ lock:
 	sed -n '/^pydensecrf/d; s/^[^#]/      - &/p' requirements.lock >> environment.yml
 	rm -rf .venv-lock
 
-.PHONY: help book study publish reproduce batch pdf links campaign cluster-test test lint format setup filter bench clean lock
+.PHONY: help book study publish reproduce batch pdf links campaign cluster-test test lint format setup filter bench gpu-check gpu-copy clean lock

@@ -10,18 +10,14 @@ Other programs that run at the same time distort the result.
 
 import argparse
 import logging
-import os
 import sys
 import time
-from pathlib import Path
 from types import ModuleType
-from typing import Any
 
 from ribstudy.bench import adaptation, deviations, loading, matmul, parts, pooling, sweep
 from ribstudy.bench.measure import BenchError, Plan, describe_device
-from ribstudy.bench.records import Bench, Record, read_records, write_record
+from ribstudy.bench.running import add_to_record, measure
 from ribstudy.runtime import paths, ranks
-from ribstudy.store import provenance
 
 log = logging.getLogger("bench")
 
@@ -46,7 +42,7 @@ def main(arguments: list[str]) -> int:
     for name in options.only or BENCHES:
         start = time.perf_counter()
         try:
-            bench = _run(BENCHES[name], plan)
+            bench = measure(BENCHES[name], plan)
         except BenchError as error:
             log.error("%s: %s", name, error)
             failed = True
@@ -55,18 +51,8 @@ def main(arguments: list[str]) -> int:
         for quantity, measurement in bench.measurements.items():
             log.info("  %s: %s %s", quantity, measurement, measurement.unit)
         if folder:
-            write_record(folder, Record(device, {**_measured_before(folder, device), name: bench}))
+            add_to_record(folder, device, name, bench)
     return 1 if failed else 0
-
-
-def _measured_before(folder: Path, device: dict[str, Any]) -> dict[str, Bench]:
-    return next((record.benches for record in read_records(folder) if record.device["slug"] == device["slug"]), {})
-
-
-def _run(bench: ModuleType, plan: Plan) -> Bench:
-    load, made = os.getloadavg()[0], provenance()
-    settings = bench.settings(plan) if hasattr(bench, "settings") else {}
-    return Bench(bench.run(plan), settings, made["git"], made["finished"], round(load, 2))
 
 
 def _parse(arguments: list[str]) -> argparse.Namespace:
