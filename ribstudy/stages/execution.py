@@ -221,6 +221,8 @@ def _compute(stage: ItemStage, run: Run, result: Result, names: list[str], shard
     code = source_digest(stage)
     with result.session(run.device, code=code) as notes, _processor_time(notes), ranks.one_thread(run.device):
         notes.update(shard=f"{shard.index}/{shard.count}", items=0)
+        if stage.on_gpu:
+            _use_exact_kernels()
         work = stage.worker(run, names)
         for name in track(names, stage.name):
             with claims.on(name) as claimed:
@@ -236,6 +238,16 @@ def _compute(stage: ItemStage, run: Run, result: Result, names: list[str], shard
                     error.add_note(f"stage {stage.name}, item {name}; the items before it are kept in {result.folder}")
                     raise
     return failures
+
+
+def _use_exact_kernels() -> None:
+    """Undoes what an earlier stage of this process set, and torch's default, which rounds float32 to TF32 in convolutions.
+
+    `cam` and `rib` then set the precision that their settings ask for.
+    """
+    from ribstudy.models.kernels import use_exact_kernels
+
+    use_exact_kernels()
 
 
 def _left_by_others(stage: ItemStage, result: Result, names: list[str], claims: Claims) -> list[str]:

@@ -38,6 +38,19 @@ def test_finished_work_is_not_done_again(tmp_path, data_root, trained, monkeypat
     assert execute(CAM, run).record() == before
 
 
+def test_networks_compute_exactly_whatever_the_process_did_before(tmp_path, data_root, trained, monkeypatch):
+    """Only `cam` and `rib` have a setting for TF32, but torch uses it by default, also in the stages `walk` and `scores`."""
+    seen = []
+
+    def worker(run, names):
+        seen.append(torch.backends.cudnn.allow_tf32)
+        return CAM.worker(run, names)
+
+    monkeypatch.setattr(torch.backends.cudnn, "allow_tf32", True)
+    execute(replace(CAM, worker=worker), run_in(tmp_path, data_root, trained))
+    assert seen == [False]
+
+
 def test_a_record_that_a_killed_process_did_not_write_again_is_completed(tmp_path, data_root, trained, monkeypatch):
     one = execute(CAM, run_in(tmp_path, data_root, trained, images=ImageSelection(limit=1)))
     old = (one.folder / "record.json").read_bytes()
