@@ -1,7 +1,7 @@
 """Checks and measures the study on the GPU of this machine, with one command that needs no network and no published results.
 
     python -m ribstudy.bench.gpu_check              # at most 25 minutes; make gpu-check
-    python -m ribstudy.bench.gpu_check --minutes 9  # stops in time; the same command goes on later
+    python -m ribstudy.bench.gpu_check --minutes 9  # stops in time; the same command continues later
     python -m ribstudy.bench.gpu_check --anew       # also the parts that this commit has measured before
 
 It compares the GPU with the CPU (part parity), runs a slice of the study (study_slice), and then all benchmarks of make bench.
@@ -96,7 +96,7 @@ def _is_current(bench: Bench | None) -> bool:
 
 
 def _run_in_processes(pending: Sequence[str], folder: Path, device: dict, *, end: float) -> dict[str, str]:
-    """Measures parts in a process, and after an error the parts behind it in another one; why parts are missing, by name.
+    """Measures parts in a process, and after an error the next ones in another; the reasons for missing parts, by name.
 
     end: the time (`time.monotonic`) at which the process is killed.
     """
@@ -136,7 +136,7 @@ def _run_parts(names: Sequence[str], folder: Path, end: float) -> str | None:
 
 
 def rows(record: Record, missing: dict[str, str]) -> list[tuple[str, str, str, str]]:
-    """The rows of the table: a part and what of it, what was found, what is allowed, and the verdict or a share."""
+    """The rows of the table: the part, the quantity, the found and the allowed value, and the verdict or a share."""
     return [
         *((part, "", "", reason) for part, reason in missing.items()),
         *map(_row_of_check, _checks(record)),
@@ -171,7 +171,7 @@ def _checks(record: Record) -> list[parity.Check]:
 
 
 def failures(record: Record) -> list[str]:
-    """The checks that failed: what differs, and by how much; and the stages of the slice that could not run, and why."""
+    """The checks that failed, with the differences, and the stages of the slice that could not run, with the reasons."""
     found = record.benches["study_slice"].measurements if "study_slice" in record.benches else {}
     not_run = [f"study_slice: {name}: {value}" for name, value in found.items() if value.value is None]
     return [*(f"parity: {check}" for check in _checks(record) if not check.passed), *not_run]

@@ -76,6 +76,6 @@ def _trained(net: nn.Module) -> dict[str, Tensor]:
 
 
 def relative(ours: Mapping[str, Tensor], exact: Mapping[str, Tensor]) -> float:
-    """The Euclidean norm of the difference of all tensors together, relative to that of the exact ones; nan if all are 0."""
+    """The norm of the difference of all tensors together, relative to the norm of the exact ones; nan if all are 0."""
     difference = torch.cat([(ours[name] - value).double().flatten() for name, value in exact.items()])
     return float(difference.norm() / torch.cat([value.double().flatten() for value in exact.values()]).norm())

@@ -1,7 +1,7 @@
 """A slice of the study: the paper's networks and sizes with random weights, on a few synthetic images in the format of VOC.
 
 It shows that every stage from the classifier to the predictions runs on this device, and how fast, with its loaders. It shows
-nothing about the method. Stages go through `ribstudy.stages.execute`, so that a slice that was killed goes on where it stopped.
+nothing about the method. Stages go through `ribstudy.stages.execute`, so that a slice that was killed resumes.
 """
 
 import logging

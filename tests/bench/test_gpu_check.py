@@ -1,4 +1,4 @@
-"""`make gpu-check` where there is no GPU: the same parts in tiny sizes, and what it says about failures and missing parts."""
+"""`make gpu-check` where there is no GPU: the same parts in tiny sizes, and the messages about failures and missing parts."""
 
 import subprocess
 import time
