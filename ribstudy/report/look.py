@@ -71,12 +71,14 @@ log = logging.getLogger(__name__)
 class Explanation:
     """The maps of one photograph and one class by one method.
 
-    image: uint8 [H, W, 3], the photograph at the working size.
-    class_name, probability: the class and its softmax probability before the adaptation.
-    maps: float32 [S, H, W] in 0..1, each divided by its own maximum; maps[k] is the sum of the first k + 1 steps.
-    scores: at most [S], the pooled logits of the class before each step of RIB, summed over the views of the objective; empty
-        for other methods.
-    method: the name of the method as figures print it.
+    Args:
+        image: uint8 [H, W, 3], the photograph at the working size.
+        class_name: the class.
+        probability: its softmax probability before the adaptation.
+        maps: float32 [S, H, W] in 0..1, each divided by its own maximum; maps[k] is the sum of the first k + 1 steps.
+        scores: at most [S], the pooled logits of the class before each step of RIB, summed over the views of the objective;
+            empty for other methods.
+        method: the name of the method as figures print it.
     """
 
     image: np.ndarray
