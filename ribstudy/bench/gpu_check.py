@@ -96,7 +96,7 @@ def _is_current(bench: Bench | None) -> bool:
 
 
 def _run_in_processes(pending: Sequence[str], folder: Path, device: dict, *, end: float) -> dict[str, str]:
-    """Measures parts in a process, and after an error the next ones in another; the reasons for missing parts, by name.
+    """Measures parts in a process, and after an error the others in another one; returns the reasons for missing parts.
 
     end: the time (`time.monotonic`) at which the process is killed.
     """
@@ -110,7 +110,7 @@ def _run_in_processes(pending: Sequence[str], folder: Path, device: dict, *, end
         if reason is None:
             break
         if end <= time.monotonic():
-            return {**missing, **dict.fromkeys(left, f"{NOT_RUN}: the time was over; the same command goes on with it")}
+            return {**missing, **dict.fromkeys(left, f"{NOT_RUN}: the time was over; the same command continues with it")}
         if left:
             missing[left.pop(0)] = reason
     return missing
@@ -136,7 +136,7 @@ def _run_parts(names: Sequence[str], folder: Path, end: float) -> str | None:
 
 
 def rows(record: Record, missing: dict[str, str]) -> list[tuple[str, str, str, str]]:
-    """The rows of the table: the part, the quantity, the found and the allowed value, and the verdict or a share."""
+    """The rows of the table: the part with the quantity, the value, its limit or the memory, and the verdict or a share."""
     return [
         *((part, "", "", reason) for part, reason in missing.items()),
         *map(_row_of_check, _checks(record)),
@@ -171,7 +171,7 @@ def _checks(record: Record) -> list[parity.Check]:
 
 
 def failures(record: Record) -> list[str]:
-    """The checks that failed, with the differences, and the stages of the slice that could not run, with the reasons."""
+    """The checks that failed, with their differences; and the stages of the slice that could not run, and why."""
     found = record.benches["study_slice"].measurements if "study_slice" in record.benches else {}
     not_run = [f"study_slice: {name}: {value}" for name, value in found.items() if value.value is None]
     return [*(f"parity: {check}" for check in _checks(record) if not check.passed), *not_run]

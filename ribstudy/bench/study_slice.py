@@ -1,7 +1,7 @@
 """A slice of the study: the paper's networks and sizes with random weights, on a few synthetic images in the format of VOC.
 
 It shows that every stage from the classifier to the predictions runs on this device, and how fast, with its loaders. It shows
-nothing about the method. Stages go through `ribstudy.stages.execute`, so that a slice that was killed resumes.
+nothing about the method. Stages go through `ribstudy.stages.execute`, so that a slice that was killed resumes where it stopped.
 """
 
 import logging
@@ -143,7 +143,8 @@ def _measured(timed: Timed, run: Run) -> list[Measurement]:
     if run.device != "cpu":
         torch.cuda.reset_peak_memory_stats(run.device)
     result = execute(stage, run, processes=1 if stage.on_gpu or run.device == "cpu" else None)
-    number, seconds = _num_images(stage, run, result), sum(session["seconds"] for session in result.sessions())
+    number = _num_images(stage, run, result)
+    seconds = max(0.01, sum(session["seconds"] for session in result.sessions()))  # they are rounded to hundredths
     rate = Measurement(number / seconds, "images/s", n=1, note=f"{number} images")
     return [rate, Measurement(peak_memory(run.device), "bytes", n=1)]
 

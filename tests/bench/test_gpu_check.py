@@ -1,4 +1,4 @@
-"""`make gpu-check` where there is no GPU: the same parts in tiny sizes, and the messages about failures and missing parts."""
+"""`make gpu-check` where there is no GPU: the same parts in tiny sizes, and its messages about failures and missing parts."""
 
 import subprocess
 import time
@@ -135,7 +135,7 @@ def test_without_time_it_says_what_is_missing(monkeypatch, tmp_path, capsys):
     assert main(["--folder", str(tmp_path), "--minutes", "0"]) == 1
     out = capsys.readouterr().out
     assert "There is no GPU here" in out
-    assert "adaptation: not run: the time was over; the same command goes on with it" in out
+    assert "adaptation: not run: the time was over; the same command continues with it" in out
     assert set(measured_before(tmp_path, describe_device("cpu"))) == {"parity", "study_slice"}
 
 
