@@ -23,6 +23,7 @@ ICON_NAME = re.compile(r"\bfa-[a-z0-9-]+")
 # A rule of the style sheet that gives an icon its character: .fa-search:before{content:"\f002"}
 ICON_RULE = re.compile(r'(?P<names>\.fa-[\w-]+:before(?:,\.fa-[\w-]+:before)*)\{content:"\\(?P<code>[0-9a-f]+)"\}')
 ESCAPED = re.compile(r'"\\([0-9a-f]{4})"')
+PRIVATE = re.compile("[\ue000-\uf8ff]")  # an icon that a style sheet contains as a character
 TRUETYPE = re.compile(r',url\([^)]*\.ttf\) format\("truetype"\)')
 
 
@@ -40,7 +41,7 @@ def used_icons(style: str, names: set[str]) -> tuple[str, set[str]]:
 
     style = ICON_RULE.sub(kept, style)
     codes = {rule["code"] for rule in ICON_RULE.finditer(style)} | set(ESCAPED.findall(style))
-    return style, {chr(int(code, 16)) for code in codes}
+    return style, {chr(int(code, 16)) for code in codes} | set(PRIVATE.findall(style))
 
 
 def cut(font: Path, to: Path, characters: set[str]) -> None:

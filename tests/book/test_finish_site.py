@@ -84,9 +84,10 @@ def test_letters_of_equations_are_also_shown_in_italics():
 
 def test_rules_of_icons_that_no_page_shows_are_left_out():
     style = '.a{color:red}.fa-up:before,.fa-top:before{content:"\\f062"}.fa-down:before{content:"\\f063"}.b{--icon:"\\f0ad"}'
+    style += '.c{--icon:"\uf0eb"}'
     kept, characters = used_icons(style, {"fa-top", "fa-solid"})
     assert kept == style.replace('.fa-down:before{content:"\\f063"}', "")
-    assert characters == {"\uf062", "\uf0ad"}
+    assert characters == {"\uf062", "\uf0ad", "\uf0eb"}
 
 
 def test_a_cut_font_has_the_characters_and_what_stretches_them(tmp_path):
