@@ -20,6 +20,7 @@ help:
 	@echo "make batch BATCH=ablations    run the missing parts of batches/ablations.yml, also with CONFIG"
 	@echo "make pdf     print the rendered book into _build/html/ribstudy.pdf and link it from the front page; needs chromium"
 	@echo "make campaign    disturb commands and mutate inputs, at random; see README.md, Reliability"
+	@echo "make lab-test    open, run and save a notebook in JupyterLab, in a browser; takes minutes"
 	@echo "make cluster-test    run batches on a Slurm that is started here, with faults; see the page On a cluster"
 	@echo "make links   find broken links in the rendered book, including links to other sites; needs a network"
 	@echo "make test    run the tests"
@@ -100,6 +101,10 @@ filter:
 cluster-test: .venv/.ready
 	RIBSTUDY_CLUSTER_TESTS=1 $(BIN)/python -m pytest --durations=0 -v -rs tests/cluster
 
+# JupyterLab in a browser: opens a notebook, runs all cells, moves a slider, saves.
+lab-test: .venv/.ready
+	RIBSTUDY_LAB_TESTS=1 $(BIN)/python -m pytest tests/lab
+
 # All trials; make test has a short campaign. Commit first, because it publishes too.
 campaign: .venv/.ready
 	PYTHONPATH=.:tests $(BIN)/python -P -m campaign $(CAMPAIGN)
@@ -144,4 +149,4 @@ lock:
 	sed -n '/^pydensecrf/d; s/^[^#]/      - &/p' requirements.lock >> environment.yml
 	rm -rf .venv-lock
 
-.PHONY: help book study publish reproduce batch pdf links campaign cluster-test test lint format setup filter bench gpu-check gpu-copy clean lock
+.PHONY: help book study publish reproduce batch pdf links campaign cluster-test lab-test test lint format setup filter bench gpu-check gpu-copy clean lock
