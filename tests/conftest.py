@@ -25,11 +25,11 @@ from ribstudy.store import Store
 torch.set_num_threads(1)
 
 ROOT = Path(__file__).resolve().parent.parent
-TINY = ROOT / "tests" / "tiny.yml"
+TINY = ROOT / "tests" / "smallest.yml"
 
 
 class TinyBook:
-    """All of `make book` with the preset tests/tiny.yml, in a separate folder."""
+    """All of `make book` with the preset tests/smallest.yml, in a separate folder."""
 
     def __init__(self, folder: Path):
         self.folder = folder

@@ -55,7 +55,7 @@ def test_a_bad_setting_is_named(overrides, message):
 
 
 def test_an_unknown_preset_names_the_known_ones():
-    with pytest.raises(ValueError, match="'minni' is unknown; known: coco14, coco14-lite, custom, mini, study, voc12"):
+    with pytest.raises(ValueError, match="'minni' is unknown; known: coco14, coco14-lite, custom, mini, study, tiny, voc12"):
         load_settings("minni")
 
 

@@ -64,13 +64,13 @@ def test_a_second_run_does_nothing(tiny_book, pages):
 def test_images_can_be_scattered_over_jobs(tmp_path):
     """A dry run: every part of a wave computes its shard of all groups of the wave, and each group is in one wave."""
     command = [Path(sys.executable).with_name("snakemake"), "--snakefile", ROOT / "Snakefile", "--cores", "2", "--dry-run"]
-    command += ["results", "--config", f"preset={ROOT / 'tests' / 'tiny.yml'}", "shards=3"]
+    command += ["results", "--config", f"preset={ROOT / 'tests' / 'smallest.yml'}", "shards=3"]
     places = {f"RIBSTUDY_{name.upper()}": str(tmp_path / name) for name in ("results", "data", "published")}
     run = subprocess.run(command, cwd=tmp_path, env={**os.environ, **places}, capture_output=True, text=True)
     said = run.stdout + run.stderr
     assert set(re.findall(r"part (\d) of 3 of", said)) == {"0", "1", "2"}
     planned = re.findall(r"^work (\S+) ", said, re.MULTILINE)
-    batch = batches.read(ROOT / "batches" / "book.yml", preset=str(ROOT / "tests" / "tiny.yml"), shards=3)
+    batch = batches.read(ROOT / "batches" / "book.yml", preset=str(ROOT / "tests" / "smallest.yml"), shards=3)
     plan = Plan(batch, batches.expand(batch, ROOT / "book", notebooks(ROOT / "book")))
     scattered = [name for name, group in plan.groups.items() if group.scattered]
     assert sorted(planned) == sorted(3 * scattered)

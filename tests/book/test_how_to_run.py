@@ -24,7 +24,7 @@ def run(script: str, folder: Path, **more: str) -> subprocess.CompletedProcess:
     environment = {
         **os.environ,
         "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
-        "PRESET": str(ROOT / "tests" / "tiny.yml"),
+        "PRESET": str(ROOT / "tests" / "smallest.yml"),
         "OUT": str(folder / "out"),
         "RIBSTUDY_RESULTS": str(folder / "results"),
         "RIBSTUDY_DATA": str(folder / "data"),

@@ -24,14 +24,14 @@ spec.loader.exec_module(lint)
 
 @pytest.mark.parametrize("name", PAGES)
 def test_chapter_runs_with_tiny_parameters(tiny_book, name):
-    path = tiny_book.results / "notebooks" / "book-tiny" / f"{name}.ipynb"
+    path = tiny_book.results / "notebooks" / "book-smallest" / f"{name}.ipynb"
     assert path.is_file(), f"{name} failed:\n{tiny_book.output[-5000:]}"
     executed = nbformat.read(path, as_version=4)
     assert executed.metadata.papermill.exception is None
     if name in WITHOUT_RECORD:
         return
     (path,) = (tiny_book.results / "records").glob(f"{name}.*.json")
-    assert path.name.split(".")[1] == ("custom" if name == "own_data" else "tiny")
+    assert path.name.split(".")[1] == ("custom" if name == "own_data" else "smallest")
     record = json.loads(path.read_text())
     assert all(set(number) == {"value", "low", "high", "n", "standard_error"} for number in record.values())
 

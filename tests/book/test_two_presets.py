@@ -14,7 +14,7 @@ from bs4 import BeautifulSoup
 from tools import check_links, print_book, second_pages
 
 ROOT = Path(__file__).resolve().parents[2]
-TINY = (ROOT / "tests" / "tiny.yml").read_text()
+TINY = (ROOT / "tests" / "smallest.yml").read_text()
 # The page on costs needs no jobs, so it stands for a chapter.
 PARAMETERS = '# Parameters\npreset = "study"  # preset\ndata_root = None  # folder'
 CODE = """from ribstudy.report.chapter import start

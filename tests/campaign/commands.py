@@ -15,7 +15,7 @@ from pathlib import Path
 import yaml
 
 ROOT = Path(__file__).parents[2]
-TINY = ROOT / "tests" / "tiny.yml"
+TINY = ROOT / "tests" / "smallest.yml"
 FAULTY = Path(__file__).with_name("faulty.py")
 CHAPTER = "03_cam"
 BATCH = "batch.yml"

@@ -14,7 +14,7 @@ ROOT = Path(__file__).resolve().parents[2]
 ONE_THREAD = "threads=1"  # the rounding of a training depends on the number of threads
 SNAKEMAKE = Path(sys.executable).with_name("snakemake")
 PRESET = {
-    "base": str(ROOT / "tests" / "tiny.yml"),
+    "base": str(ROOT / "tests" / "smallest.yml"),
     "data": {"minivoc": {"num_train": 8, "num_train_aug": 8, "num_val": 4, "image_size": 64}},
     "classifier": {"weights": None, "crop_size": 64, "long_side": [64, 80]},
 }

@@ -50,7 +50,7 @@ def results(monkeypatch, tmp_path):
 
 def test_another_data_set_shows_the_preset_of_the_published_one(results):
     write_record(results / "records", "05_masks", "voc12", rib_seeds=(0.5, None, None, 3))
-    for preset in ("mini", str(PROJECT / "tests" / "tiny.yml"), "coco14", "voc12"):
+    for preset in ("mini", str(PROJECT / "tests" / "smallest.yml"), "coco14", "voc12"):
         full = full_run.full_run(Chapter("10_full_runs", preset, {}), "voc12")
         assert full.records["05_masks"]["rib_seeds"].value == 0.5
         assert full.chapter is None  # no folder of data
@@ -168,5 +168,5 @@ def test_every_note_of_the_tables_is_in_the_record_of_its_chapter(tiny_book):
     of_some_data = {("04_rib", "gain_rib_labelled")}  # only if there are images without a class
     notes = {note for places in published.OURS.values() for note in places.values()}
     notes |= {gain.note for gains in published.GAINS.values() for gain in gains}
-    left = read_records(tiny_book.results / "records", "tiny", published.chapters())
+    left = read_records(tiny_book.results / "records", "smallest", published.chapters())
     assert {(chapter, name) for chapter, name in notes - of_some_data if name not in left[chapter]} == set()

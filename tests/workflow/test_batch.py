@@ -17,7 +17,7 @@ import yaml
 from ribstudy.workflow import batch, plan
 
 ROOT = Path(__file__).resolve().parents[2]
-TINY = ROOT / "tests" / "tiny.yml"
+TINY = ROOT / "tests" / "smallest.yml"
 BOOK = ROOT / "book"
 PROFILE = str(ROOT / "profiles" / "slurm")
 NOTEBOOKS = sorted(path.stem for path in BOOK.glob("*.ipynb"))

@@ -22,7 +22,7 @@ from ribstudy.workflow.book import chapters_of, presets_shown_with
 from ribstudy.workflow.jobs import CHAPTERS, Job
 
 ROOT = Path(__file__).resolve().parents[2]
-TINY = str(ROOT / "tests" / "tiny.yml")
+TINY = str(ROOT / "tests" / "smallest.yml")
 EVALUATE_CAM = MAP_EVALUATIONS["cam"]
 ONE, TWO, VAL = (ImageSelection(limit=1), ImageSelection(limit=2), ImageSelection(split="val"))
 

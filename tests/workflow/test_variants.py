@@ -48,7 +48,7 @@ def _seed(net, settings, num_aux):
     return replace(stored, aggregation=settings.aggregation, normalization=settings.normalization).normalized()
 
 
-@pytest.mark.parametrize("preset", [*preset_names(), "tests/tiny.yml"])
+@pytest.mark.parametrize("preset", [*preset_names(), "tests/smallest.yml"])
 def test_variants_of_a_preset_are_valid_and_each_differs_from_it(preset):
     settings = load_settings(preset)
     chosen = variants(settings)
