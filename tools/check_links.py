@@ -15,6 +15,7 @@ from bs4 import BeautifulSoup
 
 TIMEOUT = 20  # seconds
 REFUSALS = (401, 403, 405, 406, 429)  # from sites that answer only browsers; the page may still exist
+FORWARDS = 'http-equiv="refresh"'
 
 
 class Page:
@@ -30,14 +31,14 @@ class Page:
 
 
 def read_pages(html: Path) -> dict[Path, Page]:
-    """Every page of a rendered book, without the theme's own pages.
+    """Every page of a rendered book, without the theme's own pages and those that only lead to another page.
 
     Raises ValueError if there is no book.
     """
     paths = [path for path in sorted(html.rglob("*.html")) if "_static" not in path.relative_to(html).parts]
     if not paths:
         raise ValueError(f"{html} contains no rendered book: run make book first")
-    return {path.resolve(): Page(path) for path in paths}
+    return {path.resolve(): Page(path) for path in paths if FORWARDS not in path.read_text(encoding="utf-8")[:200]}
 
 
 def is_external(link: str) -> bool:

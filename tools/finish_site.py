@@ -35,6 +35,9 @@ CORRECTIONS = (
     (re.compile(r'role="doc-biblioentry"'), 'role="listitem"'),  # a deprecated role, in an element that is a list
     (re.compile(r'<div id="pst-primary-sidebar"'), '<div role="navigation" aria-label="Book" id="pst-primary-sidebar"'),
 )
+# A link from the source of a function to its documentation, and the entry of Python's own functions.
+TO_DOCUMENTATION = re.compile(r'<a class="viewcode-back" href="([^"#]*)#([^"]*)">\[docs\]</a>')
+OF_PYTHON = re.compile(r'<li><a href="builtins\.html">builtins</a></li>')
 SOURCE_MAP = re.compile(r"^(?://# |/\*# )sourceMappingURL=.*$", re.MULTILINE)
 SVG_SIZE = re.compile(r'<svg\b[^>]*\bviewBox="0 0 ([\d.]+) ([\d.]+)"')  # as matplotlib writes it, in points
 PIXELS = 4 / 3  # of a point
@@ -82,6 +85,16 @@ def with_correct_names(text: str) -> str:
     return text
 
 
+def without_dead_links(text: str, read: Callable[[str], str]) -> str:
+    """A page of source code without the links to names that no page documents, and to Python's own functions.
+
+    Args:
+        read: returns the text of the page at an address.
+    """
+    links = TO_DOCUMENTATION.sub(lambda link: link[0] if f'id="{link[2]}"' in read(link[1]) else "", text)
+    return OF_PYTHON.sub("", links)
+
+
 def size_of(path: Path) -> tuple[int, int] | None:
     """Width and height of an image file in pixels; None if the file does not tell them."""
     if path.suffix == ".svg":
@@ -104,9 +117,12 @@ def finish_page(path: Path, html: Path) -> None:
         file = path.parent / address
         return size_of(file) if address and file.is_file() else None
 
+    def read(address: str) -> str:
+        return (path.parent / address).read_text(encoding="utf-8")
+
     unused = [ICON_SCRIPT, *(SEARCH_SCRIPTS if path != html / "search.html" else ())]
     text = with_files(without_scripts(path.read_text(encoding="utf-8"), unused), write)
-    path.write_text(with_correct_names(with_lazy_images(text, size)), encoding="utf-8")
+    path.write_text(with_correct_names(with_lazy_images(without_dead_links(text, read), size)), encoding="utf-8")
 
 
 def remove_unused(static: Path, pages: list[Path]) -> None:

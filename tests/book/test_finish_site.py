@@ -10,7 +10,7 @@ from fontTools.ttLib import TTFont
 from matplotlib.figure import Figure
 from PIL import Image
 
-from tools.finish_site import finish, size_of, with_correct_names, with_files, with_lazy_images
+from tools.finish_site import finish, size_of, with_correct_names, with_files, with_lazy_images, without_dead_links
 from tools.site_fonts import MATH_FONT, cut, math_characters, used_icons
 
 
@@ -80,6 +80,13 @@ def test_letters_of_equations_are_also_shown_in_italics():
     found = math_characters(["<p>no</p><math><mi>x</mi><mo>&lt;</mo></math>", "<math><mi>&#x3b8;</mi>\n<mi>h</mi></math>"])
     assert {"x", "<", "θ", "h", "\U0001d465", "\U0001d703", "ℎ"} <= found
     assert not {"n", "o", "m", "&"} & found
+
+
+def test_source_code_leads_only_to_names_that_are_documented():
+    link = '<a class="viewcode-back" href="api.html#{}">[docs]</a>'
+    python = '<li><a href="builtins.html">builtins</a></li>'
+    pages = {"api.html": '<dt id="gap"></dt>'}
+    assert without_dead_links(link.format("gap") + link.format("gone") + python, pages.__getitem__) == link.format("gap")
 
 
 def test_rules_of_icons_that_no_page_shows_are_left_out():

@@ -13,7 +13,7 @@ BOOK = Path(__file__).resolve().parents[2] / "book"
 PARAMETERS = {name: read_notebook(BOOK / f"{name}.ipynb") for name in notebooks(BOOK)}
 # They set no single setting: what is shown, the preset with its data, and any other settings.
 OF_ANY_KIND = {"preset", "data_root", "overrides"}
-SHOWN = {"num_examples", "num_masks", "images", "num_places"}
+SHOWN = {"num_examples", "num_masks", "images", "num_places", "photo", "report", "classes", "methods"}
 # Parameters that change how a stored result is read, or for how many images or seeds it is there; and another value of each.
 READ = {
     ("01_toy", "threshold"): 0.2,
