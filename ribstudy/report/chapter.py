@@ -130,6 +130,7 @@ class Chapter:
         self.notes: dict[str, Estimate] = {}
         self._started = started
         self._reads: dict[tuple[str, str], tuple[set[str], set[str]]] = {}  # items and files by stage and key
+        self._said: set[str] = set()  # messages
 
     @property
     def settings(self) -> Settings:
@@ -198,14 +199,19 @@ class Chapter:
     def add_read(self, stage: Stage, run: Run, *, items: Iterable[str] = (), files: Iterable[str] = ()) -> None:
         """Adds a result to those that the page needs. Without items and files, only its record is needed.
 
-        A result of other code than today's is named on the page, with the folder to delete to compute it again.
+        A message tells the reader about results of other code than today's, and an editor the way to compute each again.
         """
         name, result = (stage.name, stage.key(run.settings)), run.result(stage)
         if name not in self._reads and result.finished and other_code(stage, result):
-            display(Markdown(text_of_other_code(result)))
+            self._say_once(text_of_other_code(result))
         of_items, of_files = self._reads.setdefault(name, (set(), set()))
         of_items.update(items)
         of_files.update(files)
+
+    def _say_once(self, text: str) -> None:
+        if text not in self._said:
+            display(Markdown(text))
+        self._said.add(text)
 
     def _repr_html_(self) -> str:
         """The preset, the settings in use that differ from it, and how many of the results of the chapter are finished."""

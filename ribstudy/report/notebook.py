@@ -11,6 +11,11 @@ from ribstudy.runtime import paths
 from ribstudy.runtime.progress import in_notebook, is_live
 from ribstudy.store import Result, commit_name
 
+OTHER_CODE = (
+    "**Computed by other code:** some results of this page do not come from the present code of their stages. The page on the "
+    "status of the study lists them."
+)
+
 
 class Interrupted(KeyboardInterrupt):
     """A person has interrupted a computation. A notebook shows two lines, without a traceback."""
@@ -53,16 +58,18 @@ def origin(stage: str, result: Result) -> str:
 
 
 def text_of_other_code(result: Result) -> str:
-    """The message about a result that does not come from the present code of its stage, and how to compute it again."""
-    name = result.folder.name
-    text = f"**Computed by other code:** `{name}` does not come from the present code of its stage."
+    """The message about a result that does not come from the present code of its stage, and how to compute it again.
+
+    A page of the book has the same message for all of its results.
+    """
     if not is_live():
-        return text
+        return OTHER_CODE
+    text = f"**Computed by other code:** `{result.folder.name}` does not come from the present code of its stage."
     commit = commit_name(result.record().get("git") or {})
     if result.computed_here:
-        return f"{text} It comes from commit {commit or 'unknown'}. To compute it anew, delete `{shortened(result.folder)}`."
+        return f"{text} It comes from commit {commit or 'unknown'}. To compute it again, delete `{shortened(result.folder)}`."
     return (
-        f"{text} It was published from commit {commit or 'unknown'}. To compute it anew, set the environment variable "
+        f"{text} It was published from commit {commit or 'unknown'}. To compute it again, set the environment variable "
         "`RIBSTUDY_PUBLISHED` to an empty folder before you start Jupyter."
     )
 

@@ -65,7 +65,7 @@ def test_a_line_says_where_a_result_is_from():
 
 def test_an_editor_learns_how_to_compute_a_result_of_other_code_anew(monkeypatch):
     page = text_of_other_code(result(RECORD, here=True))
-    assert page == "**Computed by other code:** `cam-0123` does not come from the present code of its stage."
+    assert page.startswith("**Computed by other code:** some results of this page")
     monkeypatch.setattr("ribstudy.report.notebook.is_live", lambda: True)
     assert text_of_other_code(result(RECORD, here=True)).endswith("delete `results/runs/cam-0123`.")
     assert "55bc4b3dfe*" in text_of_other_code(result(RECORD, here=False))
