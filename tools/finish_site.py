@@ -13,6 +13,7 @@ import base64
 import re
 import sys
 from collections.abc import Callable, Iterable
+from functools import cache
 from hashlib import sha256
 from os.path import relpath
 from pathlib import Path
@@ -117,6 +118,7 @@ def finish_page(path: Path, html: Path) -> None:
         file = path.parent / address
         return size_of(file) if address and file.is_file() else None
 
+    @cache  # many functions of a module are documented on one page
     def read(address: str) -> str:
         return (path.parent / address).read_text(encoding="utf-8")
 

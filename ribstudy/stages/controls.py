@@ -66,17 +66,5 @@ DILATED = ItemStage(
     item_bytes=lambda run: map_bytes(run, run.settings.cam.scales, 2),
 )
 EVALUATE_DILATED = evaluation_of_maps(DILATED)
-COARSE_CAM = coarse_of(CAM)
-COARSE_RIB = coarse_of(RIB)
-COARSE_BASELINE = coarse_of(BASELINE)
-COARSE_ADVCAM = coarse_of(ADVCAM)
-COARSE_DILATED = coarse_of(DILATED)
-
 # By the name of the stage whose maps they reduce.
-COARSE = {
-    "cam": COARSE_CAM,
-    "rib": COARSE_RIB,
-    "baseline": COARSE_BASELINE,
-    "advcam": COARSE_ADVCAM,
-    "dilated": COARSE_DILATED,
-}
+COARSE = {stage.name: coarse_of(stage) for stage in (CAM, RIB, BASELINE, ADVCAM, DILATED)}
