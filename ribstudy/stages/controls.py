@@ -66,5 +66,17 @@ DILATED = ItemStage(
     item_bytes=lambda run: map_bytes(run, run.settings.cam.scales, 2),
 )
 EVALUATE_DILATED = evaluation_of_maps(DILATED)
+# Constants, because the digest of a stage's code starts at one.
+COARSE_CAM = coarse_of(CAM)
+COARSE_RIB = coarse_of(RIB)
+COARSE_BASELINE = coarse_of(BASELINE)
+COARSE_ADVCAM = coarse_of(ADVCAM)
+COARSE_DILATED = coarse_of(DILATED)
 # By the name of the stage whose maps they reduce.
-COARSE = {stage.name: coarse_of(stage) for stage in (CAM, RIB, BASELINE, ADVCAM, DILATED)}
+COARSE = {
+    CAM.name: COARSE_CAM,
+    RIB.name: COARSE_RIB,
+    BASELINE.name: COARSE_BASELINE,
+    ADVCAM.name: COARSE_ADVCAM,
+    DILATED.name: COARSE_DILATED,
+}
