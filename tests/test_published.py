@@ -62,8 +62,12 @@ def test_a_bundle_without_items_has_its_files(tmp_path):
 
 def test_whole_numbers_take_little_room():
     packed = pack({"a": {"n": np.array([0, 255])}, "b": {"n": np.array([7], np.uint16)}})
-    assert packed["values/n"].dtype == np.uint8
-    assert pack({"a": {"n": np.array([-1, 200])}})["values/n"].dtype == np.int16
+    assert packed["planes/n"].tolist() == [[0, 255, 7]]
+    assert pack({"a": {"n": np.array([-1, 200])}})["kind/n"].dtype == np.int16
+
+
+def test_bytes_of_the_same_place_stand_together():
+    assert pack({"a": {"n": np.array([1, 0x0203], "<u2")}})["planes/n"].tolist() == [[1, 3], [0, 2]]
 
 
 @pytest.mark.parametrize(

@@ -69,15 +69,23 @@ class MapScores:
         return level_counts(levels, self.classes, self.true)
 
     def to_arrays(self) -> dict[str, np.ndarray]:
-        """The stored arrays by name; whole numbers have the smallest type that holds them."""
-        return {name: _smallest(np.asarray(value)) for name, value in vars(self).items()}
+        """The stored arrays by name; whole numbers have the smallest type that holds them.
+
+        Of numbers that follow from each other, only the smaller ones are stored. `others`: predicted pixels whose true class is
+        another one of the image. `hits`: of all but the last step, whose hits are the sums of `covered`.
+        """
+        values = {**vars(self), "others": self.predicted - self.hits - self.background, "hits": self.hits[:-1]}
+        del values["predicted"]
+        return {name: _smallest(np.asarray(value)) for name, value in values.items()}
 
     @classmethod
     def of_arrays(cls, arrays: Mapping[str, np.ndarray]) -> "MapScores":
         """The scores whose `to_arrays` this is."""
         values = {name: of.astype(np.int64) if of.dtype.kind == "u" else of for name, of in arrays.items()}
         height, width = values.pop("size").tolist()
-        return cls(size=(height, width), stopped_by=str(values.pop("stopped_by")), **values)
+        values["hits"] = np.concatenate([values["hits"], values["covered"].sum(axis=1)[None]])
+        predicted = values.pop("others") + values["hits"] + values["background"]
+        return cls(size=(height, width), stopped_by=str(values.pop("stopped_by")), predicted=predicted, **values)
 
 
 def _smallest(values: np.ndarray) -> np.ndarray:

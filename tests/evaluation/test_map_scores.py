@@ -135,6 +135,16 @@ def test_scores_survive_a_file(tmp_path, name):
         assert {file[field].dtype for field in ("true", "hits", "covered")} == {np.dtype(np.uint8)}
 
 
+def test_numbers_that_follow_from_others_are_not_stored():
+    """One class: no predicted pixel is of another class of the image. Two steps: the hits of the second are in `covered`."""
+    maps = halves(1.0, 0.504)
+    arrays = score_maps(maps, maps, LEFT, **ONE_CLASS).to_arrays()
+    assert "predicted" not in arrays
+    assert arrays["others"].shape == (2, 1, NUM_LEVELS)
+    assert not arrays["others"].any()
+    assert arrays["hits"].shape == (1, 1, NUM_LEVELS)
+
+
 def test_large_numbers_keep_their_values():
     ones = np.ones((512, 512), np.uint8)
     maps = StoredMaps(np.array([0]), ones.shape, steps=(np.ones((1, 1, 2, 2), np.float32),))
