@@ -88,15 +88,19 @@ def _listed(words: Sequence[str]) -> str:
 
 def basis_sentence(record: Mapping[str, Estimate]) -> str:
     """The numbers of images and trainings that a chapter notes, such as "200 images, 3 trainings, ..."."""
-    parts = {"num_images": "{:,.0f} images", "num_seeds": "{:.0f} trainings"}
-    parts |= {"num_choices": "thresholds chosen on {:,.0f} other images"}
-    told = [text.format(record[name].value) for name, text in parts.items() if name in record]
+    parts = {"num_images": ("", "image"), "num_seeds": ("", "training"), "num_choices": ("thresholds chosen on ", "other image")}
+    told = [before + counted(record[name].value, noun) for name, (before, noun) in parts.items() if name in record]
     return ", ".join(told)
 
 
+def counted(number: float, noun: str) -> str:
+    """A number of things, such as "1 training" or "1,200 images"."""
+    return f"{number:,.0f} {noun}{'' if number == 1 else 's'}"
+
+
 def miou_text(found: Estimate) -> str:
-    """A difference in mIoU, in points."""
-    return f"{_signed(found)} points"
+    """A difference in mIoU, in points; a narrow page does not tear the unit off the number."""
+    return f"{_signed(found)}\N{NO-BREAK SPACE}points"
 
 
 def answer_box(

@@ -11,7 +11,7 @@ from pandas.io.formats.style import Styler
 from ribstudy.evaluation.statistics import NOT_RUN, Estimate
 from ribstudy.evaluation.verdicts import CANNOT_TELL, NO, YES, cannot_tell_much, verdict
 from ribstudy.report import toy_findings
-from ribstudy.report.answer_box import answer_box, basis_sentence, compared_sentence
+from ribstudy.report.answer_box import answer_box, basis_sentence, compared_sentence, counted
 from ribstudy.report.differences import noted_differences
 from ribstudy.report.power import COMPARISONS, EFFECT, LABELS
 from ribstudy.report.shown import Shown
@@ -135,8 +135,8 @@ def _number(chapter: str) -> int:
 
 def _counts(found: Estimate, record: Mapping[str, Estimate]) -> str:
     """The numbers of images and trainings."""
-    trainings = f"{record['num_seeds'].value:.0f} trainings" if "num_seeds" in record else ""
-    return ", ".join(filter(None, ("" if found.n is None else f"{found.n:,} images", trainings)))
+    trainings = counted(record["num_seeds"].value, "training") if "num_seeds" in record else ""
+    return ", ".join(filter(None, ("" if found.n is None else counted(found.n, "image"), trainings)))
 
 
 def _adjusted(record: Mapping[str, Estimate], question: Question) -> str:

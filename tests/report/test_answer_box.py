@@ -83,7 +83,7 @@ def test_bars_are_named_by_whether_they_exclude_zero():
 def test_the_basis_names_the_numbers_that_a_chapter_has():
     record = {"num_images": Estimate(1200.0), "num_seeds": Estimate(3.0), "num_choices": Estimate(200.0)}
     assert basis_sentence(record) == "1,200 images, 3 trainings, thresholds chosen on 200 other images"
-    assert basis_sentence({"num_images": Estimate(24.0)}) == "24 images"
+    assert basis_sentence({"num_images": Estimate(24.0), "num_seeds": Estimate(1.0)}) == "24 images, 1 training"
 
 
 @pytest.fixture
@@ -101,8 +101,8 @@ def test_the_box_shows_findings_intervals_and_numbers(box):
     assert "Second. masks < maps: not run." in box.get_text()
     rows = [[cell.get_text() for cell in row.find_all(["th", "td"])] for row in box.find_all("tr")]
     assert rows == [
-        ["RIB − CAM", "", "+2.0 (+1.0 to +3.0) points"],
-        ["loss, turned", "", "+1.0 (-2.0 to +4.0) points"],
+        ["RIB − CAM", "", "+2.0 (+1.0 to +3.0)\N{NO-BREAK SPACE}points"],
+        ["loss, turned", "", "+1.0 (-2.0 to +4.0)\N{NO-BREAK SPACE}points"],
     ]
     assert box.small.get_text() == "2 images. Intervals: 95 %."
 
