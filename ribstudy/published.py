@@ -142,7 +142,7 @@ def pack(items: Mapping[str, Arrays]) -> dict[str, np.ndarray]:
 
 
 def _planes(values: np.ndarray) -> np.ndarray:
-    """The bytes [B, N] of N values of B bytes. Bytes of the same place stand together, so that they compress by a tenth better."""
+    """The bytes [B, N] of N values of B bytes. Bytes of one place stand together and compress a tenth better."""
     return np.ascontiguousarray(values).view(np.uint8).reshape(-1, values.dtype.itemsize).T
 
 
