@@ -4,8 +4,10 @@ A chapter begins with a cell tagged `parameters` whose first line is `# Paramete
 and papermill assign (`parameters.py`), so a mistyped name stops the chapter at once.
 """
 
+import time
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, replace
+from functools import partial
 from types import MappingProxyType
 from typing import Any, BinaryIO
 
@@ -22,7 +24,16 @@ from ribstudy.datasets.settings import DataSettings, ImageSelection
 from ribstudy.evaluation.statistics import Estimate
 from ribstudy.report import paper
 from ribstudy.report.figures import common as figures
-from ribstudy.report.notebook import Interrupted, ParameterWatch, origin, shortened, show_messages, text_of_other_code
+from ribstudy.report.notebook import (
+    Interrupted,
+    ParameterWatch,
+    open_file,
+    origin,
+    saved_since,
+    shortened,
+    show_messages,
+    text_of_other_code,
+)
 from ribstudy.report.objects import properties, register
 from ribstudy.report.parameters import (
     OVERRIDES,
@@ -76,7 +87,8 @@ def start(
         chapter, used = _started(name, settings, view, shell.user_ns)
     except ValueError as error:
         raise NotStarted(str(error)) from None
-    ParameterWatch(shell.user_ns["In"], len(shell.user_ns["In"]), used).begin(shell.events)
+    history, saved = shell.user_ns["In"], partial(saved_since, open_file(), time.time())
+    ParameterWatch(history, len(history), used, saved).begin(shell.events)
     if text := picture_text(chapter.settings.data):
         display(Markdown(text))
     return chapter

@@ -1,13 +1,14 @@
 """Messages of a notebook to the person who runs it: the sources of results, the running stage, and the parameters in use."""
 
+import json
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from ribstudy.report.parameters import Cell, values_not_in_use
-from ribstudy.runtime import paths
+from ribstudy.runtime import environment, paths
 from ribstudy.runtime.progress import in_notebook, is_live
 from ribstudy.store import Result, commit_name
 
@@ -87,26 +88,46 @@ class ParameterWatch:
         history: the sources of the executed cells, which IPython extends.
         started: how many of them were executed before the start.
         used: the values in use, by name.
+        saved: the sources of the cells as they were last saved, if that was after the start: a changed cell need not have run.
         warn: shows a warning.
     """
 
     history: list[str]
     started: int
     used: Mapping[str, Any]
+    saved: Callable[[], Sequence[str]] = list
     warn: Callable[[str], Any] = print
 
     def __call__(self, info: Any) -> None:
         """Is called by IPython with the cell that it is about to execute."""
         if Cell.of(info.raw_cell).headed or "start(" in info.raw_cell:
             return
-        changed = values_not_in_use(self.history[self.started :], self.used)
+        executed = values_not_in_use(self.history[self.started :], self.used)
+        changed = executed or values_not_in_use(self.saved(), self.used)
         if changed:
             now = ", ".join(f"{name} = {value!r}" for name, value in changed.items())
             used = ", ".join(f"{name} = {self.used.get(name)!r}" for name in changed)
-            self.warn(f"{now} is not in use: the chapter was started with {used}. Run the cell with start(...) again.")
+            self.warn(f"{now} is not in use: the chapter was started with {used}. Run the parameters and start(...) again.")
 
     def begin(self, events: Any) -> None:
         """Begins to watch, and ends the watch of an earlier start. `events`: the events of an IPython shell."""
         for callback in [each for each in events.callbacks["pre_run_cell"] if isinstance(each, ParameterWatch)]:
             events.unregister("pre_run_cell", callback)
         events.register("pre_run_cell", self)
+
+
+def saved_since(path: Path | None, time: float) -> list[str]:
+    """The sources of the code cells in a notebook's file; [] if it was not saved after a time (seconds) or cannot be read."""
+    try:
+        if path is None or path.stat().st_mtime <= time:
+            return []
+        cells = json.loads(path.read_bytes())["cells"]
+        return ["".join(cell["source"]) for cell in cells if cell["cell_type"] == "code"]
+    except (OSError, ValueError, KeyError, TypeError):  # no notebook, or an editor is just writing it
+        return []
+
+
+def open_file() -> Path | None:
+    """The file of the notebook that runs here, as Jupyter's server names it; None without a server."""
+    name = environment.text("JPY_SESSION_NAME")
+    return None if name is None else Path(name)

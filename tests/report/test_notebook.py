@@ -8,14 +8,14 @@ import pytest
 from IPython.core.events import EventManager
 from nbclient import NotebookClient
 
-from ribstudy.report.notebook import Interrupted, ParameterWatch, origin, text_of_other_code
+from ribstudy.report.notebook import Interrupted, ParameterWatch, origin, saved_since, text_of_other_code
 from ribstudy.report.parameters import NotStarted
 
 OWN = '# Parameters\npreset = "study"  # settings\ntau = {}  # a share'
 
 
 @pytest.fixture
-def watched():
+def watched(tmp_path):
     """The history of a notebook, and the warnings before each cell that is executed."""
     history, events, warnings = ["", OWN.format(None), "chapter = start(...)"], None, []
     events = EventManager(None, {"pre_run_cell": lambda info: None})
@@ -27,7 +27,8 @@ def watched():
         return list(warnings)
 
     for _ in range(2):  # the second start replaces the watch of the first one
-        ParameterWatch(history, len(history), {"preset": "study", "tau": None}, warnings.append).begin(events)
+        used, warn = {"preset": "study", "tau": None}, warnings.append
+        ParameterWatch(history, len(history), used, lambda: saved_since(tmp_path / "a.ipynb", 0), warn).begin(events)
     return run
 
 
@@ -35,9 +36,30 @@ def test_later_cells_warn_of_parameters_that_are_not_in_use(watched):
     assert watched("figures.draw()") == []
     assert watched(OWN.format(0.5)) == []
     (warning,) = watched("figures.draw()")
-    assert warning.startswith("tau = 0.5 is not in use: the chapter was started with tau = None. Run the cell with start(")
+    assert warning.startswith("tau = 0.5 is not in use: the chapter was started with tau = None. Run the parameters")
     assert watched("chapter = start(...)") == []
     assert watched(OWN.format(None)) == watched("figures.draw()") == []
+
+
+def saved(path: Path, *sources: str) -> None:
+    nbformat.write(nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(source) for source in sources]), path)
+
+
+def test_later_cells_warn_of_a_changed_cell_that_was_saved_but_not_run(watched, tmp_path):
+    saved(tmp_path / "a.ipynb", OWN.format(None), "figures.draw()")
+    assert watched("figures.draw()") == []
+    saved(tmp_path / "a.ipynb", OWN.format(0.5), "figures.draw()")
+    (warning,) = watched("figures.draw()")
+    assert warning.startswith("tau = 0.5 is not in use: the chapter was started with tau = None.")
+
+
+def test_a_file_counts_only_if_it_was_saved_after_the_start(tmp_path):
+    path = tmp_path / "a.ipynb"
+    saved(path, "a = 1")
+    assert saved_since(path, path.stat().st_mtime) == []
+    assert saved_since(path, path.stat().st_mtime - 1) == ["a = 1"]
+    path.write_text('{"cells": [')
+    assert saved_since(path, 0) == saved_since(tmp_path / "none.ipynb", 0) == saved_since(None, 0) == []
 
 
 RECORD = {"finished": "2026-11-30T00:52:56+00:00", "git": {"commit": "55bc4b3dfe7dfe144ea8", "dirty": True}}
