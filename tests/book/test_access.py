@@ -49,7 +49,9 @@ def test_each_problem_is_found(body, rule, tmp_path):
 
 @needs_browser
 def test_pages_are_light(tiny_book):
-    pages = read_pages(tiny_book.html)
+    pages = list(read_pages(tiny_book.html))
+    sources = [path for path in pages if "_modules" in path.parts]  # they load the same files, so the largest is the heaviest
+    pages = [path for path in pages if path not in sources] + [max(sources, key=lambda path: path.stat().st_size)]
     with open_browser() as browser:
         weights = {path.name: first_load(browser, path) for path in pages}
     assert {name: weight for name, weight in weights.items() if weight > MOST_OF_A_PAGE} == {}
