@@ -57,6 +57,7 @@ __all__ = [
     "look",
     "photographs",
     "search_classes",
+    "title_of",
 ]
 
 LONG_SIDE = 320  # pixels; at the classifier's own 224 a map has 14 x 10 positions, too few to see it grow

@@ -193,10 +193,10 @@ def test_a_figure_of_ten_steps_fills_the_panels(explanation):
 @pytest.mark.parametrize("method", look.METHODS)
 def test_every_method_has_a_map_for_each_of_its_steps(net, cat, method, quick):
     found = look.explain(net, cat, EGYPTIAN_CAT, settings=QUICK[method])
-    assert found.maps.shape == (2 if method in ("rib", "advcam") else 1, *found.image.shape[:2])
+    assert found.maps.shape == (2 if method in ("rib", "rib-fast", "advcam") else 1, *found.image.shape[:2])
     assert found.maps.min() >= 0
     assert 0.9 < found.maps.max() <= 1
-    assert len(found.scores) == (2 if method == "rib" else 0)
+    assert len(found.scores) == {"rib": 2, "rib-fast": 1}.get(method, 0)
 
 
 def test_the_first_map_of_rib_and_advcam_is_the_cam_of_torchcam(net, cat, quick):
@@ -220,6 +220,12 @@ def test_the_command_writes_a_report_next_to_the_photograph(tmp_path, capsys, qu
 def test_the_learning_rate_is_of_rib_alone():
     assert look._method("rib", 5e-5) == look.LOOK_SETTINGS.model_copy(update={"learning_rate": 5e-5})
     assert look._method("advcam", 5e-5) == look.METHODS["advcam"]
+
+
+def test_the_fast_mode_takes_the_steps_of_rib_at_once():
+    fast, steps = look.METHODS["rib-fast"], look.LOOK_SETTINGS
+    assert (fast.learning_rate, fast.iterations, fast.scales) == (steps.learning_rate, steps.iterations, steps.scales)
+    assert [look.title_of(settings) for settings in (fast, steps)] == ["fast RIB", "RIB"]
 
 
 def test_a_folder_is_one_report_with_the_most_probable_classes(tmp_path, quick, cat):
@@ -272,7 +278,7 @@ def test_the_command_lists_classes(capsys):
         (["cat", "--out", "nowhere/cat.png"], "nowhere does not exist"),
         (["cat", "--out", "cat.doc"], "cat.doc: the suffix '.doc' is not known; known: html"),
         (["cat", "coffee", "--out", "both.png"], "both.png: a figure shows one map, but 2 are asked for"),
-        (["cat", "--method", "ribs"], "method 'ribs' is unknown; known: rib, cam"),
+        (["cat", "--method", "ribs"], "method 'ribs' is unknown; known: rib, rib-fast, cam"),
         (["cat", "--learning-rate", "0"], "the learning rate is 0.0, but a number above 0 is needed"),
         (["cat", "--top", "0"], "classes is 0, but at least 1 is needed"),
         (["cat", "--model", "resnet5"], "model 'resnet5' is unknown to timm; did you mean resnet5"),
