@@ -14,8 +14,9 @@ Settings = RibSettings | AdvCamSettings | BaselineSettings
 # There is no spread stop, because an object may fill a photograph, as the cat does.
 LOOK_SETTINGS = RibSettings(iterations=10, learning_rate=1e-4, spread_ratio=1.0, scales=(1.0,), loss_scales=(1.0,))
 
-# All steps at once, in a sixth of the time. On the eight installed photographs, its maps correlate with RIB's by 0.99 or more. But
-# the regions inside the line share only 0.74 to 0.97 of their union, and no steps show the map grow. So "rib" stays the default.
+# All steps at once, in a sixth of the time. On the eight installed photographs, its maps correlate with RIB's by 0.99 or
+# more. But the regions inside the line share only 0.74 to 0.97 of their union, and no steps show the map grow. So "rib" stays
+# the default.
 FAST_SETTINGS = RibSettings(mode="fast", learning_rate=LOOK_SETTINGS.learning_rate, scales=LOOK_SETTINGS.scales)
 
 # By the names that `--method` takes. AdvCAM sums as many maps as RIB. LayerCAM combines the two ends of the trained part.
