@@ -3,7 +3,8 @@
 Some chapters are executed twice, with the two presets of batches/book.yml. PAGES (JSON) gives the notebook of each second page
 by the name of the page. A second page gets WORDS (such as "on MiniVOC") in its title, labels of its own, and a place below its
 chapter in the table of contents. Its links lead to other second pages where there are some. In a book of one preset there are
-no second pages, and links to them lead to the chapters.
+no second pages, and links to them lead to the chapters. A cell of papermill that repeats the defaults of its notebook is not
+shown.
 """
 
 import argparse
@@ -14,6 +15,8 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import yaml
+
+from ribstudy.report.parameters import Cell
 
 LABEL = re.compile(r"^\(([\w-]+)\)=$|^:(?:name|label): *([\w-]+)$|^\$\$ *\(([\w-]+)\)$", re.MULTILINE)
 
@@ -36,6 +39,8 @@ def prepare(folder: Path, pages: Mapping[str, str], words: str) -> None:
         _rewrite(path, lambda text: re.sub(r"\A# (.*)", rf"# \1, {words}", text))
         for label in _labels(path):
             _rewrite(path, lambda text, label=label, page=page: _with_label(text, label, f"{page}-{label}"))
+    for path in folder.glob("*.ipynb"):
+        _hide_repeated_defaults(path)
     toc = folder / "_toc.yml"
     toc.write_text(yaml.safe_dump(_with_sections(yaml.safe_load(toc.read_text()), here, words), sort_keys=False))
 
@@ -50,6 +55,18 @@ def _rewrite(path: Path, change: Callable[[str], str]) -> None:
         if cell["cell_type"] == "markdown":
             cell["source"] = change("".join(cell["source"])).splitlines(keepends=True)
     path.write_text(json.dumps(notebook, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+
+
+def _hide_repeated_defaults(path: Path) -> None:
+    """Lets the page leave out the cell that papermill inserted, if it repeats values of the cell with the defaults."""
+    notebook = json.loads(path.read_text(encoding="utf-8"))
+    tagged = {tag: cell for cell in notebook["cells"] for tag in cell["metadata"].get("tags", ())}
+    if "parameters" not in tagged or "injected-parameters" not in tagged:
+        return
+    defaults, given = (Cell.of("".join(tagged[tag]["source"])).values for tag in ("parameters", "injected-parameters"))
+    if given.items() <= defaults.items():
+        tagged["injected-parameters"]["metadata"]["tags"].append("remove-cell")
+        path.write_text(json.dumps(notebook, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
 
 
 def _with_links(text: str, targets: Mapping[str, str]) -> str:

@@ -1,4 +1,4 @@
-"""Tables that fit a page: intervals in a second line, and a search field above long tables."""
+"""Tables that fit a page: intervals in a second line, no columns without values, and a search field above long tables."""
 
 import re
 from html import escape
@@ -6,6 +6,9 @@ from html import escape
 import pandas as pd
 from IPython.display import HTML
 
+from ribstudy.evaluation.statistics import NOT_RUN
+
+NOTHING = ("", "–")  # cells without a value, apart from those that say "not run"
 INTERVAL = re.compile(r"([+-]?[\d.]+%?) (\([^()]* to [^()]*\))")
 
 
@@ -17,6 +20,21 @@ def narrow(table: pd.DataFrame) -> HTML:
     """
     shown = table.map(lambda cell: two_lines(cell) if isinstance(cell, str) else cell)
     return HTML(to_html(shown))
+
+
+def as_far_as_run(table: pd.DataFrame) -> HTML:
+    """The table, `narrow`, without the columns in which nothing was run, which a line below names; no table if that is all."""
+    without = {name: [str(cell) for cell in cells] for name, cells in table.items() if not any(map(_has_value, cells))}
+    if len(without) == table.shape[1]:
+        return HTML(f"<p>{NOT_RUN.capitalize()}.</p>")
+    texts = {name: next((cell for cell in cells if cell.startswith(NOT_RUN)), NOT_RUN) for name, cells in without.items()}
+    left_out = "; ".join(f"{escape(str(name))}: {escape(text)}" for name, text in texts.items())
+    note = f"<p><small>Left out: {left_out}.</small></p>" if left_out else ""
+    return HTML(narrow(table.drop(columns=list(without))).data + note)
+
+
+def _has_value(cell: object) -> bool:
+    return not (isinstance(cell, str) and (cell in NOTHING or cell.startswith(NOT_RUN)))
 
 
 def to_html(table: pd.DataFrame) -> str:

@@ -172,3 +172,16 @@ def test_words_that_only_contain_a_label_stay(tmp_path):
     text = nbformat.read(tmp_path / "a_b.ipynb", as_version=4).cells[0].source
     assert text.startswith("# T, on B\n\n(a_b-steps)=\n")
     assert "\nsteps (a_b-steps) {ref}`x <a_b-steps>` {numref}`a_b-steps`\n\n:name: a_b-steps" in text
+
+
+@pytest.mark.parametrize(("given", "shown"), [('preset = "study"', False), ('preset = "mini"', True), ("images = [1]", True)])
+def test_a_cell_that_repeats_the_defaults_is_not_shown(tmp_path, given, shown):
+    defaults = nbformat.v4.new_code_cell('# Parameters\npreset = "study"  # name\nimages = []  # names')
+    injected = nbformat.v4.new_code_cell(f"# Parameters\n{given}\n")
+    defaults.metadata["tags"], injected.metadata["tags"] = ["parameters"], ["injected-parameters"]
+    nbformat.write(nbformat.v4.new_notebook(cells=[defaults, injected]), tmp_path / "a.ipynb")
+    (tmp_path / "_toc.yml").write_text("root: a\n")
+    second_pages.prepare(tmp_path, {}, "on B")
+    first, second = nbformat.read(tmp_path / "a.ipynb", as_version=4).cells
+    assert first.metadata["tags"] == ["parameters"]
+    assert second.metadata["tags"] == ["injected-parameters"] + ([] if shown else ["remove-cell"])

@@ -1,6 +1,6 @@
 import pandas as pd
 
-from ribstudy.report.tables import narrow, searchable, to_html, two_lines
+from ribstudy.report.tables import as_far_as_run, narrow, searchable, to_html, two_lines
 
 
 def test_an_interval_has_a_line_of_its_own():
@@ -13,6 +13,17 @@ def test_numbers_and_other_texts_stay():
     html = narrow(pd.DataFrame({"a": ["<b>"], "b": [0.25]}, index=["row"])).data
     assert "&lt;b&gt;" in html
     assert "<td>0.25</td>" in html
+
+
+def test_columns_in_which_nothing_was_run_are_named_below():
+    table = pd.DataFrame(
+        {"published": ["48.8", "–"], "ours": ["not run", "–"], "hours": ["not run: make bench", ""]}, index=["a", "b"]
+    )
+    html = as_far_as_run(table).data
+    assert html.count("<th>") == 4  # of the corner, of the column that stays, and of two rows
+    assert html.endswith("<p><small>Left out: ours: not run; hours: not run: make bench.</small></p>")
+    assert "Left out" not in as_far_as_run(table[["published"]]).data
+    assert as_far_as_run(table[["ours"]]).data == "<p>Not run.</p>"
 
 
 def test_no_header_is_empty():
