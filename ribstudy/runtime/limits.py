@@ -4,7 +4,9 @@ A container sees the cores and the memory of the whole machine. Its limits are i
 Kubernetes and Slurm set.
 """
 
+import contextlib
 import os
+import re
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,6 +15,8 @@ GROUPS = Path("/sys/fs/cgroup")
 OWN_GROUP = Path("/proc/self/cgroup")
 SHARED_MEMORY = Path("/dev/shm")
 FILES = ("memory.max", "memory.limit_in_bytes")  # of version 2 and of version 1
+OUT_OF_MEMORY = re.compile(r"out of memory|allocate memory")  # in errors of torch, on a GPU and on a CPU
+REMEDY = "smaller images (data.max_side of own images), scales, crops and batches need less, and so do fewer --processes"
 
 
 def cores() -> int:
@@ -36,6 +40,27 @@ def memory() -> int:
 def shared_memory() -> int | None:
     """Free bytes of the memory in which worker processes pass arrays to this one; None if the system has no such limit."""
     return shutil.disk_usage(SHARED_MEMORY).free if SHARED_MEMORY.is_dir() else None
+
+
+def is_out_of_memory(error: Exception) -> bool:
+    """Whether a library reports by this error that memory ran out."""
+    return isinstance(error, MemoryError) or (isinstance(error, RuntimeError) and bool(OUT_OF_MEMORY.search(str(error))))
+
+
+@contextlib.contextmanager
+def memory_named() -> Iterator[None]:
+    """Raises ValueError with a remedy if memory runs out in the block."""
+    try:
+        yield
+    except (MemoryError, RuntimeError) as error:
+        if not is_out_of_memory(error):
+            raise
+        raise ValueError(f"memory ran out ({last_line(error)}); {REMEDY}") from error
+
+
+def last_line(error: Exception) -> str:
+    """The last line of an error's text, or its type if it has none. An error of a worker process begins with its traceback."""
+    return (str(error).strip() or type(error).__name__).splitlines()[-1]
 
 
 def _limits_of_groups() -> Iterator[int]:

@@ -5,6 +5,8 @@ from typing import Any
 
 from torch.utils.data import DataLoader, Dataset
 
+from ribstudy.runtime import limits
+
 FAULTS_OF_WORKERS = ("DataLoader ", "Pin memory thread ")  # beginnings of torch's messages
 PATIENCE = 600  # seconds that one item may take; a slow disk needs a few
 
@@ -20,7 +22,8 @@ def load_ahead(
         ahead: the number of items that each worker prepares in advance; None: torch's default.
         pin_memory: whether tensors are put into page-locked memory, from which an accelerator copies fastest.
 
-    Raises ValueError if the workers die or stop without a word, as they do if the shared memory is full.
+    Raises OSError if memory runs out, and if the workers die or stop without a word, as they do if the shared memory is full.
+    No further items can be loaded then.
     """
     loader = DataLoader(
         items,
@@ -34,10 +37,13 @@ def load_ahead(
     )
     try:
         yield from loader
-    except RuntimeError as error:
+    except (MemoryError, RuntimeError) as error:
+        if limits.is_out_of_memory(error):
+            why = f"memory ran out while images were loaded ({limits.last_line(error)})"
+            raise OSError(f"{why}; finished work is kept: {limits.REMEDY}") from error
         if not str(error).startswith(FAULTS_OF_WORKERS):
             raise
-        raise ValueError(
+        raise OSError(
             f"the worker processes that load images ended or stopped ({str(error).splitlines()[0]}), most likely because "
             "memory or shared memory (/dev/shm) ran out; finished work is kept: run the command again with fewer workers, such "
             "as --workers 0"

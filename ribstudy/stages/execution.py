@@ -15,7 +15,7 @@ from pathlib import Path
 
 from ribstudy import datasets
 from ribstudy.evaluation.statistics import NOT_RUN
-from ribstudy.runtime import ranks
+from ribstudy.runtime import limits, ranks
 from ribstudy.runtime.claims import Claims
 from ribstudy.runtime.files import file_digest, locked
 from ribstudy.runtime.processes import map_in_processes, refuse_while_importing
@@ -29,6 +29,8 @@ from ribstudy.store import Result
 log = logging.getLogger(__name__)
 
 SECONDS_BETWEEN_LOOKS = 2.0  # at the items that other processes have claimed
+# The errors of a single image (its file, its numbers, its size), after which the other images are still computed.
+ITEM_ERRORS = (ValueError, ArithmeticError)
 
 
 class ItemsFailed(ValueError):
@@ -165,7 +167,8 @@ def _run_whole(stage: WholeStage, run: Run, result: Result) -> None:
         if first:
             log.info("%s: computing", stage.name)
         if first or stage.shared:
-            with result.session(run.device, code=source_digest(stage)) as notes, _processor_time(notes):
+            session = result.session(run.device, code=source_digest(stage))
+            with session as notes, _processor_time(notes), limits.memory_named():
                 stage.work(run, result)
         ranks.wait_for_all()
         if first:
@@ -229,9 +232,10 @@ def _compute(stage: ItemStage, run: Run, result: Result, names: list[str], shard
                 if not claimed or _is_there(result, name):
                     continue
                 try:
-                    result.write_item(name, work(name))
+                    with limits.memory_named():
+                        result.write_item(name, work(name))
                     notes["items"] += 1
-                except _item_errors() as error:
+                except ITEM_ERRORS as error:
                     failures[name] = str(error)
                     log.error("%s: item %s failed: %s", stage.name, name, error)
                 except Exception as error:
@@ -273,13 +277,6 @@ def _is_there(result: Result, name: str) -> bool:
     with contextlib.suppress(FileNotFoundError):
         os.close(os.open(result.item_path(name).parent, os.O_RDONLY))
     return result.has_item(name)
-
-
-def _item_errors() -> tuple[type[Exception], ...]:
-    """The errors of a single image (its file, its numbers, its size), after which the other images are still computed."""
-    import torch
-
-    return ValueError, ArithmeticError, torch.OutOfMemoryError
 
 
 def _run_side_by_side(stage: ItemStage, run: Run, shard: Shard, processes: int) -> None:

@@ -7,6 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
@@ -121,3 +122,16 @@ def test_shared_memory(tmp_path, monkeypatch):
     assert limits.shared_memory() > 0
     monkeypatch.setattr(limits, "SHARED_MEMORY", tmp_path / "none")
     assert limits.shared_memory() is None
+
+
+def test_that_memory_ran_out_is_known_from_the_errors_of_the_libraries():
+    with pytest.raises(RuntimeError) as of_torch:
+        torch.empty(2**60, dtype=torch.uint8)
+    with pytest.raises(MemoryError) as of_numpy:
+        np.empty(2**60, np.uint8)
+    of_a_gpu = torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.")
+    for error in (of_torch.value, of_numpy.value, of_a_gpu, MemoryError()):
+        with pytest.raises(ValueError, match=r"memory ran out \(.+\); smaller images"), limits.memory_named():
+            raise error
+    with pytest.raises(RuntimeError, match="another fault"), limits.memory_named():
+        raise RuntimeError("another fault")

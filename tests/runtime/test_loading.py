@@ -17,7 +17,7 @@ from ribstudy.stages.segmentation import SEGMENTATION
 
 
 class Items(torch.utils.data.Dataset):
-    """The double of each request. A request of -1 kills the worker, and -2 stops it."""
+    """The double of each request. A request of -1 kills the worker, -2 stops it, and -4 asks for an exabyte."""
 
     def __getitem__(self, request):
         if request == -1:
@@ -26,6 +26,8 @@ class Items(torch.utils.data.Dataset):
             time.sleep(60)
         if request == -3:
             raise RuntimeError("a fault of the item")
+        if request == -4:
+            torch.empty(2**60, dtype=torch.uint8)
         return 2 * request
 
 
@@ -37,7 +39,7 @@ def test_items_come_in_the_order_of_the_requests(num_workers):
 @pytest.mark.parametrize("fault", [-1, -2])
 def test_a_worker_that_dies_or_stops_is_reported(fault, monkeypatch):
     monkeypatch.setattr(loading, "PATIENCE", 2)
-    with pytest.raises(ValueError, match=r"the worker processes that load images ended or stopped .* --workers 0"):
+    with pytest.raises(OSError, match=r"the worker processes that load images ended or stopped .* --workers 0"):
         list(load_ahead(Items(), [1, fault, 2], num_workers=1))
 
 
@@ -45,6 +47,14 @@ def test_a_worker_that_dies_or_stops_is_reported(fault, monkeypatch):
 def test_an_error_of_an_item_stays_what_it_is(num_workers):
     with pytest.raises(RuntimeError, match="a fault of the item"):
         list(load_ahead(Items(), [-3], num_workers=num_workers))
+
+
+@pytest.mark.parametrize("num_workers", [0, 1])
+def test_images_for_which_memory_does_not_suffice_are_reported_with_a_remedy(num_workers):
+    items = load_ahead(Items(), [1, -4, 2], num_workers=num_workers)
+    assert next(items) == 2
+    with pytest.raises(OSError, match=r"memory ran out while images were loaded \(.*1152921504606846976 bytes.*data.max_side"):
+        next(items)
 
 
 def test_more_workers_than_the_shared_memory_has_room_for_are_refused(monkeypatch):
@@ -60,7 +70,7 @@ def test_a_thread_that_moves_tensors_and_dies_is_reported_as_its_workers_are(mon
         yield
 
     monkeypatch.setattr(loading, "DataLoader", dies)
-    with pytest.raises(ValueError, match="ended or stopped \\(Pin memory thread exited unexpectedly\\)"):
+    with pytest.raises(OSError, match="ended or stopped \\(Pin memory thread exited unexpectedly\\)"):
         list(load_ahead(Items(), [1], num_workers=1))
 
 

@@ -10,7 +10,7 @@ from helpers.tiny_study import copy_as_described, files, run_in, settings_of
 from ribstudy import datasets
 from ribstudy.datasets.settings import ImageSelection
 from ribstudy.method.auxiliary import AuxiliaryDraws
-from ribstudy.stages import ItemsFailed, Shard, execute
+from ribstudy.stages import ItemsFailed, Shard, execute, execution
 from ribstudy.stages.evaluate import EVALUATE_CAM
 from ribstudy.stages.maps import CAM, RIB
 
@@ -129,6 +129,22 @@ def test_an_unreadable_image_is_named_and_all_others_are_kept(tmp_path, data_roo
     assert not result.finished
     picture.write_bytes(whole)
     assert execute(CAM, run).finished
+
+
+def test_an_image_that_is_too_large_for_the_memory_is_named_and_all_others_are_kept(tmp_path, data_root, trained):
+    run = run_in(tmp_path, data_root, trained)
+    names = run.items(CAM)
+    maker = CAM.worker
+
+    def worker(run, names):
+        work = maker(run, names)
+        return lambda name: torch.empty(2**60) if name == names[1] else work(name)
+
+    limited = replace(CAM, worker=worker)
+    with pytest.raises(ItemsFailed, match=rf"{names[1]}: memory ran out \(.*allocate.*\); smaller images") as caught:
+        execution._run_items(limited, run, run.result(CAM), Shard())
+    assert list(caught.value.failures) == [names[1]]
+    assert run.result(CAM).item_names() == sorted(set(names) - {names[1]})
 
 
 def test_inputs_prepared_by_workers_give_the_same_bytes(tmp_path, data_root, trained, whole):
