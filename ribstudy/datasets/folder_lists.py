@@ -227,7 +227,9 @@ def _match_rows(
         name = Path(file_name).stem
         problem = _row_problem(file_name, classes, pictures, known_files, known_classes)
         if problem is None and name in files:
-            problem = f"{file_name!r} has the same name as line {lines[name]}; without their suffixes, names must be unique"
+            same = files[name] == pictures[file_name][0]
+            rule = "write all classes of an image into one line" if same else "without their suffixes, names must be unique"
+            problem = f"{file_name!r} has the same name as line {lines[name]}; {rule}"
         if problem:
             problems.append(f"{path}: line {line}: {problem}")
         else:

@@ -55,6 +55,8 @@ def expanded(path: str | Path, folder: Path | None = None) -> Path:
     if os.name != "nt" and WINDOWS.match(text):
         raise ValueError("this is a path of Windows; under WSL, C:\\data is /mnt/c/data")
     try:
+        if text.split("/")[0] == "~" and os.environ.get("HOME") == "":  # Python takes the root folder for the home then
+            raise RuntimeError
         return (folder or Path.cwd()) / Path(text).expanduser()
     except RuntimeError:
         raise ValueError("the home folder that ~ stands for is not known; write the path in full") from None

@@ -47,6 +47,7 @@ def test_a_path_means_what_its_user_means(monkeypatch, tmp_path):
     assert paths.expanded("a b/$HOME #1") == tmp_path / "a b" / "$HOME #1"
     assert paths.expanded("~/x") == tmp_path / "home" / "x"
     assert paths.expanded("x", tmp_path / "y") == tmp_path / "y" / "x"
+    assert paths.expanded(".") == tmp_path
     assert paths.expanded("/x") == paths.expanded("/x", tmp_path)
     (tmp_path / "y").mkdir()
     (tmp_path / "y" / "here").touch()
@@ -68,6 +69,14 @@ def test_a_path_means_what_its_user_means(monkeypatch, tmp_path):
 def test_a_path_that_cannot_be_meant_is_explained(path, message):
     with pytest.raises(ValueError, match=message):
         paths.expanded(path)
+
+
+def test_an_empty_variable_for_the_home_folder_is_not_the_root_folder(monkeypatch):
+    monkeypatch.setenv("HOME", "")
+    for path in ("~", "~/x"):
+        with pytest.raises(ValueError, match="the home folder that ~ stands for is not known; write the path in full"):
+            paths.expanded(path)
+    assert str(paths.expanded("/data/~/x")) == "/data/~/x"
 
 
 def test_a_number_in_the_environment(monkeypatch):
