@@ -13,6 +13,8 @@ from types import ModuleType
 
 import numpy as np
 
+from ribstudy.runtime import limits
+
 Kernel = dict[str, float]  # standard deviations in pixels (sxy) and grey values of 0..255 (srgb), and the weight (compat)
 
 BYTES_OF_A_LABEL, BYTES_OF_A_PIXEL = 76, 600  # see `crf_memory`
@@ -103,8 +105,17 @@ def _check_labels(image: np.ndarray, labels: np.ndarray, num_labels: int) -> Non
 
 
 def _infer(image: np.ndarray, unary: np.ndarray, iterations: int, gaussian: Kernel, bilateral: Kernel) -> np.ndarray:
-    """Costs of the labels, [C, H*W] -> probabilities of the labels, float32 [C, H, W]."""
+    """Costs of the labels, [C, H*W] -> probabilities of the labels, float32 [C, H, W].
+
+    Raises ValueError if the memory of this machine does not suffice: pydensecrf itself would end the process.
+    """
     height, width = image.shape[:2]
+    needed, here = crf_memory(len(unary), height * width), limits.memory()
+    if needed > here:
+        raise ValueError(
+            f"the CRF for {len(unary)} labels on an image of {width} x {height} px needs about {limits.as_text(needed)} of "
+            f"memory, but there are {limits.as_text(here)}; shrink the image (data.max_side of own images)"
+        )
     field = _pydensecrf("densecrf").DenseCRF2D(width, height, len(unary))
     field.setUnaryEnergy(np.ascontiguousarray(unary))
     field.addPairwiseGaussian(**gaussian)

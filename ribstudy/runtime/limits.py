@@ -42,6 +42,11 @@ def shared_memory() -> int | None:
     return shutil.disk_usage(SHARED_MEMORY).free if SHARED_MEMORY.is_dir() else None
 
 
+def as_text(num_bytes: int) -> str:
+    """A number of bytes in words."""
+    return f"{num_bytes / 1e9:.1f} GB" if num_bytes >= 1e9 else f"{num_bytes / 1e6:.0f} MB"
+
+
 def is_out_of_memory(error: Exception) -> bool:
     """Whether a library reports by this error that memory ran out."""
     return isinstance(error, MemoryError) or (isinstance(error, RuntimeError) and bool(OUT_OF_MEMORY.search(str(error))))

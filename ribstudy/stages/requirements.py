@@ -223,8 +223,9 @@ def crf_memory(run: Run, setting: str) -> Requirement:
         if needed <= here:
             return ""
         return (
-            f"the CRF for {labels} labels on images of up to {pixels / 1e6:.1f} million pixels needs about {_as_text(needed)} "
-            f"of memory, but there are {_as_text(here)}; set {setting}=false, or a smaller data.max_side for own images"
+            f"the CRF for {labels} labels on images of up to {pixels / 1e6:.1f} million pixels needs about "
+            f"{limits.as_text(needed)} of memory, but there are {limits.as_text(here)}; set {setting}=false, or a smaller "
+            "data.max_side for own images"
         )
 
     return Requirement("memory", setting, "memory for the CRF of all classes", check)
@@ -313,11 +314,6 @@ def training_bytes(backbone: str) -> int:
     return round(4 * COPIES_OF_PARAMETERS * PARAMETERS.get(backbone, PARAMETERS_OF_OTHERS))
 
 
-def _as_text(num_bytes: int) -> str:
-    """A number of bytes in words."""
-    return f"{num_bytes / 1e9:.1f} GB" if num_bytes >= 1e9 else f"{num_bytes / 1e6:.0f} MB"
-
-
 def space(folder: Path, num_bytes: int, setting: str) -> Requirement:
     """A folder that can be written to, with room for a number of bytes."""
 
@@ -330,9 +326,9 @@ def space(folder: Path, num_bytes: int, setting: str) -> Requirement:
         free = shutil.disk_usage(there).free
         if free >= num_bytes:
             return ""
-        return f"about {_as_text(num_bytes)} will be written to {folder}, but only {_as_text(free)} are free there"
+        return f"about {limits.as_text(num_bytes)} will be written to {folder}, but only {limits.as_text(free)} are free there"
 
-    return Requirement("disk", setting, f"about {_as_text(num_bytes)} in {folder}", check)
+    return Requirement("disk", setting, f"about {limits.as_text(num_bytes)} in {folder}", check)
 
 
 def digits() -> Requirement:

@@ -5,6 +5,7 @@ import pytest
 from helpers.two_colours import EDGE, HEIGHT, WIDTH, sides, two_colours
 
 from ribstudy.masks.crf import refine_labels, refine_probabilities
+from ribstudy.runtime import limits
 
 
 def noisy(labels, share=0.2):
@@ -85,6 +86,18 @@ def test_without_neighbours_probabilities_stay():
 def test_a_certain_pixel_gives_finite_numbers():
     certain = np.stack([1 - sides(), sides()]).astype(np.float64)
     assert np.isfinite(refine_probabilities(two_colours(), certain)).all()
+
+
+def test_an_image_for_which_the_memory_does_not_suffice_is_refused_before_pydensecrf_ends_the_process(monkeypatch):
+    needed = WIDTH * HEIGHT * (76 * 2 + 600)
+    monkeypatch.setattr(limits, "memory", lambda: needed)
+    assert refine_labels(two_colours(), sides(), 2).shape == (HEIGHT, WIDTH)
+    monkeypatch.setattr(limits, "memory", lambda: needed - 1)
+    message = rf"the CRF for 2 labels on an image of {WIDTH} x {HEIGHT} px needs about .* of memory, but there are"
+    with pytest.raises(ValueError, match=message):
+        refine_labels(two_colours(), sides(), 2)
+    with pytest.raises(ValueError, match=message):
+        refine_probabilities(two_colours(), np.full((2, HEIGHT, WIDTH), 0.5))
 
 
 def test_bad_input_is_named(monkeypatch):
