@@ -22,7 +22,8 @@ def selected_names(dataset: Dataset, images: ImageSelection) -> list[str]:
     """
     names = list(dataset.masked_names if images.masked else dataset.names)
     if not names:
-        raise ValueError(f"images.masked: no image of split {dataset.split!r} has a mask")
+        remedy = "add masks to the data, or select images without it"
+        raise ValueError(f"images.masked: no image of split {dataset.split!r} has a mask, which masked=true asks for; {remedy}")
     if images.class_name is not None:
         names = _showing(dataset, images.class_name, names)
     if images.skip >= len(names):

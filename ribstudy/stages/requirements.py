@@ -117,7 +117,7 @@ def selection(run: Run, setting: str, images: ImageSelection, purpose: str) -> R
     def check() -> str:
         prepared = is_prepared(run.settings.data)
         if images.masked and prepared and not datasets.open_dataset(run.settings.data, images.split).masked_names:
-            return _without_masks(images)
+            return f"{_without_masks(images)}, which masked=true asks for; add masks to the data, or select images without it"
         num_selected(run.settings.data, images)
         return ""
 

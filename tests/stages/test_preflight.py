@@ -119,7 +119,7 @@ def test_masks_that_the_choice_of_a_threshold_needs_are_asked_for_under_its_name
     )
     assert "set masks.threshold to a number" in found
     (found,) = lacking("rib", selected)
-    assert found == "images: no image of split 'train' has a mask"
+    assert found.startswith("images: no image of split 'train' has a mask, which masked=true asks for; add masks to the data")
 
 
 def test_weights_that_do_not_fit_a_later_network(lacking, tmp_path):
