@@ -44,6 +44,7 @@ def test_no_code_reads_what_can_run_code(path):
         name = called(node)
         assert name not in FORBIDDEN
         assert name not in ("yaml.unsafe_load", "yaml.full_load", "shutil.unpack_archive")
+        assert not name.endswith(".extractall") or path.stem == "fetch"  # its tests try an archive that leaves its folder
         assert name != "yaml.load" or issubclass(strict_yaml._Loader, yaml.SafeLoader)
         argument, value = DECIDING.get(name, ("", None))
         given = [ast.literal_eval(keyword.value) for keyword in node.keywords if keyword.arg == argument]

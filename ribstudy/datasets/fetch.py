@@ -6,8 +6,8 @@
         ImageSets/Segmentation/train_aug.txt                    train in VOC's order, then the images SBD adds, sorted
         SegmentationClassAug/<name>.png                         masks of train_aug: VOC's own if VOC has one, else SBD's
 
-Addresses, checksums and unpacking come from torchvision. If a run was interrupted, the next one resumes it: an archive after
-its last byte, the masks after the last one that was written.
+Addresses and checksums come from torchvision. An archive with another checksum is not unpacked. If a run was interrupted, the
+next one resumes it: an archive after its last byte, the masks after the last one that was written.
 """
 
 import contextlib
@@ -15,6 +15,7 @@ import itertools
 import logging
 import math
 import shutil
+import tarfile
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,7 +30,7 @@ from scipy.io import loadmat
 from ribstudy.runtime import torchvision_operators  # noqa: F401  (before torchvision)
 
 # isort: split
-from torchvision.datasets import SBDataset, VOCSegmentation
+from torchvision.datasets import SBDataset
 from torchvision.datasets.utils import calculate_md5
 from torchvision.datasets.voc import DATASET_YEAR_DICT
 
@@ -177,8 +178,7 @@ def _write_masks(devkit: Path, names: Sequence[str], sources: Mapping[str, Path]
 
 def _unpack_voc(root: Path, archive: Path, devkit: Path) -> None:
     """Unpacks the whole devkit, or only the missing folders of an existing one."""
-    with _unpacking(root, archive, DATASET_YEAR_DICT["2012"]["filename"]) as folder:
-        VOCSegmentation(folder, "2012", download=True)
+    with _unpacked(root, archive) as folder:
         unpacked = folder / "VOCdevkit" / "VOC2012"
         if not devkit.exists():
             devkit.parent.mkdir(exist_ok=True)
@@ -190,23 +190,27 @@ def _unpack_voc(root: Path, archive: Path, devkit: Path) -> None:
 
 
 def _unpack_sbd(root: Path, archive: Path, sbd: Path) -> None:
-    with _unpacking(root, archive, SBDataset.filename) as folder:
-        SBDataset(folder, mode="segmentation", download=True)
-        (folder / SBDataset.filename).unlink()
-        folder.replace(sbd)
+    with _unpacked(root, archive) as folder:
+        (folder / "benchmark_RELEASE" / "dataset").replace(sbd)
 
 
 @contextlib.contextmanager
-def _unpacking(root: Path, archive: Path, filename: str) -> Iterator[Path]:
-    """Yields a new folder in which torchvision finds the archive under its name. Deleted afterwards, or by the next run."""
+def _unpacked(root: Path, archive: Path) -> Iterator[Path]:
+    """Yields a new folder with the content of an archive. Deleted afterwards, or by the next run.
+
+    Raises DataError if the archive would write outside of the folder.
+    """
     folder = root / ".unpacking"
     shutil.rmtree(folder, ignore_errors=True)
     log.info("unpacking %s", archive)
     try:
-        with _naming(folder):
-            folder.mkdir()
-            (folder / filename).symlink_to(archive.resolve())
+        with _naming(folder), tarfile.open(archive) as packed:
+            # Refuses files that leave the folder. The first releases of Python 3.11 lack it and rely on the checksum alone.
+            packed.extraction_filter = getattr(tarfile, "data_filter", None)
+            packed.extractall(folder)
             yield folder
+    except tarfile.TarError as error:
+        raise DataError(f"{archive}: cannot be unpacked ({error}); remove it and run this again") from None
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 

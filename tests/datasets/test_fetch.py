@@ -2,7 +2,9 @@
 
 import errno
 import hashlib
+import io
 import socket
+import tarfile
 from pathlib import Path
 
 import numpy as np
@@ -273,6 +275,21 @@ def test_a_run_killed_while_unpacking_is_resumed(site, tmp_path):
     devkit = fetch.fetch_voc12(tmp_path, counts=COUNTS)
     assert voc12.check(devkit, voc12.VOC_CLASSES) == []
     assert not (tmp_path / ".unpacking").exists()
+
+
+@pytest.mark.parametrize(("name", "kind"), [("../evil", tarfile.REGTYPE), ("evil", tarfile.SYMTYPE)])
+def test_an_archive_that_leaves_its_folder_is_refused(site, tmp_path, monkeypatch, name, kind):
+    """Even if its checksum is right."""
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w") as archive:
+        member = tarfile.TarInfo(name)
+        member.type, member.linkname = kind, "../../outside"
+        archive.addfile(member)
+    site.files[VOC_TAR] = buffer.getvalue()
+    monkeypatch.setitem(DATASET_YEAR_DICT["2012"], "md5", hashlib.md5(buffer.getvalue()).hexdigest())
+    with pytest.raises(DataError, match=rf"{VOC_TAR}: cannot be unpacked \(.*outside the destination"):
+        fetch.fetch_voc12(tmp_path / "root", counts=COUNTS)
+    assert not list(tmp_path.rglob("evil"))
 
 
 def test_a_full_disk_while_downloading_names_the_file(site, tmp_path, monkeypatch):
