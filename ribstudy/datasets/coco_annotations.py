@@ -29,13 +29,15 @@ INTEGERS = {  # the values of each list that are integers
     "annotations": ("image_id", "category_id", "iscrowd"),
     "categories": ("id",),
 }
+MOST_BITS = 60  # of a number in a compressed RLE
 EXACT = 2**53  # below it, different integers are different floating point numbers
 
 
 def read_annotations(path: Path) -> Content:
     """The content of a JSON file of instances. Integers that are written as texts or with a decimal point become integers.
 
-    `iscrowd` can also be true or false, and is 0 if it is null or missing.
+    `iscrowd` can also be true or false, and is 0 if it is null or missing. The counts of an RLE can be the text to which
+    pycocotools compresses them.
 
     Raises DataError if the file is something else.
     """
@@ -49,7 +51,29 @@ def read_annotations(path: Path) -> Content:
     for annotation in content["annotations"]:
         if isinstance(flag := annotation.get("iscrowd"), bool | None):
             annotation["iscrowd"] = int(bool(flag))
+        rle = annotation.get("segmentation")
+        if isinstance(rle, dict) and isinstance(rle.get("counts"), str):
+            annotation["segmentation"] = {**rle, "counts": _counts(rle["counts"])}
     return content
+
+
+def _counts(text: str) -> list[int] | str:
+    """The counts in a compressed RLE; the text itself if it is none.
+
+    A character is a digit of five bits, plus 32 if the number has further, higher digits, plus 48. The last digit has a sign.
+    From the fourth count on, a number is the difference to the last but one count. (pycocotools, maskApi.c, rleToString)
+    """
+    counts, number, bits = [], 0, 0
+    for digit in (ord(character) - 48 for character in text):
+        if not 0 <= digit < 64 or bits > MOST_BITS:
+            return text
+        number |= (digit & 31) << bits
+        bits += 5
+        if not digit & 32:
+            signed = number - (1 << bits) if digit & 16 else number
+            counts.append(signed + (counts[-2] if len(counts) > 2 else 0))
+            number = bits = 0
+    return text if bits else counts
 
 
 def _as_integer(value: Any) -> Any:

@@ -142,7 +142,7 @@ def _rle_problem(rle: Entry, size: Size) -> str | None:
         return f"the size of its RLE is {rle.get('size')}, but the image is {list(size)} (height, width)"
     counts = rle.get("counts")
     if not isinstance(counts, list) or not all(type(count) is int and count >= 0 for count in counts):
-        return "the counts of its RLE are not a list of integers, as in COCO 2014; decode them, for example with pycocotools"
+        return "the counts of its RLE are neither a list of integers, as in COCO 2014, nor compressed by pycocotools"
     pixels = size[0] * size[1]
     return None if sum(counts) == pixels else f"the counts of its RLE add up to {sum(counts)} pixels, not to {pixels}"
 

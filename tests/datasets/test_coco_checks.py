@@ -5,11 +5,12 @@ import json
 import numpy as np
 import pytest
 from helpers.coco import HEIGHT, WIDTH, box, coco, instances, name_of, write
+from pycocotools import mask as coco_mask
 
 from ribstudy import datasets
 from ribstudy.datasets import coco_checks
 from ribstudy.datasets.base import DataError
-from ribstudy.datasets.coco_annotations import COCO_CLASSES, Painting, draw_mask
+from ribstudy.datasets.coco_annotations import COCO_CLASSES, Painting, draw_mask, read_annotations
 
 
 def test_classes_are_the_80_of_coco():
@@ -20,6 +21,35 @@ def test_classes_are_the_80_of_coco():
 def test_an_object_given_as_rle_is_painted_column_by_column():
     rle = {"size": [2, 3], "counts": [1, 3, 2]}
     np.testing.assert_array_equal(draw_mask(Painting((2, 3), ((7, rle),))), [[0, 7, 0], [7, 7, 0]])
+
+
+@pytest.mark.parametrize(
+    ("text", "counts"),
+    [
+        ("132", [1, 3, 2]),
+        ("X18", [40, 8]),  # 40 = 8 + 1 * 32
+        ("1231", [1, 2, 3, 3]),  # the fourth is the difference to the second
+        ("142O", [1, 4, 2, 3]),  # O: minus one
+        ("13a", "13a"),  # a: further digits follow
+        ("13 2", "13 2"),
+        ("X" * 20, "X" * 20),
+    ],
+)
+def test_the_counts_of_a_compressed_rle(coco_root, text, counts):
+    content = instances("train")
+    content["annotations"][0]["segmentation"] = {"size": [HEIGHT, WIDTH], "counts": text}
+    assert read_annotations(write(coco_root, "train", content))["annotations"][0]["segmentation"]["counts"] == counts
+
+
+def test_masks_that_pycocotools_compresses_are_drawn(coco_root):
+    drawn = np.random.default_rng(0).random((HEIGHT, WIDTH)) < 0.5
+    rle = coco_mask.encode(np.asfortranarray(drawn.astype(np.uint8)))
+    content = instances("train")
+    content["annotations"] = [{**content["annotations"][0], "segmentation": {**rle, "counts": rle["counts"].decode()}}]
+    write(coco_root, "train", content)
+    assert datasets.check(coco(coco_root)) == []
+    found = datasets.open_dataset(coco(coco_root), "train").mask(name_of("train", 1))
+    np.testing.assert_array_equal(found > 0, drawn)
 
 
 def test_a_part_without_area_is_not_drawn():
@@ -71,9 +101,9 @@ FAULTS = {
         lambda c: c["annotations"][2].update(segmentation={"size": [HEIGHT, WIDTH], "counts": [47]}),
         "the counts of its RLE add up to 47 pixels, not to 48",
     ),
-    "compressed RLE": (
+    "damaged RLE": (
         lambda c: c["annotations"][2].update(segmentation={"size": [HEIGHT, WIDTH], "counts": "a"}),
-        "are not a list of integers",
+        "are neither a list of integers",
     ),
     "a class of another name": (lambda c: c["categories"][-3].update(name="auto"), "category 3 .* is 'auto', .* is 'car'"),
     "a class too few": (lambda c: c["categories"].pop(0), "has 79 categories"),
