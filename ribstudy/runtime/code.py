@@ -21,8 +21,9 @@ def reach(
 ) -> dict[str, str]:
     """The text of each definition (function, class as a whole, or constant) that `start` reaches, by dotted name.
 
-    The texts say which computation it is. They leave out comments, docstrings, annotations, formatting and texts for help, and
-    depend neither on the modules in which definitions are nor on the version of Python.
+    The texts say which computation it is. They leave out comments, docstrings, annotations, formatting, texts for help,
+    messages of errors and conditions that only raise one. They depend neither on the modules in which definitions are nor on
+    the version of Python.
 
     Args:
         package: folder of the package.
@@ -132,6 +133,8 @@ def _text(node: object, names: Mapping[str, str], package: Path, found: set[str]
         return inside or module
     if isinstance(node, ast.AnnAssign):
         node = ast.Assign([node.target], node.value)
+    if isinstance(node, ast.Raise) and isinstance(node.exc, ast.Call):
+        node = ast.Raise(node.exc.func)
     if isinstance(node, SCOPES):
         names = {**names, **_imports(node)}
     parts = [f"{part}={_text(value, names, package, found)}" for part, value in _parts(node) if value not in (None, [])]
@@ -146,11 +149,16 @@ def _parts(node: ast.AST) -> Iterator[tuple[str, object]]:
 
 
 def _is_silent(node: object) -> bool:
-    """Whether a statement or argument changes no result. Imports do not, because names are written in full."""
+    """Whether a statement or argument changes no result.
+
+    Imports do not, because names are written in full. A refusal does not, because then there is no result.
+    """
     if isinstance(node, ast.keyword):
         return node.arg in SILENT_ARGUMENTS
     if isinstance(node, ast.AnnAssign):
         return node.value is None
+    if isinstance(node, ast.If) and len(node.body) == 1 and isinstance(node.body[0], ast.Raise) and not node.orelse:
+        return not any(isinstance(each, ast.NamedExpr) for each in ast.walk(node.test))  # a name may be used later
     is_docstring = isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant) and isinstance(node.value.value, str)
     return is_docstring or isinstance(node, ast.Import | ast.ImportFrom | ast.Pass)
 

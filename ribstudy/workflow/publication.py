@@ -95,7 +95,8 @@ class Publication:
     def of_finished(cls, preset: str, store: Store, data_root: Path | None = None) -> "Publication":
         """The publication of all finished results that chapters show, also if a chapter lacks others and cannot run yet.
 
-        With the weights of the trainings that missing results need, so that another machine computes only what is missing.
+        With the weights of the trainings that missing results need, so that another machine computes only the rest. Parts that
+        are published already are left as they are, also if other code computed them.
         """
         overrides = root_of(preset, data_root)
         run = Run(load_settings(preset, overrides), store=store)
@@ -103,7 +104,9 @@ class Publication:
         contents = finished(preset, overrides, run)
         add_weights_for_missing(contents, planned)
         add_weights(contents, planned, run)
-        return cls(preset, (), store, planned, contents)
+        old = Published.of(store.published_folder)
+        new = {name: content for name, content in contents.items() if not _contains(old.bundle(name), content)}
+        return cls(preset, (), store, planned, new)
 
     def write(self, *, recheck: int = 0, seed: int | None = None, max_bytes: int = MAX_BYTES) -> Outcome:
         """Writes the folder of published results. If nothing has changed, no byte changes.
@@ -233,6 +236,11 @@ def _collect(work: Callable[[str], Any], names: Iterable[str]) -> dict[str, Any]
     if problems:
         raise PublicationError("\n".join(problems))
     return done
+
+
+def _contains(bundle: Bundle | None, content: Content) -> bool:
+    """Whether a published result has these items and files."""
+    return bundle is not None and content.items <= set(bundle.items) and content.files <= bundle.files
 
 
 def _clean_commit() -> str:

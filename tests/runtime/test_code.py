@@ -177,3 +177,17 @@ def test_texts_for_help_do_not_count(code_of):
         return list(code_of({"main": (STUDY["main"], f"start = dict({arguments})")}).values())
 
     assert text("help='a', description='b', name='c'") == text("help='d', name='c'") != text("name='d'")
+
+
+def test_messages_and_refusals_do_not_count(code_of):
+    def text(body):
+        return list(code_of({"main": (STUDY["main"], f"def start(x):\n    {body}\n    return x\n")}).values())
+
+    plain = text("pass")
+    assert text("if x < 0:\n        raise ValueError(f'{x} is below 0')") == plain
+    assert text("if x < 0:\n        x = 0") != plain
+    used_later = "if (y := {}) < 0:\n        raise ValueError\n    x = y"
+    assert text(used_later.format("x")) != text(used_later.format("2 * x"))
+    unknown = "try:\n        x = x[0]\n    except KeyError:\n        raise {}"
+    assert text(unknown.format("ValueError('a') from None")) == text(unknown.format("ValueError('b', x) from None"))
+    assert text(unknown.format("ValueError('a')")) != text(unknown.format("TypeError('a')"))

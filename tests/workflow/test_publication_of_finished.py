@@ -9,6 +9,7 @@ from ribstudy.stages import execute
 from ribstudy.stages.classifier import CLASSIFIER
 from ribstudy.stages.evaluate import MAP_EVALUATIONS
 from ribstudy.stages.masks import EVALUATE_MASKS
+from ribstudy.workflow.contents import PublicationError
 from ribstudy.workflow.jobs import CHAPTERS, Job
 from ribstudy.workflow.publication import Publication
 
@@ -27,6 +28,16 @@ def test_finished_results_are_published_before_a_chapter_can_run(study):
     assert chapter.run_of("classifier").is_finished(CLASSIFIER)
     assert chapter.run_of("cam").is_finished(MAP_EVALUATIONS["cam"])
     assert not chapter.run_of("rib").result(scores).finished
+
+
+def test_what_is_published_is_left_as_it_is_also_if_other_code_computed_it(study):
+    Publication.of_finished(study.preset, study.store).write()
+    scores = study.chapter().run_of("cam").result(MAP_EVALUATIONS["cam"])
+    (scores.folder / "codes.txt").write_text("0123456789ab\n")
+    assert Publication.of_finished(study.preset, study.store).write().changed == []
+    shutil.rmtree(study.store.published_folder)
+    with pytest.raises(PublicationError, match="other code computed it"):
+        Publication.of_finished(study.preset, study.store).write()
 
 
 @pytest.mark.parametrize("missing", [True, False])
