@@ -96,7 +96,9 @@ STATIC = [path for path in (BOOK / "_static").rglob("*") if path.is_file()]
 TOOLS = ("second_pages", "book_extension", "mathml", "citations", "finish_site", "site_fonts")  # that render the book
 LIBRARY = [path for path in (ROOT / "ribstudy").rglob("*") if path.suffix in (".py", ".yml", ".json")]
 # On this machine many stages share few cores, so one thread for each wastes the least time. A job of a cluster has its own.
-CORES = None if workflow.remote_exec else workflow.resource_settings.cores
+# Only a profile of a cluster limits the number of jobs; its dry run has one core.
+ON_CLUSTER = workflow.remote_exec or workflow.resource_settings.nodes is not None
+CORES = None if ON_CLUSTER else workflow.resource_settings.cores
 THREADS = GIVEN.threads or (max(1, CORES // 4) if CORES else 8)
 GPUS = 1 if GIVEN.gpus is None else GIVEN.gpus
 REQUESTS = Requests(PLAN, threads=THREADS, on_gpu=GPUS > 0)
@@ -234,7 +236,8 @@ def foretell():
     jobs = sum(PARTS.values()) + sum(name not in WAVE_OF and name not in CHECKS for name in PLAN.pending)
     hours = REQUESTS.gpu_hours()
     if BATCH.shards > 1:
-        say(f"on a cluster: {jobs} jobs, {'unknown' if hours is None else f'{hours:.3g}'} GPU hours expected")
+        expected = "unknown" if hours is None else f"{hours:.3g}"
+        say(f"on a cluster: {jobs} jobs of {THREADS} cores, {expected} GPU hours expected")
     if problems := problems_of_plan(PLAN):
         say(f"these jobs could not be done: {problems}")
 
