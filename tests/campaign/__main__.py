@@ -21,7 +21,7 @@ from tempfile import TemporaryDirectory
 from campaign import faults, mutated
 from campaign.commands import Deviation, Step, undisturbed
 from campaign.data_inputs import DATA
-from campaign.outcome import HEADS, Outcome, Row, file_of, tables, write_section
+from campaign.outcome import HEADS, SECTION, Outcome, Row, file_of, tables
 from campaign.result_inputs import RESULTS
 from campaign.text_inputs import TEXTS
 
@@ -90,7 +90,7 @@ def run_part(part: str, run: Callable[[Path], list[Row]], seed: int) -> list[str
     }
     outcome = Outcome(about, rows)
     outcome.write(file_of(part))
-    write_section(tables())
+    SECTION.write(tables())
     return outcome.deviations
 
 

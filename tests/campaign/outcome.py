@@ -6,9 +6,9 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from campaign.commands import ROOT
+from helpers.sections import Section
 
-README = ROOT / "README.md"
-BEGIN, END = "<!-- campaign: written by make campaign -->", "<!-- end of campaign -->"
+SECTION = Section(ROOT / "README.md", "campaign", "make campaign")
 HEADS = {"faults": "fault", "mutations": "mutated input"}  # of the first column, by the name of the part
 
 
@@ -76,14 +76,3 @@ def table(outcome: Outcome, head: str) -> str:
 def tables() -> str:
     """The tables of the last campaign."""
     return "\n\n".join(table(Outcome.read(file_of(part)), head) for part, head in HEADS.items() if file_of(part).exists())
-
-
-def section(text: str) -> str:
-    """The part of README.md between the marks."""
-    return text.partition(BEGIN)[2].partition(END)[0].strip()
-
-
-def write_section(content: str, readme: Path = README) -> None:
-    text = readme.read_text()
-    before, after = text.partition(BEGIN)[0], text.partition(END)[2]
-    readme.write_text(f"{before}{BEGIN}\n{content}\n{END}{after}")
