@@ -1,4 +1,4 @@
-"""A Slurm on this machine, for tests: two nodes on loopback, with accounting, and with pretended GPUs.
+"""A Slurm on this machine, for tests: two nodes on loopback with pretended GPUs, a small one without, and accounting.
 
 Debian's slurmd runs twice on one host. Its configuration has to be in /etc/slurm, so this needs root. Nothing of it is secret
 or safe: the passwords are in this file, and everything listens on loopback only.
@@ -15,7 +15,7 @@ from pathlib import Path
 
 ETC = Path("/etc/slurm")
 PROGRAMS = ("slurmctld", "slurmd", "slurmdbd", "munged", "mariadbd", "mariadb-install-db", "sbatch")
-PATIENCE = 120  # seconds until a part of the cluster has to answer
+PATIENCE = 900  # seconds until a part of the cluster has to answer
 
 SLURM_CONF = """
 ClusterName=loop
@@ -55,11 +55,14 @@ KillWait=5
 MinJobAge=300
 CommunicationParameters=NoInAddrAny
 GresTypes=gpu
-NodeName=n1 NodeHostname={host} NodeAddr=127.0.0.1 Port=16821 {node}
-NodeName=n2 NodeHostname={host} NodeAddr=127.0.0.1 Port=16822 {node}
+NodeName=n1 NodeHostname={host} NodeAddr=127.0.0.1 Port=16821 {cores} RealMemory=70000 Gres=gpu:1
+NodeName=n2 NodeHostname={host} NodeAddr=127.0.0.1 Port=16822 {cores} RealMemory=70000 Gres=gpu:1
+NodeName=n3 NodeHostname={host} NodeAddr=127.0.0.1 Port=16823 {cores} RealMemory=24000
 PartitionName=main Nodes=n1,n2 Default=YES MaxTime=INFINITE DefaultTime=60 State=UP
+PartitionName=plain Nodes=n3 MaxTime=INFINITE DefaultTime=60 State=UP
 """
-NODE = "CPUs=8 Sockets=1 CoresPerSocket=8 ThreadsPerCore=1 RealMemory=70000 Gres=gpu:1"
+CORES = "CPUs=8 Sockets=1 CoresPerSocket=8 ThreadsPerCore=1"
+NODES = ("n1", "n2", "n3")
 GRES_CONF = "NodeName=n1 Name=gpu File=/dev/null\nNodeName=n2 Name=gpu File=/dev/null\n"
 DBD_CONF = """
 AuthType=auth/munge
@@ -95,7 +98,7 @@ class Slurm:
     def __init__(self, folder: Path):
         self.folder = folder
         self._processes: list[subprocess.Popen] = []
-        for name in ("etc", "run", "log", "state", "db", "spool-n1", "spool-n2"):
+        for name in ("etc", "run", "log", "state", "db", *(f"spool-{node}" for node in NODES)):
             (folder / name).mkdir(parents=True)
 
     def start(self) -> None:
@@ -109,11 +112,11 @@ class Slurm:
         self._begin("slurmdbd", "-D")
         self._until(lambda: _works("sacctmgr", "-i", "add", "cluster", "loop"), "slurmdbd")
         self._begin("slurmctld", "-D", "-i")
-        for node in ("n1", "n2"):
+        for node in NODES:
             self._begin("slurmd", "-D", "-N", node)
         _call("sacctmgr", "-i", "add", "account", "me")
         _call("sacctmgr", "-i", "add", "user", "root", "account=me")
-        self._until(lambda: _call("sinfo", "-h", "-N", "-o", "%T").split() == ["idle", "idle"], "slurmd")
+        self._until(lambda: _call("sinfo", "-h", "-N", "-o", "%T").split() == ["idle"] * len(NODES), "slurmd")
 
     def stop(self) -> None:
         """Ends the daemons, the last one first, and removes the links from /etc/slurm."""
@@ -130,7 +133,7 @@ class Slurm:
 
     def _configure(self) -> None:
         etc, host = self.folder / "etc", socket.gethostname()
-        values = {"folder": self.folder, "host": host, "node": NODE}
+        values = {"folder": self.folder, "host": host, "cores": CORES}
         texts = {"slurm.conf": SLURM_CONF, "slurmdbd.conf": DBD_CONF, "gres.conf": GRES_CONF}
         ETC.mkdir(exist_ok=True)
         for name, text in texts.items():
@@ -170,6 +173,11 @@ def _call(*command: str) -> str:
 
 def _works(*command: str) -> bool:
     return subprocess.run(command, capture_output=True).returncode == 0
+
+
+def accounted(field: str, numbers: Sequence[str]) -> list[str]:
+    """A field of sacct, such as ReqMem, for each of some jobs."""
+    return _call("sacct", "-X", "-n", "-P", "-j", ",".join(numbers), "-o", field).split()
 
 
 def jobs(*states: str) -> list[Sequence[str]]:

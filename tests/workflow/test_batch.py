@@ -193,7 +193,7 @@ def test_the_plan_for_slurm_counts_shared_work_once(tmp_path):
 
 
 def test_a_dry_run_for_slurm_plans_for_the_cores_of_its_jobs(tmp_path):
-    """Not for those of this machine, on which the number of jobs and their requests would depend."""
+    """The number of jobs and their requests do not depend on the cores of this machine."""
     path = written(tmp_path, preset=str(TINY), notebooks=["03_cam"], settings={"seeds": 1}, shards=2)
     run = snakemake(tmp_path, ROOT / "Snakefile", "batch", "--dry-run", "--profile", PROFILE, "--config", f"batch={path}")
     assert "on a cluster: 5 jobs of 8 cores, unknown GPU hours expected" in run.stderr
