@@ -102,9 +102,9 @@ def main() -> None:
     parser.add_argument("--part", choices=list(HEADS), help="only this part (default: both)")
     options = parser.parse_args()
     logging.disable()  # warnings about the mutated data sets
-    parts = {
-        "mutations": lambda folder: run_mutations(folder, options.mutations, options.seed),
+    parts = {  # the faults first: one of their commands publishes, which needs a checkout without the tables of the other part
         "faults": lambda folder: run_disturbances(folder, options.kills, options.seed),
+        "mutations": lambda folder: run_mutations(folder, options.mutations, options.seed),
     }
     chosen = {part: run for part, run in parts.items() if options.part in (None, part)}
     deviations = [message for part, run in chosen.items() for message in run_part(part, run, options.seed)]
