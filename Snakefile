@@ -93,7 +93,7 @@ except ValueError as error:
 TEXTS = [path for path in BOOK.iterdir() if path.suffix in (".md", ".yml", ".bib")]
 API = sorted((BOOK / "api").glob("*.md"))
 STATIC = [path for path in (BOOK / "_static").rglob("*") if path.is_file()]
-TOOLS = ("second_pages", "book_extension", "mathml", "citations", "finish_site", "site_fonts")  # that render the book
+TOOLS = ("second_pages", "book_extension", "mathml", "symbols", "citations", "finish_site", "site_fonts")  # that render the book
 LIBRARY = [path for path in (ROOT / "ribstudy").rglob("*") if path.suffix in (".py", ".yml", ".json")]
 # On this machine many stages share few cores, so one thread for each wastes the least time. A job of a cluster has its own.
 # Only a profile of a cluster limits the number of jobs; its dry run has one core.
