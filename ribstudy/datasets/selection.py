@@ -22,14 +22,19 @@ def selected_names(dataset: Dataset, images: ImageSelection) -> list[str]:
     """
     names = list(dataset.masked_names if images.masked else dataset.names)
     if not names:
-        remedy = "add masks to the data, or select images without it"
-        raise ValueError(f"images.masked: no image of split {dataset.split!r} has a mask, which masked=true asks for; {remedy}")
+        raise ValueError(f"images.masked: {no_masks(dataset.split)}")
     if images.class_name is not None:
         names = _showing(dataset, images.class_name, names)
     if images.skip >= len(names):
         raise ValueError(f"images.skip = {images.skip} leaves no image: split {dataset.split!r} has {len(names)} such images")
     chosen = set(sorted(names, key=_drawn)[images.skip :][: images.limit])
     return [name for name in names if name in chosen]
+
+
+def no_masks(split: str) -> str:
+    """Why a selection of images with masks selects none, and a remedy."""
+    remedy = "add masks to the data, or select images without it"
+    return f"no image of split {split!r} has a mask, which masked=true asks for; {remedy}"
 
 
 def _drawn(name: str) -> bytes:

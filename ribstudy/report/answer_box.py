@@ -88,9 +88,12 @@ def _listed(words: Sequence[str]) -> str:
 
 def basis_sentence(record: Mapping[str, Estimate]) -> str:
     """The numbers of images and trainings that a chapter notes, such as "200 images, 3 trainings, ..."."""
-    parts = {"num_images": "image", "num_seeds": "training", "num_choices": "other image"}
-    told = {name: counted(record[name].value, noun) for name, noun in parts.items() if name in record}
-    return ", ".join(f"thresholds chosen on {text}" if name == "num_choices" else text for name, text in told.items())
+    parts = (
+        ("num_images", "", "image"),
+        ("num_seeds", "", "training"),
+        ("num_choices", "thresholds chosen on ", "other image"),
+    )
+    return ", ".join(before + counted(record[name].value, noun) for name, before, noun in parts if name in record)
 
 
 def counted(number: float, noun: str) -> str:

@@ -21,7 +21,7 @@ import numpy as np
 from ribstudy import datasets
 from ribstudy.datasets import minivoc
 from ribstudy.datasets.disjoint import shares_with_all
-from ribstudy.datasets.selection import selected_names
+from ribstudy.datasets.selection import no_masks, selected_names
 from ribstudy.datasets.settings import DataSettings, ImageSelection
 from ribstudy.masks.crf import require_crf
 from ribstudy.runtime import limits, paths, ranks
@@ -117,15 +117,11 @@ def selection(run: Run, setting: str, images: ImageSelection, purpose: str) -> R
     def check() -> str:
         prepared = is_prepared(run.settings.data)
         if images.masked and prepared and not datasets.open_dataset(run.settings.data, images.split).masked_names:
-            return f"{_without_masks(images)}, which masked=true asks for; add masks to the data, or select images without it"
+            return no_masks(images.split)
         num_selected(run.settings.data, images)
         return ""
 
     return Requirement("data", setting, f"{images}: {purpose}", check)
-
-
-def _without_masks(images: ImageSelection) -> str:
-    return f"no image of split {images.split!r} has a mask"
 
 
 def masks(run: Run, setting: str, images: ImageSelection, purpose: str, remedy: str) -> Requirement:
@@ -136,7 +132,7 @@ def masks(run: Run, setting: str, images: ImageSelection, purpose: str, remedy: 
             return ""
         dataset = datasets.open_dataset(run.settings.data, images.split)
         if not dataset.masked_names:
-            return f"{_without_masks(images)}, which {purpose} needs; {remedy}"
+            return f"no image of split {images.split!r} has a mask, which {purpose} needs; {remedy}"
         names = selected_names(dataset, images)
         lacking = sorted(set(names) - set(dataset.masked_names))
         if lacking:
