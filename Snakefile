@@ -27,6 +27,7 @@ from ribstudy.datasets import title
 from ribstudy.workflow import batch as batches
 from ribstudy.runtime import paths
 from ribstudy.runtime.files import digest
+from ribstudy.runtime.words import counted
 from ribstudy.stages.stage import only_checks
 from ribstudy.workflow import slurm
 from ribstudy.workflow.left import is_done, origin
@@ -237,7 +238,7 @@ def foretell():
     hours = REQUESTS.gpu_hours()
     if BATCH.shards > 1:
         expected = "unknown" if hours is None else f"{hours:.3g}"
-        say(f"on a cluster: {jobs} jobs of {THREADS} cores, {expected} GPU hours expected")
+        say(f"on a cluster: {counted(jobs, 'job')} of {counted(THREADS, 'core')}, {expected} GPU hours expected")
     if problems := problems_of_plan(PLAN):
         say(f"these jobs could not be done: {problems}")
 

@@ -69,6 +69,11 @@ class Result:
         return (self.folder / "record.json").is_file()
 
     @property
+    def place(self) -> Path:
+        """The folder of a result that was computed here, or else the file in which it is published, if it is."""
+        return self.folder if self.computed_here or self.bundle is None else self.bundle.path
+
+    @property
     def outgrown(self) -> bool:
         """Whether the record in the folder lacks a session, because a process was killed before it wrote the record again."""
         return self.computed_here and len(self.sessions()) > len(self.record()["sessions"])

@@ -36,6 +36,7 @@ def presets(options: argparse.Namespace) -> tuple[str, ...]:
 def left(options: argparse.Namespace) -> None:
     """Prints the missing results of the chapters that show the presets, and how long they will take."""
     from ribstudy.runtime import ranks
+    from ribstudy.runtime.words import counted
     from ribstudy.workflow.left import is_done, left, left_rows
     from ribstudy.workflow.outcome import table
     from ribstudy.workflow.plan import plan_of_book
@@ -47,7 +48,8 @@ def left(options: argparse.Namespace) -> None:
             print(f"{preset}:\n{table(left_rows(found, cores=cores, device=device))}")
         else:
             print(f"Nothing is left to compute of {preset}.")
-    print(f"Minutes on {cores} cores, from the measured seconds per item. What is finished is kept if the work is stopped.")
+    print(f"Minutes on {counted(cores, 'core')}, from the measured seconds per item.")
+    print("What is finished is kept if the work is stopped.")
 
 
 def compare(options: argparse.Namespace) -> None:

@@ -11,6 +11,7 @@ from ribstudy.evaluation.statistics import NOT_RUN, Estimate
 from ribstudy.evaluation.verdicts import NO, YES, verdict
 from ribstudy.report.chapter import Chapter
 from ribstudy.report.differences import noted_differences
+from ribstudy.runtime.words import counted
 
 POINTS = 100  # an mIoU is told in points, its hundredths
 WIDTH, HEIGHT = 240, 18  # pixels of the picture of an interval
@@ -94,11 +95,6 @@ def basis_sentence(record: Mapping[str, Estimate]) -> str:
         ("num_choices", "thresholds chosen on ", "other image"),
     )
     return ", ".join(before + counted(record[name].value, noun) for name, before, noun in parts if name in record)
-
-
-def counted(number: float, noun: str) -> str:
-    """A number of things, such as "1 training" or "1,200 images"."""
-    return f"{number:,.0f} {noun}{'' if number == 1 else 's'}"
 
 
 def miou_text(found: Estimate) -> str:

@@ -11,10 +11,11 @@ from pandas.io.formats.style import Styler
 from ribstudy.evaluation.statistics import NOT_RUN, Estimate
 from ribstudy.evaluation.verdicts import CANNOT_TELL, NO, YES, cannot_tell_much, verdict
 from ribstudy.report import toy_findings
-from ribstudy.report.answer_box import answer_box, basis_sentence, compared_sentence, counted
+from ribstudy.report.answer_box import answer_box, basis_sentence, compared_sentence
 from ribstudy.report.differences import noted_differences
 from ribstudy.report.power import COMPARISONS, EFFECT, LABELS
 from ribstudy.report.shown import Shown
+from ribstudy.runtime.words import counted
 
 NOT_COMPARED = "not compared"  # in place of a verdict, if the chapter has reasons against one
 RIB_CHAPTER, METHODS_CHAPTER, TOY_CHAPTER, POWER_CHAPTER = "04_rib", "08_other_methods", "01_toy", "power"

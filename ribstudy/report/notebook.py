@@ -51,9 +51,8 @@ def show_messages() -> None:
 def origin(stage: str, result: Result) -> str:
     """A line that says where a finished result was found, when it was computed, and by which commit."""
     record = result.record()
-    place = result.folder if result.computed_here else result.bundle.path
     commit = commit_name(record.get("git") or {})
-    return f"{stage}: found in {shortened(place)}, computed on {record['finished'][:10]} by " + (
+    return f"{stage}: found in {shortened(result.place)}, computed on {record['finished'][:10]} by " + (
         f"commit {commit}" if commit else "code that is in no commit"
     )
 

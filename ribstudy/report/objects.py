@@ -35,7 +35,7 @@ def html_of_result(result: Result) -> str:
         "result": result.folder.name,
         "state": "here" if result.computed_here else "published" if result.finished else "not finished",
         "items": str(len(names)),
-        "place": shortened(result.bundle.path if result.bundle is not None and not result.computed_here else result.folder),
+        "place": shortened(result.place),
         "computed": f"{record.get('finished', '')[:10]} by commit {commit_name(record.get('git') or {}) or 'unknown'}",
     }
     return properties(

@@ -133,7 +133,7 @@ def _execute(stage: Stage, run: Run, shard: Shard | None, processes: int | None)
             _finish(stage, run, result)
         level = logging.DEBUG if only_checks(stage) else logging.INFO
         code = " (by other code than today's)" if other_code(stage, result) else ""
-        log.log(level, "%s: finished before%s, in %s", stage.name, code, result.folder)
+        log.log(level, "%s: finished before%s, in %s", stage.name, code, result.place)
         return result
     _execute_needs(stage, run if shard is None else replace(run, only=tuple(shard.of(run.items(stage)))), processes)
     if isinstance(stage, WholeStage):

@@ -8,6 +8,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from ribstudy.runtime.words import counted
+
 ALIVE = "PENDING,CONFIGURING,RUNNING,SUSPENDED,COMPLETING,REQUEUED"
 SECONDS_BETWEEN_LOOKS = 10
 STATES = {
@@ -79,8 +81,14 @@ def reason(message: str, log: Path | None) -> str:
 
 def request(resources: Mapping[str, object], threads: int) -> str:
     """The request of a job in words."""
-    asked = {"MB of memory": resources.get("mem_mb"), "minutes": resources.get("runtime"), "GPU": resources.get("gpu")}
-    return ", ".join([f"{threads} cores", *(f"{value} {unit}" for unit, value in asked.items() if value)])
+    memory, minutes, gpus = (resources.get(name) for name in ("mem_mb", "runtime", "gpu"))
+    asked = (
+        counted(threads, "core"),
+        f"{memory} MB of memory" if memory else "",
+        counted(minutes, "minute") if minutes else "",
+        counted(gpus, "GPU") if gpus else "",
+    )
+    return ", ".join(filter(None, asked))
 
 
 def _between(message: str, start: str) -> str:

@@ -145,7 +145,7 @@ def test_a_cancelled_job(project, local, noted):
     until(project.written, "an item")
     subprocess.run(["scancel", running()[0]], check=True)
     why = reason(ends(project, process, 1))
-    assert "cancelled (asked for 1 cores" in why
+    assert "cancelled (asked for 1 core" in why
     noted(f"failed: {without_log(why)}", completed(project, local))
 
 
@@ -154,7 +154,7 @@ def test_a_job_over_its_time_limit(project, local, noted):
     project.before_each_item(WAIT.format(40))
     process = project.start("own", *ONCE, "--set-resources", "wave:runtime=1", target="results")
     why = reason(ends(project, process, 1))
-    assert re.search("time limit .*, 1 minutes", why)
+    assert re.search("time limit .*, 1 minute", why)
     assert "DUE TO TIME LIMIT" in Path(re.search(r"/.*\.log", why)[0]).read_text()
     noted(f"failed: {without_log(why)}", completed(project, local))
 

@@ -55,7 +55,7 @@ def test_a_failure_without_a_message_of_slurm_has_no_reason(tmp_path):
 
 def test_the_request_in_words():
     assert slurm.request({"mem_mb": 16000, "runtime": 60, "gpu": 1}, 8) == "8 cores, 16000 MB of memory, 60 minutes, 1 GPU"
-    assert slurm.request({"mem_mb": 2000, "gpu": 0}, 1) == "1 cores, 2000 MB of memory"
+    assert slurm.request({"mem_mb": 2000, "gpu": 0}, 1) == "1 core, 2000 MB of memory"
 
 
 def test_jobs_that_are_alive_are_listed_with_a_way_to_end_them(monkeypatch, tmp_path):
