@@ -15,12 +15,13 @@ import hashlib
 import importlib.metadata
 import json
 import logging
+import os
 import platform
 import subprocess
 import time
 import zipfile
 import zlib
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
@@ -131,7 +132,17 @@ class Result:
 
     def item_names(self) -> list[str]:
         """The names of the items in the folder."""
-        return sorted(path.stem for path in (self.folder / "items").glob(f"[!.]*{self._format.suffix}"))
+        folder = self.folder / "items"
+        files = (entry.name for entry in os.scandir(folder)) if folder.is_dir() else ()
+        return sorted(file.removesuffix(self._format.suffix) for file in files if self._is_item(file))
+
+    def _is_item(self, file: str) -> bool:
+        return file.endswith(self._format.suffix) and not file.startswith(".")
+
+    def missing_items(self, names: Iterable[str]) -> list[str]:
+        """The names of the items that are neither in the folder nor published, of many names faster than `has_item`."""
+        here = {*self.item_names(), *(self.bundle.items if self.bundle is not None else ())}
+        return [name for name in names if name not in here]
 
     def write_item(self, name: str, item: Item) -> None:
         with atomic(self.item_path(name)) as temporary:

@@ -109,6 +109,17 @@ def test_units_hold_no_pickles(tmp_path):
         result.read_item("x")
 
 
+def test_only_whole_items_count(tmp_path):
+    """A killed process leaves a hidden file, and an editor may leave one of another kind."""
+    result = Store(tmp_path).result("rib", "1")
+    result.write_item("b", {"n": 1})
+    result.write_item("a", {"n": 2})
+    for name in (".c.npz", "d.txt"):
+        (result.folder / "items" / name).touch()
+    assert result.item_names() == ["a", "b"]
+    assert result.missing_items(["c", "a", "d"]) == ["c", "d"]
+
+
 def test_looking_makes_no_folder(tmp_path):
     result = Store(tmp_path / "results").result("rib", "0123")
     assert not result.finished
@@ -173,6 +184,7 @@ def test_results_are_looked_up_in_the_published_ones(partly_published):
     assert result.record()["code"] == result.codes() == ["old"]
     assert result.sessions() == [SESSION]
     assert [result.has_item(name) for name in "abc"] == [True, True, False]
+    assert result.missing_items("dcba") == ["d", "c"]
     assert result.read_item("b") == {"n": 2}
     assert result.open("history.csv").read() == b"published"
     with pytest.raises(FileNotFoundError, match=r"rib-1/items/c\.npz"):

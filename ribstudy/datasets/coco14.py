@@ -108,9 +108,12 @@ class CocoDataset(Dataset):
         self.folder = folder
         self.cache = cache
         self.split = split
-        self._index = Index.read(cache / f"{split}.npz")
+        self._index = _read_index(stamp(cache / f"{split}.npz"))
         self.names = self._index.names.tolist()
-        self._places = {name: place for place, name in enumerate(self.names)}
+
+    @cached_property
+    def _places(self) -> dict[str, int]:
+        return {name: place for place, name in enumerate(self.names)}
 
     @cached_property
     def labels(self) -> np.ndarray:
@@ -244,27 +247,34 @@ def missing_parts(root: Path) -> list[str]:
 @lru_cache
 def _pictures(root: Path, folders: tuple[str, ...], indexes: tuple[Stamp, ...]) -> Files:
     """The image files of all splits."""
-    names_of = {folder: Index.read(file.path).names.tolist() for folder, file in zip(folders, indexes, strict=True)}
+    names_of = {folder: _read_index(file).names.tolist() for folder, file in zip(folders, indexes, strict=True)}
     members = ((name, (f"{folder}/{name}.jpg",)) for folder, names in names_of.items() for name in names)
     return Files(root, tuple(members))
 
 
 def _is_prepared(cache: Path, split: str) -> bool:
-    return (cache / f"{split}.npz").is_file() and not _missing_masks(cache, split)
+    index, masks = stamp(cache / f"{split}.npz"), stamp(cache / "masks" / split)
+    return index.exists and not _missing_masks(index, masks)
 
 
-def _missing_masks(cache: Path, split: str) -> list[str]:
-    folder = cache / "masks" / split
-    present = {entry.name for entry in os.scandir(folder)} if folder.is_dir() else set()
-    return [name for name in Index.read(cache / f"{split}.npz").names.tolist() if f"{name}.png" not in present]
+# A plan opens the data for each of its jobs, so what depends on 120,000 names is remembered by the stamps of its files.
+@lru_cache(maxsize=len(SPLITS))
+def _read_index(index: Stamp) -> Index:
+    return Index.read(index.path)
+
+
+@lru_cache(maxsize=len(SPLITS))
+def _missing_masks(index: Stamp, masks: Stamp) -> list[str]:
+    present = {entry.name for entry in os.scandir(masks.path)} if masks.exists else set()
+    return [name for name in _read_index(index).names.tolist() if f"{name}.png" not in present]
 
 
 def _prepare_split(cache: Path, split: str, path: Path, *, processes: int) -> None:
     content = _valid_content(path)
     objects = _write_index(cache, split, content)
-    missing = set(_missing_masks(cache, split))
+    missing = _missing_masks(stamp(cache / f"{split}.npz"), stamp(cache / "masks" / split))
     images = {Path(image["file_name"]).stem: image for image in content["images"]}
-    items = [(name, painting_of(images[name], objects)) for name in sorted(missing)]
+    items = [(name, painting_of(images[name], objects)) for name in missing]
     work = partial(_write_mask, folder=cache / "masks" / split)
     for _ in map_in_order(work, items, processes=processes, description=f"masks of {split}2014"):
         pass

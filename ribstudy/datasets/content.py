@@ -26,8 +26,8 @@ BATCH = 5000  # newly read files after which the values are saved, so that inter
 # A file that is read this soon after a change can change again without a new stamp, because the clocks of file systems are
 # coarse. So its value is not remembered; git does the same ("racily clean").
 SETTLED = 2 * 10**9  # nanoseconds
-# The stamps of a set with more files than LARGE are trusted for PATIENCE times as long as it took to look at them, so that
-# hundreds of keys can be computed in a row. A look takes a few microseconds per file on a local disk.
+# The stamps of a set with more files than LARGE are trusted for PATIENCE times as long as it took to look at them and to digest
+# what they stand for, so that hundreds of keys can be computed in a row. A look takes microseconds per file on a local disk.
 LARGE = 200
 PATIENCE = 20
 
@@ -77,8 +77,10 @@ def content_digest(files: Files, reading: Reading = BYTES) -> str:
     found = {name: _first(files.root, its_paths) for name, its_paths in files.members}
     stamps = dict(item for item in found.values() if item)
     seconds = time.monotonic() - start
-    values = _values(files.root, stamps, reading)
+    values = _values(files.root, stamps, reading)  # which can read files, for minutes
+    start = time.monotonic()
     result = digest(sorted([name, values[item[0]]] for name, item in found.items() if item))
+    seconds += time.monotonic() - start
     if len(files.members) > LARGE:
         _trusted[files, reading.name] = time.monotonic() + PATIENCE * seconds, result
     return result

@@ -96,7 +96,7 @@ def _left(jobs: Sequence[tuple[Job, Run]], results: Iterable[Result]) -> Left:
         if result is None:
             return Left(stage, len(jobs), None, seconds_per_item(stage, list(results)))
         names = run.items(stage) if isinstance(stage, ItemStage) else [stage.name]
-        missing.setdefault(result.folder.name, set()).update(name for name in names if not result.has_item(name))
+        missing.setdefault(result.folder.name, set()).update(result.missing_items(names))
     return Left(stage, len(missing), sum(map(len, missing.values())), seconds_per_item(stage, list(results)))
 
 

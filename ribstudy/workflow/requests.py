@@ -142,7 +142,7 @@ class Requests:
             return None
         if not isinstance(job.stage, ItemStage):
             return _shown(job.stage, run.settings)
-        return {item for item in run.items(job.stage) if not result.has_item(item)}
+        return set(result.missing_items(run.items(job.stage)))
 
     def _result(self, run: Run, stage: Stage) -> Result | None:
         """The result of a job; None if the data are missing, which are not drawn for this."""
