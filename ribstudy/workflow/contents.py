@@ -3,6 +3,7 @@
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any
 
 from ribstudy.config import load_settings, preset_name
@@ -25,11 +26,26 @@ class Content:
     files: set[str] = field(default_factory=set)
 
 
+def reads_file(chapter: str, preset: str, run: Run) -> Path:
+    """The file that lists what a chapter read when it was last run with a preset."""
+    return run.store.root / "reads" / f"{chapter}.{preset_name(preset)}.json"
+
+
+def merged(*parts: Mapping[str, Content]) -> dict[str, Content]:
+    """The contents of several descriptions together, by name of the result."""
+    names = dict.fromkeys(name for part in parts for name in part)
+    found = {name: [part[name] for part in parts if name in part] for name in names}
+    return {
+        name: Content(set().union(*(own.items for own in same)), set().union(*(own.files for own in same)))
+        for name, same in found.items()
+    }
+
+
 def read_by_chapters(
     chapters: Sequence[str], preset: str, run: Run, planned: Mapping[str, PlannedResult]
 ) -> dict[str, Content]:
     """The items and files that the chapters read when they were last run, by name of the result."""
-    files = {chapter: run.store.root / "reads" / f"{chapter}.{preset_name(preset)}.json" for chapter in chapters}
+    files = {chapter: reads_file(chapter, preset, run) for chapter in chapters}
     lacking = [chapter for chapter, file in files.items() if CHAPTERS[chapter](run.settings) and not file.is_file()]
     if lacking:
         raise PublicationError(f"chapters that were not run with the preset {preset}: {', '.join(lacking)}")

@@ -6,7 +6,7 @@ A result is published only if today's code computed it, or if a recheck finds th
 import json
 import random
 import shutil
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -28,7 +28,9 @@ from ribstudy.workflow.contents import (
     add_weights,
     add_weights_for_missing,
     finished,
+    merged,
     read_by_chapters,
+    reads_file,
 )
 from ribstudy.workflow.costs import cost_of, write_costs
 from ribstudy.workflow.jobs import CHAPTERS
@@ -63,9 +65,10 @@ class Publication:
     Args:
         preset: its name or path.
         store: the results, and the folder of the published results.
-        chapters: the chapters whose results are written.
+        chapters: the chapters whose headline numbers are written.
         planned: all results of the preset's chapters, by name (`planned_results`).
         contents: the published part of each result, by name.
+        stay: the names of results that stay published as they are if `contents` leaves them or parts of them out.
     """
 
     preset: str
@@ -73,6 +76,7 @@ class Publication:
     store: Store
     planned: Mapping[str, PlannedResult]
     contents: Mapping[str, Content]
+    stay: frozenset[str]
 
     @classmethod
     def of(
@@ -89,24 +93,27 @@ class Publication:
         contents = read_by_chapters(chapters, preset, run, planned)
         weights = add_weights(contents, planned, run)
         add_choices(contents, planned, weights)
-        return cls(preset, chapters, store, planned, contents)
+        stay = () if set(chapters) >= set(chapters_of(preset)) else planned  # other chapters need them
+        return cls(preset, chapters, store, planned, contents, frozenset(stay))
 
     @classmethod
     def of_finished(cls, preset: str, store: Store, data_root: Path | None = None) -> "Publication":
         """The publication of all finished results that chapters show, also if a chapter lacks others and cannot run yet.
 
-        With the weights of the trainings that missing results need, so that another machine computes only the rest. Parts that
-        are published already are left as they are, also if other code computed them.
+        With what the chapters that were run have read, and with the weights of the trainings that missing results need, so that
+        another machine computes only the rest. Parts that are published already are left as they are, also if other code
+        computed them.
         """
         overrides = root_of(preset, data_root)
         run = Run(load_settings(preset, overrides), store=store)
         planned = planned_results(preset, overrides, run)
-        contents = finished(preset, overrides, run)
+        shown = [chapter for chapter in chapters_of(preset) if reads_file(chapter, preset, run).is_file()]
+        contents = merged(finished(preset, overrides, run), read_by_chapters(shown, preset, run, planned))
         add_weights_for_missing(contents, planned)
         add_weights(contents, planned, run)
         old = Published.of(store.published_folder)
         new = {name: content for name, content in contents.items() if not _contains(old.bundle(name), content)}
-        return cls(preset, (), store, planned, new)
+        return cls(preset, shown, store, planned, new, frozenset(planned))
 
     def write(self, *, recheck: int = 0, seed: int | None = None, max_bytes: int = MAX_BYTES) -> Outcome:
         """Writes the folder of published results. If nothing has changed, no byte changes.
@@ -134,16 +141,12 @@ class Publication:
         with locked(folder / ".lock", "the published results"), emptied(folder / ".new") as temporary:
             old = Published.of(folder)
             new = {name: self._write_new(name, temporary, old, rechecked.get(name, {}), commit) for name in self.contents}
-            manifest = _merged(old.manifest, new, preset_name(self.preset), self._needed_elsewhere())
+            manifest = _merged(old.manifest, new, preset_name(self.preset), self.stay)
             _require_size(manifest, max_bytes)
             done = _replace(old, manifest, temporary, len(new))
             self._copy_records(folder / "records")
             write_costs(folder, self.planned, preset_name(self.preset))
             return done
-
-    def _needed_elsewhere(self) -> set[str]:
-        """The names of the results that stay because chapters need them which this publication leaves out."""
-        return set() if set(self.chapters) >= set(chapters_of(self.preset)) else set(self.planned)
 
     def _copy_records(self, published: Path) -> None:
         """Copies the headline numbers of chapters with results, so that the study computed again can be compared with them."""
@@ -220,7 +223,7 @@ class Publication:
     def _with_content_of_others(self, name: str, before: Bundle | None) -> Content:
         """The content of a result, with the part of it that is published for other presets or for chapters left out."""
         content = self.contents[name]
-        if before is None or not (set(before.record["presets"]) - {preset_name(self.preset)} or self._needed_elsewhere()):
+        if before is None or not (set(before.record["presets"]) - {preset_name(self.preset)} or name in self.stay):
             return content
         return Content(content.items | set(before.items), content.files | before.files)
 
@@ -281,7 +284,7 @@ def _condensed(sessions: Sequence[dict]) -> list[dict]:
     return [{"started": min(session["started"] for session in sessions), "device": devices, **sums}]
 
 
-def _merged(old: Mapping[str, dict], new: Mapping[str, dict], preset: str, stay: set[str]) -> dict[str, dict]:
+def _merged(old: Mapping[str, dict], new: Mapping[str, dict], preset: str, stay: Set[str]) -> dict[str, dict]:
     """The manifest: the new entries, and the old ones that other presets use, or that `stay` although only the preset does."""
     users = {name: set(entry["presets"]) - (set() if name in stay else {preset}) for name, entry in old.items()}
     kept = {name: {**entry, "presets": sorted(users[name])} for name, entry in old.items() if users[name]}

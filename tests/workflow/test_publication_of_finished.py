@@ -2,9 +2,11 @@
 
 import shutil
 
+import numpy as np
 import pytest
 from helpers.shown_study import CHAPTER, IMAGES
 
+from ribstudy.runtime.files import write_json
 from ribstudy.stages import execute
 from ribstudy.stages.classifier import CLASSIFIER
 from ribstudy.stages.evaluate import MAP_EVALUATIONS
@@ -30,6 +32,20 @@ def test_finished_results_are_published_before_a_chapter_can_run(study):
     assert not chapter.run_of("rib").result(scores).finished
 
 
+def test_what_a_chapter_has_read_is_published_with_its_headline_numbers(study, monkeypatch):
+    """It can be run from the published results, while another chapter lacks RIB with another tau."""
+    monkeypatch.setitem(CHAPTERS, "other", lambda settings: {"rib": Job(MAP_EVALUATIONS["rib"], IMAGES, {"rib.tau": 0.7})})
+    record = f"{CHAPTER}.shown.json"
+    write_json(study.store.root / "records" / record, {"gain": {"value": 0.5}})
+    shown = study.show()
+    shutil.rmtree(study.store.published_folder)
+    Publication.of_finished(study.preset, study.store).write()
+    study.forget_results()
+    np.testing.assert_equal(study.show(), shown)
+    assert not (study.store.root / "runs").exists()  # nothing was computed
+    assert [path.name for path in (study.store.published_folder / "records").iterdir()] == [record]
+
+
 def test_what_is_published_is_left_as_it_is_also_if_other_code_computed_it(study):
     Publication.of_finished(study.preset, study.store).write()
     scores = study.chapter().run_of("cam").result(MAP_EVALUATIONS["cam"])
@@ -42,6 +58,7 @@ def test_what_is_published_is_left_as_it_is_also_if_other_code_computed_it(study
 
 @pytest.mark.parametrize("missing", [True, False])
 def test_weights_of_further_seeds_are_published_only_if_a_missing_result_needs_them(study, monkeypatch, missing):
+    (study.store.root / "reads" / f"{CHAPTER}.shown.json").unlink()  # it was run with other jobs
     second = {"seed": 1}
     shown = {"cam": Job(MAP_EVALUATIONS["cam"], IMAGES, second), "rib": Job(MAP_EVALUATIONS["rib"], IMAGES, second)}
     monkeypatch.setitem(CHAPTERS, CHAPTER, lambda settings: shown)
