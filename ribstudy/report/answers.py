@@ -175,8 +175,16 @@ def answers(shown: Sequence[Shown]) -> dict[str, list[Answer]]:
     return found
 
 
+def answered(shown: Sequence[Shown]) -> list[Shown]:
+    """The data sets on which a question was asked; all of them if there is none."""
+    found = answers(shown).values()
+    asked = [of_data for place, of_data in enumerate(shown) if any(row[place].word != NOT_RUN for row in found)]
+    return asked or list(shown)
+
+
 def answers_table(shown: Sequence[Shown]) -> Styler:
-    """The table of all answers: a row for each question with its chapter, and a column for each data set."""
+    """The table of all answers: a row for each question with its chapter, and a column for each of the `answered` data sets."""
+    shown = answered(shown)
     chapters = {question.text: question.chapter for question in QUESTIONS} | {REACH: RIB_CHAPTER}
     rows = {
         f"{text}<br><small>chapter {_number(chapters[text])}</small>": [found.html() for found in of_question]
@@ -230,9 +238,10 @@ def _minute_box(of_data: Shown) -> HTML:
 
 def counts_text(shown: Sequence[Shown]) -> str:
     """How many questions have which answer, a sentence for each data set."""
-    sentences = []
-    for place, of_data in enumerate(shown):
-        found = [of_question[place] for text, of_question in answers(shown).items() if text != REACH]
+    asked = answered(shown)
+    sentences = [f"{of_data.title}: {NOT_RUN}." for of_data in shown if of_data not in asked]
+    for place, of_data in enumerate(asked):
+        found = [of_question[place] for text, of_question in answers(asked).items() if text != REACH]
         words = {word: sum(one.word == word for one in found) for word in (YES, NO, CANNOT_TELL, NOT_RUN, NOT_COMPARED)}
         told = [f"{words[YES]} have the answer yes", f"{words[NO]} no"]
         told += [f"{count} {word}" for word, count in list(words.items())[2:] if count]
@@ -246,7 +255,7 @@ def counts_text(shown: Sequence[Shown]) -> str:
 
 def size_table(shown: Sequence[Shown]) -> pd.DataFrame:
     """For each comparison of methods and each data set: the difference that is told, and the images that `EFFECT` needs."""
-    columns = {of_data.title: [_size(name, of_data.of(POWER_CHAPTER)) for name in COMPARISONS] for of_data in shown}
+    columns = {of_data.title: [_size(name, of_data.of(POWER_CHAPTER)) for name in COMPARISONS] for of_data in answered(shown)}
     return pd.DataFrame(columns, index=pd.Index(LABELS.values(), name="comparison"))
 
 

@@ -91,9 +91,10 @@ def test_the_reach_is_a_distance_or_nowhere():
     assert (same.word, same.basis) == ("nowhere", ("500 images, 3 trainings",))
 
 
-def test_the_table_has_a_row_for_each_question_and_a_column_for_each_data_set():
-    first, second = shown(rib={"gain_rib": estimate(0.02)}), Shown("Other images", {})
-    table = answers_table([first, second]).data
+def test_the_table_has_a_row_for_each_question_and_a_column_for_each_data_set_with_an_answer():
+    first, new = shown(rib={"gain_rib": estimate(0.02)}), Shown("New images", {"03_cam": {"miou_cam": Estimate(0.4)}})
+    second = Shown("Other images", {"04_rib": {"gain_blur": estimate(0.01)}})
+    table = answers_table([new, first, second]).data
     assert list(table.columns) == ["Images", "Other images"]
     assert len(table) == len(QUESTIONS) + 1
     assert len({one.text for one in QUESTIONS}) == len(QUESTIONS)
@@ -101,7 +102,9 @@ def test_the_table_has_a_row_for_each_question_and_a_column_for_each_data_set():
     row = table.loc[f"{question('gain_rib').text}<br><small>chapter 4</small>"]
     assert row["Images"].startswith("<b>yes</b>")
     assert row["Other images"] == "<b>not run</b>"
-    text = counts_text([first, second])
+    text = counts_text([new, first, second])
+    assert text.startswith("New images: not run. Images: of")
+    assert list(answers_table([new]).data.columns) == list(size_table([new])) == ["New images"]
     assert f"Images: of {len(QUESTIONS)} questions, 1 have the answer yes, 0 no, {len(QUESTIONS) - 1} not run." in text
 
 
