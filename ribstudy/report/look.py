@@ -4,9 +4,9 @@
     python -m ribstudy look photo.jpg --class "Egyptian cat" --class sofa --method rib --method layercam
     python -m ribstudy look holiday/ --top 2 --out holiday.html
     python -m ribstudy look photo.jpg --model resnet50 --weights resnet50.pt
-    python -m ribstudy look cat --out book/_static/look_cat.png
+    python -m ribstudy look coffee --out book/_static/look_coffee.png
 
-The last line makes the figure of the front page; `cat` is one of the installed photographs (see `photographs`).
+The last line makes the figure of README.md; `coffee` is one of the installed photographs (see `photographs`).
 
 There are no masks here, so these figures illustrate the method and measure nothing. The maps and the ranking of classes ignore
 the bias of the head: in EfficientNet-Lite0 its standard deviation is 0.05, while the top logits are 4 to 8, and every installed
