@@ -5,6 +5,7 @@
   style sheet draws the same icons with a font.
 - Only the page of the search loads the index of the search.
 - Names and roles in the theme's pages are corrected for screen readers.
+- Notebooks to download have no outputs, which are on the page.
 - Files that nothing names are removed.
 """
 
@@ -20,6 +21,7 @@ from pathlib import Path
 
 from PIL import Image
 
+from ribstudy.workflow.stripped import stripped
 from tools.site_fonts import cut_fonts
 
 ATTRIBUTES = r"""(?:[^>"']|"[^"]*"|'[^']*')*"""
@@ -151,6 +153,8 @@ def finish(html: Path) -> None:
         raise ValueError(f"{html} contains no rendered book: run make book first")
     for page in pages:
         finish_page(page, html)
+    for notebook in (html / "_sources").glob("*.ipynb"):
+        notebook.write_text(stripped(notebook.read_text(encoding="utf-8")), encoding="utf-8")
     for script in html.rglob(ICON_SCRIPT):
         script.unlink()
     cut_fonts(html / "_static", pages)

@@ -31,11 +31,15 @@ def extent_sentence(differences: Mapping[str, Estimate]) -> str:
         differences: under-activation minus over-activation by rule (`under_less_over`); the first is told.
     """
     judged = verdict(differences)
-    size = judged.headline.text(1, percent=True)
-    said = "neither clearly too small nor clearly too large"
-    if judged.headline.excludes_zero:
-        said = "too small" if judged.headline.value > 0 else "too large"
-    text = f"The maps are {said}: they miss {size} percentage points more of the union than they wrongly add."
+    found, sides = judged.headline, ("miss", "wrongly add")
+    if not found.excludes_zero:
+        said, size = "neither clearly too small nor clearly too large", found.text(1, percent=True)
+    elif found.value > 0:
+        said, size = "too small", found.text(1, signed=False, percent=True)
+    else:
+        said, size, sides = "too large", found.negative.text(1, signed=False, percent=True), sides[::-1]
+    more, less = sides
+    text = f"The maps are {said}: they {more} {size} percentage points more of the union than they {less}."
     return f"{text} With another rule for thresholds, the answer is another." if judged.depends_on_rule else text
 
 

@@ -2,6 +2,7 @@
 
 import base64
 import io
+import json
 import re
 
 import pytest
@@ -146,6 +147,17 @@ def test_a_book_is_finished_and_finishing_it_again_changes_nothing(book):
     assert {path: path.read_bytes() for path in files if path.suffix in (".html", ".css")} == {
         path: content for path, content in files.items() if path.suffix in (".html", ".css")
     }
+
+
+def test_a_notebook_to_download_has_its_cells_without_outputs(book):
+    cell = {"cell_type": "code", "source": "1 + 1", "metadata": {"tags": ["parameters"]}, "execution_count": 3}
+    executed = {"cells": [{**cell, "outputs": [{"output_type": "stream", "text": "2" * 1000}]}], "metadata": {}, "nbformat": 4}
+    (book / "_sources").mkdir()
+    path = book / "_sources" / "01_toy.ipynb"
+    path.write_text(json.dumps(executed))
+    finish(book)
+    (found,) = json.loads(path.read_text())["cells"]
+    assert (found["source"], found["metadata"], found["outputs"]) == (["1 + 1"], {"tags": ["parameters"]}, [])
 
 
 def test_without_a_book_there_is_a_message(tmp_path):
