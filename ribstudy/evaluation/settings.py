@@ -19,6 +19,7 @@ class ControlSettings(Section):
 
     blur: Positive = Field(2.0, description="width of the blurred CAM, the control for smoothing, in positions of its maps")
     rates: Annotated[tuple[Positive, ...], Strict(False)] = Field((), description="learning rates of RIB compared on choices")
+    as_written: bool = Field(True, description="whether RIB as the paper writes it is also run")
     paper_rate: Positive | None = Field(None, description="learning rate of RIB as the paper writes it; None: that of rib")
     dilation: Count = Field(1, description="width of the dilated CAM, another control, in positions of its maps")
     fast_rate: Positive | None = Field(None, description="learning rate of RIB in the fast mode; None: that of rib")

@@ -23,7 +23,7 @@ COMPARISONS = {
     "blurred_rib": (BLURRED, BLURRED_RIB),
 }
 LABELS = {name: f"{second} − {first}" for name, (first, second) in COMPARISONS.items()}
-MISSING = f"{NOT_RUN}: a pilot needs at least two images and two trainings"
+MISSING = f"{NOT_RUN}: a pilot needs both methods, at least two images and two trainings"
 
 Parts = Mapping[str, VarianceParts]  # by the name of the comparison; {} if the pilot is too small
 
@@ -39,7 +39,8 @@ def pilot(drawn: Mapping[str, Resampled]) -> dict[str, VarianceParts]:
     first = next(iter(drawn.values()))
     if len(first.names) < 2 or first.counts[BEST].shape[1] < 2:
         return {}
-    return {name: variance_parts(*(drawn[method] for method in pair), rule=BEST) for name, pair in COMPARISONS.items()}
+    run = {name: pair for name, pair in COMPARISONS.items() if set(pair) <= set(drawn)}
+    return {name: variance_parts(*(drawn[method] for method in pair), rule=BEST) for name, pair in run.items()}
 
 
 def parts_table(parts: Parts) -> pd.DataFrame:

@@ -43,7 +43,6 @@ NUM_CHECKED = 3  # images on which two implementations of the CAM are compared, 
 
 # The methods that the chapters on RIB and on masks compare.
 CAM_NAME, BLURRED, RIB_NAME, AS_WRITTEN, BLURRED_RIB = "CAM", "CAM, blurred", "RIB", "RIB as written", "RIB, blurred"
-READINGS: dict[str, dict[str, Any]] = {RIB_NAME: {}, AS_WRITTEN: {"rib.mode": "paper"}}  # the code's and the paper's
 BLUR_WIDTHS = (0.5, 1.0, 1.5, 2.0, 3.0)  # compared on `choices`; the preset's `controls.blur` is the best of them
 PART_METHODS = (CAM_NAME, BLURRED, RIB_NAME)  # of the chapter on the size of the discriminative part
 # The training masks of the segmentation networks. True masks, of the images that have one, give the ceiling.
@@ -83,20 +82,26 @@ def rates(settings: Settings) -> tuple[float, ...]:
     return settings.controls.rates or (settings.rib.learning_rate,)
 
 
+def readings(settings: Settings) -> dict[str, dict[str, Any]]:
+    """RIB as the reference code does it and, unless a preset leaves it out, as the paper writes it, as settings."""
+    return {RIB_NAME: {}, **({AS_WRITTEN: {"rib.mode": "paper"}} if settings.controls.as_written else {})}
+
+
 def methods(settings: Settings) -> dict[str, tuple[ItemStage, dict[str, Any]]]:
     """The methods that the chapter on RIB compares: the stage that scores the maps of each, and its settings.
 
-    RIB in the reference code's reading and in the paper's, and the control: the CAM blurred, which costs nothing.
+    RIB in its `readings`, and the control: the CAM blurred, which costs nothing.
     """
-    of_cam, of_rib, width = MAP_EVALUATIONS["cam"], MAP_EVALUATIONS["rib"], settings.controls.blur
-    as_written = {**READINGS[AS_WRITTEN], "rib.learning_rate": settings.controls.paper_rate or settings.rib.learning_rate}
-    return {
+    of_cam, of_rib, controls = MAP_EVALUATIONS["cam"], MAP_EVALUATIONS["rib"], settings.controls
+    found = {
         CAM_NAME: (of_cam, {}),
-        BLURRED: (of_cam, {"cam.blur": width}),
+        BLURRED: (of_cam, {"cam.blur": controls.blur}),
         RIB_NAME: (of_rib, {}),
-        BLURRED_RIB: (of_rib, {"rib.blur": width, **ONE_SUM}),
-        AS_WRITTEN: (of_rib, as_written),
+        BLURRED_RIB: (of_rib, {"rib.blur": controls.blur, **ONE_SUM}),
     }
+    if as_written := readings(settings).get(AS_WRITTEN):
+        found[AS_WRITTEN] = (of_rib, {**as_written, "rib.learning_rate": controls.paper_rate or settings.rib.learning_rate})
+    return found
 
 
 def compared_methods(settings: Settings) -> dict[str, tuple[ItemStage, dict[str, Any]]]:
@@ -152,7 +157,7 @@ def _rib(settings: Settings) -> Jobs:
     """Every method on the reported images and on `choices`, for each seed; learning rates and blurs on `choices`."""
     of_cam, of_rib = MAP_EVALUATIONS["cam"], MAP_EVALUATIONS["rib"]
     few, jobs = first_of(settings.choices, NUM_FOR_RATES), {}
-    for reading, changes in READINGS.items():
+    for reading, changes in readings(settings).items():
         for rate in rates(settings):
             jobs["learning rate", reading, rate] = Job(of_rib, few, {**changes, "rib.learning_rate": rate})
     for width in BLUR_WIDTHS:
