@@ -14,6 +14,7 @@ from ribstudy.report.differences import noted_differences
 from ribstudy.runtime.words import counted
 
 POINTS = 100  # an mIoU is told in points, its hundredths
+SINGLE = "With one training, the intervals leave out how trainings differ"
 WIDTH, HEIGHT = 240, 18  # pixels of the picture of an interval
 
 
@@ -88,13 +89,18 @@ def _listed(words: Sequence[str]) -> str:
 
 
 def basis_sentence(record: Mapping[str, Estimate]) -> str:
-    """The numbers of images and trainings that a chapter notes, such as "200 images, 3 trainings, ..."."""
+    """The numbers of images and trainings that a chapter notes, such as "200 images, 3 trainings, ...".
+
+    With a single training, it adds `SINGLE`.
+    """
     parts = (
         ("num_images", "", "image"),
         ("num_seeds", "", "training"),
         ("num_choices", "thresholds chosen on ", "other image"),
     )
-    return ", ".join(before + counted(record[name].value, noun) for name, before, noun in parts if name in record)
+    counts = ", ".join(before + counted(record[name].value, noun) for name, before, noun in parts if name in record)
+    single = "num_seeds" in record and record["num_seeds"].value == 1
+    return f"{counts}. {SINGLE}" if single else counts
 
 
 def miou_text(found: Estimate) -> str:

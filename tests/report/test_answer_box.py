@@ -83,7 +83,8 @@ def test_bars_are_named_by_whether_they_exclude_zero():
 def test_the_basis_names_the_numbers_that_a_chapter_has():
     record = {"num_images": Estimate(1200.0), "num_seeds": Estimate(3.0), "num_choices": Estimate(200.0)}
     assert basis_sentence(record) == "1,200 images, 3 trainings, thresholds chosen on 200 other images"
-    assert basis_sentence({"num_images": Estimate(24.0), "num_seeds": Estimate(1.0)}) == "24 images, 1 training"
+    alone = basis_sentence({"num_images": Estimate(24.0), "num_seeds": Estimate(1.0)})
+    assert alone == "24 images, 1 training. With one training, the intervals leave out how trainings differ"
 
 
 @pytest.fixture

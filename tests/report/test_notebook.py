@@ -67,12 +67,8 @@ RECORD = {"finished": "2026-11-30T00:52:56+00:00", "git": {"commit": "55bc4b3dfe
 
 def result(record: dict, *, here: bool):
     project = Path(__file__).resolve().parents[2]
-    return SimpleNamespace(
-        record=lambda: record,
-        computed_here=here,
-        folder=project / "results" / "runs" / "cam-0123",
-        bundle=SimpleNamespace(path=project / "published" / "cam-0123.zip"),
-    )
+    folder, file = project / "results" / "runs" / "cam-0123", project / "published" / "cam-0123.zip"
+    return SimpleNamespace(record=lambda: record, computed_here=here, folder=folder, place=folder if here else file)
 
 
 def test_a_line_says_where_a_result_is_from():
