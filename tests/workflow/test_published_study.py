@@ -19,11 +19,7 @@ SHOWN = [
 ]
 
 
-# The maps of the explorer are not published yet. Remove this mark when they are.
-NOT_YET = {("study", "explorer"): [pytest.mark.xfail(reason="not published yet", strict=True)]}
-
-
-@pytest.mark.parametrize(("preset", "chapter"), [pytest.param(*shown, marks=NOT_YET.get(shown, [])) for shown in SHOWN])
+@pytest.mark.parametrize(("preset", "chapter"), SHOWN)
 def test_a_chapter_finds_everything_that_it_shows_published(preset, chapter, tmp_path):
     """If this fails on purpose, compute the study again: make study, make book, make publish."""
     store = Store(tmp_path, PUBLISHED)
