@@ -36,8 +36,8 @@ class Verdict:
         return next(iter(self.differences.values()))
 
     def answer(self) -> str:
-        """The word and what limits it, such as "cannot tell; the sign depends on the rule for thresholds"."""
-        return self.word + ("; the sign depends on the rule for thresholds" if self.depends_on_rule else "")
+        """The word and what limits it, such as "cannot tell; the answer depends on the rule for thresholds"."""
+        return self.word + ("; the answer depends on the rule for thresholds" if self.depends_on_rule else "")
 
     def sentence(self) -> str:
         """The answer and the differences that it is based on, and before them a warning if the comparison cannot tell much."""

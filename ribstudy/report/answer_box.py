@@ -43,7 +43,7 @@ def compared_sentence(first: str, second: str, differences: Mapping[str, Estimat
         if found.detectable is not None:
             text += f" It could have told a difference of {POINTS * found.detectable:.1f} points."
     text = text[0].upper() + text[1:]
-    return f"{text} The sign depends on the rule for thresholds." if judged.depends_on_rule else text
+    return f"{text} The answer depends on the rule for thresholds." if judged.depends_on_rule else text
 
 
 def _points(found: Estimate) -> str:

@@ -68,6 +68,7 @@ MINUTE = {
     "gain_rib": "maps: RIB − CAM",
     "gain_blur": "maps: blurred CAM − CAM",
     "rib_less_blur": "maps: RIB − blurred CAM",
+    "gain_blurred_rib": "maps, both blurred: RIB − CAM",
     "gain_walk_crf": "masks: RIB − CAM",
     "gain_rib_crf": "networks trained on masks: RIB − CAM",
 }
@@ -89,7 +90,7 @@ class Answer:
         word: the verdict, "not compared" or "not run".
         estimate: the estimate that gives it.
         warning: its limits, which precede it.
-        depends_on_rule: whether the sign depends on the rule for thresholds.
+        depends_on_rule: whether the answer, or the sign of the difference, depends on the rule for thresholds.
         basis: images, trainings and other numbers.
     """
 
@@ -101,7 +102,7 @@ class Answer:
 
     def html(self) -> str:
         """The lines of a cell of the table."""
-        sign = "the sign depends on the rule" if self.depends_on_rule else ""
+        sign = "the answer depends on the rule" if self.depends_on_rule else ""
         small = (f"<small>{line}</small>" if line else "" for line in (self.warning, sign, *self.basis))
         warning, *others = small
         return "<br>".join(filter(None, (warning, f"<b>{self.word}</b> {self.estimate}".strip(), *others)))
@@ -135,8 +136,9 @@ def _number(chapter: str) -> int:
 
 
 def _counts(found: Estimate, record: Mapping[str, Estimate]) -> str:
-    """The numbers of images and trainings."""
-    trainings = counted(record["num_seeds"].value, "training") if "num_seeds" in record else ""
+    """The numbers of images and trainings, and whether the interval leaves trainings out because there is only one."""
+    seeds = record["num_seeds"].value if "num_seeds" in record else 0
+    trainings = "1 training, which the interval leaves out" if seeds == 1 else counted(seeds, "training") if seeds else ""
     return ", ".join(filter(None, ("" if found.n is None else counted(found.n, "image"), trainings)))
 
 
@@ -217,7 +219,7 @@ def _styled(table: pd.DataFrame, name: str) -> Styler:
 
 
 def minute(shown: Sequence[Shown]) -> HTML:
-    """The answer of the front page: for each data set with results a box with three findings and up to five intervals."""
+    """The answer of the front page: for each data set with results a box with four findings and up to six intervals."""
     boxes = [_minute_box(of_data).data for of_data in shown if of_data.of(RIB_CHAPTER)]
     return HTML("".join(boxes) or f"<p>{NOT_RUN}</p>")
 
@@ -226,6 +228,7 @@ def _minute_box(of_data: Shown) -> HTML:
     asked = {
         "gain_rib": ("RIB's maps", "the CAM's", ""),
         "rib_less_blur": ("RIB's maps", "the CAM's after a mere blur", ""),
+        "gain_blurred_rib": ("RIB's maps", "the CAM's", "if both are blurred"),
         "gain_walk_crf": ("masks made from RIB's maps", "masks made from the CAM's", "after all steps"),
     }
     differences = {of.name: noted_differences(of_data.of(of.chapter), of.name) for of in QUESTIONS}
@@ -248,7 +251,7 @@ def counts_text(shown: Sequence[Shown]) -> str:
         depend = sum(one.depends_on_rule for one in found)
         sentences.append(
             f"{of_data.title}: of {len(found)} questions, {', '.join(told)}. "
-            f"The sign depends on the rule for thresholds in {depend}."
+            f"The answer depends on the rule for thresholds in {depend}."
         )
     return " ".join(sentences)
 

@@ -119,7 +119,7 @@ def picture_text(data: DataSettings) -> str:
         return f"**Images:** {listing.about}. Their photographs are at hand, and the figures show them."
     return (
         f"**Images:** {listing.about}. Their photographs do not come with the book, so the figures show maps and masks on "
-        f"grey. To see the photographs, {listing.remedy}, and run the page again."
+        f"grey. To see the photographs, {listing.remedy.replace('--data-root', '`--data-root`')}, and run the page again."
     )
 
 

@@ -58,9 +58,9 @@ def test_a_verdict_that_depends_on_the_rule_is_said_to(differences, depends):
 
 def test_sentences():
     found = verdict({FROM_VAL: UP, BEST: BIG, WITHOUT_MASKS: DOWN})
-    assert found.answer() == "yes; the sign depends on the rule for thresholds"
+    assert found.answer() == "yes; the answer depends on the rule for thresholds"
     assert found.sentence() == (
-        "Yes; the sign depends on the rule for thresholds: +0.020 (+0.010 to +0.030) with thresholds from val, "
+        "Yes; the answer depends on the rule for thresholds: +0.020 (+0.010 to +0.030) with thresholds from val, "
         "+0.050 (+0.020 to +0.080) with the best thresholds on these images, "
         "-0.020 (-0.030 to -0.010) with thresholds found without masks."
     )

@@ -39,7 +39,7 @@ def test_each_group_says_what_its_variants_do_or_that_none_was_run():
     texts = group_texts(CHOSEN, FOUND, ADJUSTED, {"spread": Estimate(0.5, n=4)})
     assert list(texts) == list(GROUPS)
     assert texts["views"] == "Not run on these data."
-    sign = "the sign depends on the rule for thresholds"
+    sign = "the answer depends on the rule for thresholds"
     assert texts["objective"].endswith(f"-0.050 (-0.054 to -0.046), worse than the default; {sign}.")
     low, without = texts["region"].splitlines()
     assert low.startswith("- *tau 0.2* (a smaller region is pooled): +0.001")

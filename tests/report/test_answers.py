@@ -50,6 +50,11 @@ def test_an_answer_has_its_estimate_and_what_it_is_based_on():
     ]
 
 
+def test_an_answer_of_one_training_says_that_its_interval_leaves_trainings_out():
+    record = {"gain_rib": estimate(0.02), "num_seeds": Estimate(1)}
+    assert answer(question("gain_rib"), shown(rib=record)).basis[0] == "500 images, 1 training, which the interval leaves out"
+
+
 def test_a_weak_comparison_says_so_first():
     found = answer(question("gain_seeds_crf"), shown(masks={"gain_seeds_crf": estimate(0.001, error=0.01)}))
     assert found.word == "cannot tell"
@@ -62,7 +67,7 @@ def test_a_sign_that_depends_on_the_rule_is_named():
     record = {"gain_walk": estimate(0.02), "gain_walk_unmasked": estimate(-0.02)}
     found = answer(question("gain_walk"), shown(masks=record))
     assert (found.word, found.depends_on_rule) == ("yes", True)
-    assert "the sign depends on the rule" in found.html()
+    assert "the answer depends on the rule" in found.html()
 
 
 def test_an_ablation_is_turned_round_and_has_its_p_value():
@@ -108,7 +113,7 @@ def test_the_table_has_a_row_for_each_question_and_a_column_for_each_data_set_wi
     assert f"Images: of {len(QUESTIONS)} questions, 1 have the answer yes, 0 no, {len(QUESTIONS) - 1} not run." in text
 
 
-def test_the_front_page_has_three_findings_for_each_data_set_with_results():
+def test_the_front_page_has_four_findings_for_each_data_set_with_results():
     record = {
         "gain_rib": estimate(0.02),
         "gain_blur": estimate(0.01),

@@ -40,7 +40,7 @@ def test_a_difference_is_noted_by_rule_with_its_texts(chapter, glued):
     }
     assert judged == differences.verdict_of(SEEDS)
     assert glued == {"gain_answer": judged.answer(), "gain_sentence": judged.sentence()}
-    assert glued["gain_answer"].startswith("yes; the sign depends on the rule")
+    assert glued["gain_answer"].startswith("yes; the answer depends on the rule")
 
 
 def test_the_verdict_can_be_found_from_a_record(chapter, glued):
