@@ -53,7 +53,7 @@ class MiniVocSource(VocSource):
         """Raises DataError if the folder contains a MiniVOC with other settings."""
         present = minivoc.read_description(self.root)
         if present is None:
-            minivoc.generate(self.root, self.settings.minivoc)
+            minivoc.generate(self.root, self.settings.minivoc, processes=processes)
         elif present != minivoc.describe(self.settings.minivoc):
             raise DataError(f"{self.root}: contains a MiniVOC with other settings ({present}); pass another data.root, or none")
 

@@ -9,12 +9,13 @@ its discriminative part (see `MIN_VISIBLE_SHARE`).
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 from PIL import Image
 
-from ribstudy.datasets.base import DataError, new_folder, read_json
+from ribstudy.datasets.base import DataError, map_in_order, new_folder, read_json
 from ribstudy.datasets.devkit import FOLDERS, write_annotation, write_names
 from ribstudy.datasets.minivoc_drawing import draw_background, draw_waves, scatter
 from ribstudy.datasets.minivoc_objects import CLASS_NAMES, Drawing, draw_object
@@ -22,7 +23,6 @@ from ribstudy.datasets.pictures import VOID, write_jpeg, write_mask
 from ribstudy.datasets.settings import MiniVocSettings
 from ribstudy.datasets.voc12 import content, mask_content
 from ribstudy.runtime.files import write_json
-from ribstudy.runtime.progress import track
 
 VERSION = 2  # increased when the code changes the images; part of the identity of the data
 
@@ -221,14 +221,16 @@ def _place(rng: np.random.Generator, class_index: int, drawing: Drawing, *, size
     return Placement(class_index, drawing, corner)
 
 
-def generate(root: Path, settings: MiniVocSettings) -> None:
+def generate(root: Path, settings: MiniVocSettings, *, processes: int = 1) -> None:
     """Writes the devkit to a temporary folder next to `root` and renames it, so that `root` is never incomplete.
+
+    The files do not depend on the number of worker processes.
 
     Raises DataError if `root` is a file or a folder with other content.
     """
     try:
         with new_folder(root) as folder:
-            _write_devkit(folder, settings)
+            _write_devkit(folder, settings, processes=processes)
             write_json(folder / "drawn.json", {"content": content(folder, CLASS_NAMES), "masks": mask_content(folder)})
     except DataError:
         if read_description(root) != describe(settings):  # otherwise another process was faster and wrote the same images
@@ -255,22 +257,26 @@ def read_drawn(root: Path) -> dict | None:
     return read_json(path) if path.is_file() else None
 
 
-def _write_devkit(root: Path, settings: MiniVocSettings) -> None:
+def _write_devkit(root: Path, settings: MiniVocSettings, *, processes: int) -> None:
     for folder in (*FOLDERS, "ImageSets/Main"):
         (root / folder).mkdir(parents=True)
     numbers = {"train": settings.num_train_aug, "val": settings.num_val}
     images = [(set_name, index) for set_name, number in numbers.items() for index in range(number)]
-    classes_of = {}
-    for set_name, index in track(images, "MiniVOC"):
-        scene = draw_scene(settings, set_name, index)
-        name = f"{set_name}_{index:06d}"
-        _write_scene(root, name, scene)
-        classes_of[name] = {item.class_index for item in scene.objects}
+    work = partial(_write_image, root=root, settings=settings)
+    classes_of = dict(map_in_order(work, images, processes=processes, description="MiniVOC"))
     names = {set_name: [name for name in classes_of if name.startswith(set_name)] for set_name in numbers}
     lists = {"train": names["train"][: settings.num_train], "val": names["val"], "train_aug": names["train"]}
     for split, split_names in lists.items():
         _write_lists(root, split, split_names, classes_of=classes_of)
     (root / "minivoc.json").write_text(json.dumps(describe(settings), indent=1) + "\n")
+
+
+def _write_image(image: tuple[str, int], *, root: Path, settings: MiniVocSettings) -> tuple[str, set[int]]:
+    """Draws an image of a set and writes its files; returns its name and its classes."""
+    set_name, index = image
+    name, scene = f"{set_name}_{index:06d}", draw_scene(settings, set_name, index)
+    _write_scene(root, name, scene)
+    return name, {item.class_index for item in scene.objects}
 
 
 def _write_scene(root: Path, name: str, scene: Scene) -> None:

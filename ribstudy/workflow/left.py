@@ -7,10 +7,12 @@ the results that only this job needs.
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+from ribstudy import datasets
 from ribstudy.config import Settings
 from ribstudy.evaluation.statistics import NOT_KNOWN
 from ribstudy.published import PublishedError
-from ribstudy.stages.stage import ItemStage, Run, Stage, WholeStage, only_checks
+from ribstudy.runtime import ranks
+from ribstudy.stages.stage import ItemStage, Run, Stage, WholeStage, only_checks, reads_data
 from ribstudy.store import Result, Store
 from ribstudy.workflow.jobs import Job
 from ribstudy.workflow.plan import Plan
@@ -50,10 +52,14 @@ def is_done(job: Job, settings: Settings, *, store: Store | None = None) -> bool
     """
     run = _run(job, settings, store)
     try:
-        if not job.files:
-            return run.is_finished(job.stage)
         result = run.result(job.stage)
-        return result.finished and all(map(result.has_file, job.files))
+        if not result.finished:
+            return False
+        if job.files:
+            return all(map(result.has_file, job.files))
+        if reads_data(job.stage, settings):  # the images may have to be drawn, for which everything waits
+            datasets.prepare(settings.data, processes=ranks.cores())
+        return run.is_finished(job.stage)
     except PublishedError:
         raise
     except (ValueError, OSError):  # the job's own process will give the reason

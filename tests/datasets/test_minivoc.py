@@ -9,7 +9,7 @@ from PIL import Image
 
 from ribstudy import datasets
 from ribstudy.datasets import minivoc, voc12
-from ribstudy.datasets.base import DataError
+from ribstudy.datasets.base import CHUNK, DataError
 from ribstudy.datasets.pictures import PALETTE, VOID
 from ribstudy.datasets.settings import DataSettings, MiniVocSettings
 
@@ -34,6 +34,12 @@ def file_hashes(root: Path) -> dict[str, str]:
 
 def test_the_same_settings_give_the_same_files(root, tmp_path):
     minivoc.generate(tmp_path / "again", SMALL)
+    assert file_hashes(tmp_path / "again") == file_hashes(root)
+
+
+def test_worker_processes_draw_the_same_files(root, tmp_path):
+    assert SMALL.num_train_aug + SMALL.num_val > CHUNK  # more than a single process gets
+    minivoc.generate(tmp_path / "again", SMALL, processes=2)
     assert file_hashes(tmp_path / "again") == file_hashes(root)
 
 
