@@ -179,8 +179,7 @@ def answers(shown: Sequence[Shown]) -> dict[str, list[Answer]]:
 
 def answered(shown: Sequence[Shown]) -> list[Shown]:
     """The data sets on which a question was asked; all of them if there is none."""
-    found = answers(shown).values()
-    asked = [of_data for place, of_data in enumerate(shown) if any(row[place].word != NOT_RUN for row in found)]
+    asked = [of_data for of_data in shown if any(found.word != NOT_RUN for (found,) in answers([of_data]).values())]
     return asked or list(shown)
 
 

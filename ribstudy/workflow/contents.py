@@ -3,6 +3,7 @@
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -33,12 +34,12 @@ def reads_file(chapter: str, preset: str, run: Run) -> Path:
 
 def merged(*parts: Mapping[str, Content]) -> dict[str, Content]:
     """The contents of several descriptions together, by name of the result."""
-    names = dict.fromkeys(name for part in parts for name in part)
-    found = {name: [part[name] for part in parts if name in part] for name in names}
-    return {
-        name: Content(set().union(*(own.items for own in same)), set().union(*(own.files for own in same)))
-        for name, same in found.items()
-    }
+    contents: dict[str, Content] = {}
+    for name, part in chain.from_iterable(part.items() for part in parts):
+        content = contents.setdefault(name, Content())
+        content.items.update(part.items)
+        content.files.update(part.files)
+    return contents
 
 
 def read_by_chapters(

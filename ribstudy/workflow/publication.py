@@ -166,7 +166,7 @@ class Publication:
 
     def _require_finished(self, name: str) -> None:
         result, content = self._result(name), self.contents[name]
-        lacking = [item for item in sorted(content.items) if not result.has_item(item)]
+        lacking = result.missing_items(sorted(content.items))
         lacking += [file for file in sorted(content.files) if not result.has_file(file)]
         if lacking or not result.finished:
             what = f"lacks {len(lacking)} items or files, such as {lacking[0]}" if lacking else "is not finished"
