@@ -68,7 +68,7 @@ class Publication:
         chapters: the chapters whose headline numbers are written.
         planned: all results of the preset's chapters, by name (`planned_results`).
         contents: the published part of each result, by name.
-        stay: the names of results that stay published as they are if `contents` leaves them or parts of them out.
+        stay: the names of results of the preset that stay published as they are if `contents` leaves them or parts of them out.
     """
 
     preset: str
@@ -285,8 +285,9 @@ def _condensed(sessions: Sequence[dict]) -> list[dict]:
 
 
 def _merged(old: Mapping[str, dict], new: Mapping[str, dict], preset: str, stay: Set[str]) -> dict[str, dict]:
-    """The manifest: the new entries, and the old ones that other presets use, or that `stay` although only the preset does."""
-    users = {name: set(entry["presets"]) - (set() if name in stay else {preset}) for name, entry in old.items()}
+    """The manifest: the new entries, and the old ones that other presets use, or that this preset uses because they `stay`."""
+    others = {name: set(entry["presets"]) - {preset} for name, entry in old.items()}
+    users = {name: {preset} | others[name] if name in stay else others[name] for name in old}
     kept = {name: {**entry, "presets": sorted(users[name])} for name, entry in old.items() if users[name]}
     return {**kept, **{name: {**entry, "presets": sorted({preset} | users.get(name, set()))} for name, entry in new.items()}}
 

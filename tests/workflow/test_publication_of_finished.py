@@ -1,5 +1,6 @@
 """Publishing finished results while others of the same chapter are still being computed."""
 
+import json
 import shutil
 
 import numpy as np
@@ -54,6 +55,15 @@ def test_what_is_published_is_left_as_it_is_also_if_other_code_computed_it(study
     shutil.rmtree(study.store.published_folder)
     with pytest.raises(PublicationError, match="other code computed it"):
         Publication.of_finished(study.preset, study.store).write()
+
+
+def test_results_that_another_preset_has_published_get_the_name_of_this_one_too(study):
+    manifest = study.store.published_folder / "manifest.json"
+    entries = json.loads(manifest.read_text())
+    manifest.write_text(json.dumps({name: {**entry, "presets": ["other"]} for name, entry in entries.items()}))
+    assert Publication.of_finished(study.preset, study.store).write().changed == []
+    left = {name: entry["presets"] for name, entry in study.store.published.manifest.items()}
+    assert left == {name: ["other", "shown"] for name in entries}
 
 
 @pytest.mark.parametrize("missing", [True, False])
