@@ -14,6 +14,8 @@ SCOPES = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
 # Parts of a syntax tree that change no result, and arguments of calls that do not: texts for people, checks before the work.
 SILENT_PARTS = ("ctx", "annotation", "returns", "simple", "kind", "type_comment", "type_params")
 SILENT_ARGUMENTS = ("help", "description", "requires", "item_bytes", "memory")
+# Methods of a source of data that prepare, identify or check its files, but read no image. The key identifies what they prepare.
+SILENT_METHODS = ("prepare", "fingerprint", "mask_fingerprint", "lists", "check")
 
 
 def reach(
@@ -22,7 +24,7 @@ def reach(
     """The text of each definition (function, class as a whole, or constant) that `start` reaches, by dotted name.
 
     The texts say which computation it is. They leave out comments, docstrings, annotations, formatting, texts for help,
-    messages of errors and conditions that only raise one. They depend neither on the modules in which definitions are nor on
+    messages of errors, conditions that only raise one, and methods that prepare or check data. They depend neither on the modules in which definitions are nor on
     the version of Python.
 
     Args:
@@ -155,6 +157,8 @@ def _is_silent(node: object) -> bool:
     """
     if isinstance(node, ast.keyword):
         return node.arg in SILENT_ARGUMENTS
+    if isinstance(node, ast.FunctionDef):
+        return node.name in SILENT_METHODS
     if isinstance(node, ast.AnnAssign):
         return node.value is None
     if isinstance(node, ast.If) and len(node.body) == 1 and isinstance(node.body[0], ast.Raise) and not node.orelse:

@@ -7,7 +7,7 @@ A stage's own code is every top-level definition of this package that the defini
   stage reads an item of the other.
 - Plumbing. It decides where and when something is computed, and which messages are logged, but changes no number. It is edited
   often, and then the digest would make all published results look out of date.
-- The preparation of data sets. The key identifies data by their content, however they came to be.
+- The preparation and the checks of data sets. The key identifies data by their content, however they came to be.
 
 The formats of items (`ribstudy.items`) do belong to it: they say how numbers are rounded when they are stored.
 """
@@ -29,6 +29,8 @@ PREPARATION = (
     "datasets.minivoc_drawing",
     "datasets.minivoc_objects",
     "datasets.coco_annotations",
+    "datasets.coco_checks",
+    "datasets.mask_checks",
     "datasets.folder_lists",
     "datasets.listed",
     "datasets.content",

@@ -179,6 +179,15 @@ def test_texts_for_help_do_not_count(code_of):
     assert text("help='a', description='b', name='c'") == text("help='d', name='c'") != text("name='d'")
 
 
+def test_methods_that_check_data_do_not_count(code_of):
+    check = "def not_called(self):\n        return wrapped", "def check(self):\n        return {}"
+    without, one, other = (
+        list(code_of({"science/model": (check[0], text)}).values())
+        for text in ("pass", check[1].format("wrapped"), check[1].format("OTHER"))
+    )
+    assert without == one == other != list(code_of().values())
+
+
 def test_messages_and_refusals_do_not_count(code_of):
     def text(body):
         return list(code_of({"main": (STUDY["main"], f"def start(x):\n    {body}\n    return x\n")}).values())

@@ -45,6 +45,11 @@ def test_a_change_of_the_plumbing_or_of_another_module_changes_nothing(changed):
     assert not changed("report/chapter", "def start(", "def begin(")
 
 
+def test_a_change_of_a_check_of_the_data_changes_nothing(changed):
+    assert not changed("datasets/coco14", "names_of[split] = set(pictures)", "names_of[split] = set()")
+    assert not changed("datasets/coco_checks", "THIN = ", "THIN = 2 * ")
+
+
 def test_a_change_of_a_docstring_changes_nothing(changed):
     assert not changed("toy/data", '"""The digits at these indices."""', '"""Some digits."""')
 
