@@ -14,7 +14,7 @@ SCOPES = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
 # Parts of a syntax tree that change no result, and arguments of calls that do not: texts for people, checks before the work.
 SILENT_PARTS = ("ctx", "annotation", "returns", "simple", "kind", "type_comment", "type_params")
 SILENT_ARGUMENTS = ("help", "description", "requires", "item_bytes", "memory")
-# Methods of a source of data that prepare, identify or check its files, but read no image. The key identifies what they prepare.
+# Methods of a source of data that prepare, identify or check its files, and read no image. The key identifies their outcome.
 SILENT_METHODS = ("prepare", "fingerprint", "mask_fingerprint", "lists", "check")
 
 
@@ -24,8 +24,8 @@ def reach(
     """The text of each definition (function, class as a whole, or constant) that `start` reaches, by dotted name.
 
     The texts say which computation it is. They leave out comments, docstrings, annotations, formatting, texts for help,
-    messages of errors, conditions that only raise one, and methods that prepare or check data. They depend neither on the modules in which definitions are nor on
-    the version of Python.
+    messages of errors, conditions that only raise one, and methods that prepare or check data. They depend neither on the
+    modules in which definitions are nor on the version of Python.
 
     Args:
         package: folder of the package.
