@@ -42,6 +42,11 @@ PART_STYLE = """
 .look figure { margin: 0; } .look img { width: 100%; display: block; border-radius: 4px; }
 .look img[hidden] { display: none; }
 .look input { width: 100%; height: 2rem; margin: .25rem 0 0; } .look output { font-weight: 600; }
+@media print {
+  .look input { display: none; }
+  .look figure img[hidden]:first-child { display: block; margin-bottom: .5rem; }
+  .look [data-first]::before { content: "Above, " attr(data-first) ". Below, "; }
+}
 """
 
 # Shows the picture and the text of the step that the slider has.
@@ -86,10 +91,12 @@ def part(explanation: Explanation) -> str:
         f'<input type="range" min="0" max="{last}" value="{last}" autocomplete="off" aria-label="{label}" '
         f'aria-valuetext="{escape(texts[-1])}" oninput="{SHOW}">'
     )
+    first = f' data-first="{escape(texts[0])}"' if last else ""  # on paper, both ends of the slider
     return (
         f'<style>{PART_STYLE}</style><div class="look">'
         f'<figure><img src="{_address(explanation.image)}" alt="the photograph"></figure>'
-        f"<figure>{pictures}{slider if last else ''}<figcaption><output>{escape(texts[-1])}</output></figcaption></figure>"
+        f"<figure>{pictures}{slider if last else ''}"
+        f"<figcaption{first}><output>{escape(texts[-1])}</output></figcaption></figure>"
         f"</div>{_warning(explanation)}"
     )
 
