@@ -2,22 +2,25 @@
 
 All pages are joined into one page in the order of the table of contents, and their links are changed to stay within it.
 Chromium prints it to `ribstudy.pdf` in the folder, and the front page gets a link to it. The style sheet `custom.css` hides the
-parts that make no sense on paper.
+parts that make no sense on paper, and opens what is folded.
 """
 
 import argparse
+import base64
+import io
 import sys
 from pathlib import Path
 from urllib.parse import urldefrag
 
 import yaml
 from bs4 import BeautifulSoup, Tag
+from PIL import Image
 
 from tools.browser import open_browser
 
 NAME = "ribstudy.pdf"
 PLACE = "print-version"  # id of the element of the front page for the link
-FOOTER = '<div style="font-size:8px;width:100%;text-align:center"><span class="pageNumber"></span></div>'
+QUALITY = 90  # of the JPEGs: Chromium stores pictures of other kinds without loss, which takes several times as much
 
 
 def page_names(html: Path) -> list[str]:
@@ -54,6 +57,31 @@ def _prepare_for_paper(article: Tag, soup: BeautifulSoup) -> None:
         opened.decompose()
 
 
+def _as_jpegs(whole: Tag, html: Path) -> None:
+    """Replaces the pictures in WebP by JPEGs that the page contains."""
+    for image in whole.select('img[src$=".webp"]'):
+        buffer = io.BytesIO()
+        with Image.open(html / image["src"]) as picture:
+            picture.convert("RGB").save(buffer, format="JPEG", quality=QUALITY)
+        image["src"] = f"data:image/jpeg;base64,{base64.b64encode(buffer.getvalue()).decode()}"
+
+
+def _contents(sections: list[Tag], soup: BeautifulSoup) -> Tag:
+    """The headings of the pages as links, without page numbers, which Chromium cannot know here."""
+    contents = soup.new_tag("ul")
+    for place in sections:
+        row, link = soup.new_tag("li"), soup.new_tag("a", href=f"#{place['id']}")
+        link.string = _title(place)
+        row.append(link)
+        contents.append(row)
+    return contents
+
+
+def _title(place: Tag) -> str:
+    """The heading of a page without the sign of its link."""
+    return place.h1.get_text().removesuffix("#") if place.h1 else place["id"]
+
+
 def section(soup: BeautifulSoup, page: str, names: list[str]) -> Tag:
     """The text of a rendered page; its anchors and links are changed so that they stay unique and valid in the joined page."""
     article = soup.select_one("article.bd-article")
@@ -75,8 +103,13 @@ def joined(html: Path) -> str:
     names = page_names(html)
     sections = [section(BeautifulSoup((html / f"{name}.html").read_text(), "html.parser"), name, names) for name in names]
     whole = BeautifulSoup((html / "index.html").read_text(), "html.parser")
+    whole.title.string = _title(sections[0])
     whole.body.clear()
     whole.body.extend(sections)
+    if place := whole.find(id=f"index--{PLACE}"):  # where the web page has the link to the PDF
+        place.clear()
+        place.append(_contents(sections[1:], whole))
+    _as_jpegs(whole, html)
     return str(whole)
 
 
@@ -105,20 +138,9 @@ def print_book(html: Path) -> Path:
     try:
         with open_browser() as browser:
             page = browser.new_page()
-            page.goto(whole.resolve().as_uri(), wait_until="load", timeout=120_000)
+            page.goto(whole.resolve().as_uri(), wait_until="load", timeout=600_000)
             page.evaluate("() => document.fonts.ready.then(() => true)")
-            margin = dict.fromkeys(("top", "bottom", "left", "right"), "15mm")
-            page.pdf(
-                path=html / NAME,
-                format="A4",
-                margin=margin,
-                display_header_footer=True,
-                header_template="<i></i>",
-                footer_template=FOOTER,
-                print_background=True,
-                outline=True,
-                tagged=True,
-            )
+            page.pdf(path=html / NAME, prefer_css_page_size=True, print_background=True, outline=True, tagged=True)
     finally:
         whole.unlink()
     link_from_front_page(html)

@@ -6,13 +6,18 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 import yaml
 from bs4 import BeautifulSoup
 from helpers.browsers import needs_browser
+from PIL import Image
 from pybtex.database import parse_string
 
 from ribstudy.config import Settings
+from ribstudy.report import look_report
+from ribstudy.report.figures import panels
+from ribstudy.report.look import Explanation
 from ribstudy.settings import setting_rows
 from tools import check_links, print_book
 from tools.book_extension import (
@@ -108,15 +113,18 @@ def test_the_book_is_printed_and_linked(tiny_book, tmp_path):
 @needs_browser
 def test_a_small_book_becomes_a_pdf(tmp_path, monkeypatch):
     monkeypatch.setattr(print_book, "page_names", lambda html: ["index", "api/a"])
-    article = '<!doctype html><html><head></head><body><article class="bd-article">{}</article></body></html>'
+    article = '<!doctype html><html><head><title></title></head><body><article class="bd-article">{}</article></body></html>'
     (tmp_path / "api").mkdir()
     cited = citation("Tan", "Tan: A.", "api/a.html#b", identifier="citation-0")
     (tmp_path / "index.html").write_text(
-        article.format(f'<div id="print-version"></div>{cited}<img loading="lazy" src="a.png">')
+        article.format(f'<div id="print-version"></div>{cited}<img loading="lazy" src="a.webp">')
     )
-    (tmp_path / "api" / "a.html").write_text(article.format('<h1 id="b">B</h1><a href="../index.html">home</a>'))
-    assert '<a href="#api/a--b">Tan</a><img src="a.png"/>' in print_book.joined(tmp_path)
-    assert 'href="#index"' in print_book.joined(tmp_path)
+    Image.new("RGB", (2, 2)).save(tmp_path / "a.webp")
+    (tmp_path / "api" / "a.html").write_text(article.format('<h1 id="b">B<a>#</a></h1><a href="../index.html">home</a>'))
+    joined = print_book.joined(tmp_path)
+    assert '<a href="#api/a--b">Tan</a><img src="data:image/jpeg;base64,' in joined
+    assert 'href="#index"' in joined
+    assert '<div id="index--print-version"><ul><li><a href="#api/a">B</a></li></ul></div>' in joined
     for _ in range(2):
         pdf = print_book.print_book(tmp_path)
         assert pdf.read_bytes().startswith(b"%PDF-")
@@ -124,6 +132,37 @@ def test_a_small_book_becomes_a_pdf(tmp_path, monkeypatch):
     assert not (tmp_path / "_printed.html").exists()
     with pytest.raises(ValueError, match="make book first"):
         print_book.print_book(tmp_path / "none")
+
+
+@needs_browser
+def test_paper_shows_what_needs_a_click_on_a_screen():
+    black = np.zeros((4, 4, 3), np.uint8)
+    panels_of = {name: panels.Panel(name, black) for name in ("CAM", "two", "RIB")}
+    growing = panels.slider([[panel] for panel in panels_of.values()], labels=list(panels_of)).data
+    divided = panels.before_after([(panels_of["CAM"], panels_of["RIB"])], labels=("CAM", "RIB")).data
+    looked = look_report.part(Explanation(black, "cat", 0.4, np.zeros((3, 4, 4), np.float32), np.ones(3), "RIB"))
+    content = f"{growing}{divided}{looked}<details><summary>Solution</summary><p id='solution'>4</p></details>"
+    style = (ROOT / "book" / "_static" / "custom.css").read_text()
+    with open_browser() as browser:
+        page = browser.new_page()
+        page.set_content(f"<style>{style}</style>{content}")
+        page.emulate_media(media="print")
+        shown = {
+            selector: [element.is_visible() for element in page.query_selector_all(selector)]
+            for selector in (".frame", ".look figure + figure img", "input", ".before-after .line", "#solution")
+        }
+        first, second = (page.query_selector(f'.pictures img[alt="{name}"]').bounding_box() for name in ("CAM", "RIB"))
+        caption = page.evaluate("() => getComputedStyle(document.querySelector('[data-first]'), '::before').content")
+    assert shown == {
+        ".frame": [True, False, True],
+        ".look figure + figure img": [True, False, True],
+        "input": [False] * 3,
+        ".before-after .line": [False],
+        "#solution": [True],
+    }
+    assert first["x"] + first["width"] <= second["x"]
+    assert first["width"] == second["width"]
+    assert caption.startswith('"Above, " "CAM: 0%') or caption.startswith('"Above, CAM: 0%')
 
 
 def test_broken_links_and_anchors_are_found(tmp_path):
