@@ -4,10 +4,11 @@ from pathlib import Path
 import pytest
 import yaml
 
-from ribstudy.config import load_settings, preset_names
+from ribstudy.config import Settings, load_settings, preset_names
 from ribstudy.method.settings import RibSettings
 from ribstudy.presets import __file__ as presets_file
 from ribstudy.runtime.files import digest
+from ribstudy.settings import setting_rows
 
 PRESETS = Path(presets_file).parent
 
@@ -52,6 +53,18 @@ def test_overrides_are_put_in():
 def test_a_bad_setting_is_named(overrides, message):
     with pytest.raises(ValueError, match=message):
         load_settings("study", overrides)
+
+
+def test_a_share_is_at_most_1():
+    named = re.compile(r"\b(share|probability|confidence|tau|threshold|ratio)\b|_(share|ratio|threshold|prob)\b")
+    rows = [(name, values) for name, values, about in setting_rows(Settings) if named.search(f"{name} {about}")]
+    shares = {name: values for name, values in rows if values.startswith("number")}
+    assert {"rib.tau", "toy.marker_rate", "masks.threshold"} <= set(shares)
+    assert {name: values for name, values in shares.items() if not re.search(r"<=? 1(\.0)?\b", values)} == {}
+
+
+def test_an_editor_completes_the_names_of_settings_only():
+    assert dir(load_settings("mini").rib) == sorted(RibSettings.model_fields)
 
 
 def test_an_unknown_preset_names_the_known_ones():
