@@ -86,21 +86,20 @@ class Project:
         (self.folder / path).parent.mkdir(exist_ok=True)
         (self.folder / path).write_text(yaml.safe_dump(values, sort_keys=False))
 
-    def build(self, *config: str) -> dict[str, BeautifulSoup]:
-        """The pages of the book by name."""
-        command = [
-            Path(sys.executable).with_name("snakemake"),
-            "--cores",
-            "2",
-            "book",
-            *(["--config", *config] if config else []),
-        ]
+    def run(self, *arguments: str) -> str:
+        """The messages of Snakemake."""
         repository = {"RIBSTUDY_REPOSITORY": "https://github.com/owner/name"}
         places = {f"RIBSTUDY_{name.upper()}": str(self.folder / name) for name in ("results", "data", "published")}
+        command = [Path(sys.executable).with_name("snakemake"), "--cores", "2", *arguments]
         run = subprocess.run(
             command, cwd=self.folder, env={**os.environ, **places, **repository}, capture_output=True, text=True
         )
         assert run.returncode == 0, (run.stdout + run.stderr)[-5000:]
+        return run.stdout + run.stderr
+
+    def build(self, *config: str) -> dict[str, BeautifulSoup]:
+        """The pages of the book by name."""
+        self.run("book", *(["--config", *config] if config else []))
         return {path.stem: BeautifulSoup(path.read_text(), "html.parser") for path in self.html.glob("*.html")}
 
 
@@ -112,6 +111,19 @@ def project(tmp_path_factory) -> Project:
 @pytest.fixture(scope="module")
 def pages(project) -> dict[str, BeautifulSoup]:
     return project.build()
+
+
+def test_a_saved_notebook_runs_again_only_if_its_cells_have_changed(project):
+    path = project.folder / "book" / "costs.ipynb"
+    before, notebook = path.read_text(), nbformat.read(path, as_version=4)
+    project.run("batch")
+    notebook.cells[-1].outputs = [nbformat.v4.new_output("stream", text="done\n")]
+    nbformat.write(notebook, path)
+    assert "Nothing to be done" in project.run("batch", "--dry-run")
+    notebook.cells[0].source += " A word more."
+    nbformat.write(notebook, path)
+    assert "notebook costs" in project.run("batch", "--dry-run")
+    path.write_text(before)
 
 
 def text_of(page: BeautifulSoup) -> str:
