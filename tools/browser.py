@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from playwright.sync_api import Browser, sync_playwright
 
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+PATIENCE = 900_000  # milliseconds until the browser has to be there; guards against hanging, also on a busy machine
 
 
 def find_browser() -> str | None:
@@ -29,7 +30,7 @@ def open_browser() -> Iterator[Browser]:
         raise ValueError(f"no browser is installed (looked for {', '.join(NAMES)}): sudo apt install chromium")
     with sync_playwright() as playwright:
         # The sandbox does not start in most containers, and the pages are the study's own and can be trusted.
-        browser = playwright.chromium.launch(executable_path=path, chromium_sandbox=False)
+        browser = playwright.chromium.launch(executable_path=path, chromium_sandbox=False, timeout=PATIENCE)
         try:
             yield browser
         finally:

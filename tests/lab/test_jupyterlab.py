@@ -19,7 +19,7 @@ from ribstudy.workflow.stripped import stripped
 from tools.browser import find_browser, open_browser
 
 ROOT = Path(__file__).resolve().parents[2]
-PATIENCE = 900_000  # milliseconds; guards against hanging, and measures no speed
+PATIENCE = 900  # seconds; guards against hanging, and measures no speed
 TOKEN = "x"
 TALL = {"width": 1280, "height": 4000}  # pixels: JupyterLab leaves out the outputs that are far outside the window
 STDERR = '[data-mime-type="application/vnd.jupyter.stderr"], [data-mime-type="application/vnd.jupyter.error"]'
@@ -69,6 +69,7 @@ def server(project, places) -> Iterator[str]:
         "--allow-root",
         f"--port={port}",
         f"--IdentityProvider.token={TOKEN}",
+        f"--MappingKernelManager.kernel_info_timeout={PATIENCE}",
     ]
     with (project.parent / "server.log").open("w") as log:
         process = subprocess.Popen(command, cwd=project / "book", env=places, stdout=log, stderr=subprocess.STDOUT)
@@ -82,28 +83,25 @@ def server(project, places) -> Iterator[str]:
 def open_when_ready(page, server: str) -> None:
     wait_for(lambda: answers(server))
     page.goto(f"{server}/lab/tree/play.ipynb?token={TOKEN}")
-    page.wait_for_selector(".jp-Notebook .jp-CodeCell", timeout=PATIENCE)
+    page.wait_for_selector(".jp-Notebook .jp-CodeCell")
 
 
 def answers(server: str) -> bool:
     try:
-        return requests.get(f"{server}/api", timeout=PATIENCE / 1000).ok
+        return requests.get(f"{server}/api", timeout=PATIENCE).ok
     except requests.ConnectionError:
         return False
 
 
 def run_all(page) -> None:
-    """Runs all cells. JupyterLab can ask for the kernel first, and then forgets what it was to run."""
-    started = page.locator(".jp-InputPrompt").get_by_text(re.compile(r"^\[(\*|1)\]:$"))
-    kernel = page.locator(".jp-Dialog .jp-mod-accept")
-    while not started.count():
-        page.get_by_role("menuitem", name="Run", exact=True).click()
-        page.get_by_role("menuitem", name="Run All Cells", exact=True).click()
-        started.or_(kernel).first.wait_for(timeout=PATIENCE)
-        if kernel.count():
-            kernel.click()
-            page.locator(".jp-Dialog").wait_for(state="detached", timeout=PATIENCE)
-            time.sleep(5)  # until the notebook has the kernel
+    """Runs all cells when the notebook has its kernel, for which JupyterLab can ask. It forgets an earlier command."""
+    idle, asks = page.locator('.jp-Notebook-ExecutionIndicator[data-status="idle"]'), page.locator(".jp-Dialog .jp-mod-accept")
+    idle.or_(asks).first.wait_for()
+    if asks.count():
+        asks.click()
+        idle.wait_for()
+    page.get_by_role("menuitem", name="Run", exact=True).click()
+    page.get_by_role("menuitem", name="Run All Cells", exact=True).click()
 
 
 @pytest.mark.skipif("RIBSTUDY_LAB_TESTS" not in os.environ, reason="takes minutes: make lab-test")
@@ -112,23 +110,24 @@ def test_an_editor_runs_all_cells_sees_numbers_and_pictures_moves_a_slider_and_s
     path = project / "book" / "play.ipynb"
     with open_browser() as browser:
         page = browser.new_page(viewport=TALL)
+        page.set_default_timeout(1000 * PATIENCE)
         open_when_ready(page, server)
         run_all(page)
         table = page.locator(".jp-OutputArea table", has_text="95 % interval")
-        table.wait_for(timeout=PATIENCE)
+        table.wait_for()
         assert "num_images" in table.inner_text()
         assert "records/play.tiny.json" in page.locator(".jp-OutputArea", has=table).inner_text()
         assert "classifier: computing" in page.locator(".jp-Notebook").inner_text()
         before = shown(page)
         page.locator(SLIDER, has_text="threshold").locator(".noUi-handle").press("ArrowRight")
-        page.get_by_text("RIB > 0.31").wait_for(timeout=PATIENCE)
+        page.get_by_text("RIB > 0.31").wait_for()
         assert shown(page) == before  # of a map, which has no threshold
         assert page.locator(SLIDER, has_text="threshold").locator(".widget-readout").inner_text() == "0.31"
         assert page.locator(STDERR).count() == 0
         if folder := os.environ.get("RIBSTUDY_SCREENSHOTS"):
             page.screenshot(path=Path(folder) / "jupyterlab.png")
         page.keyboard.press("Control+s")
-        page.wait_for_selector(".jp-mod-dirty", state="detached", timeout=PATIENCE)
+        page.wait_for_selector(".jp-mod-dirty", state="detached")
         wait_for(lambda: any(cell.get("outputs") for cell in nbformat.read(path, as_version=4).cells))
     status = subprocess.run(["git", "status", "--porcelain"], cwd=project, capture_output=True, text=True, check=True)
     assert status.stdout == ""
@@ -143,16 +142,17 @@ def shown(page) -> str:
 
 
 def wait_for(condition) -> None:
-    end = time.monotonic() + PATIENCE / 1000
+    end = time.monotonic() + PATIENCE
     while not condition():
         assert time.monotonic() < end
         time.sleep(0.5)
 
 
 COMMANDS = {
-    "papermill": "papermill {notebook} {out}/out.ipynb --no-progress-bar",
-    "nbconvert": "jupyter nbconvert --to notebook --execute {notebook} --output-dir {out} --output out.ipynb",
-    "execute": "jupyter execute {notebook} --output={out}/out.ipynb",
+    "papermill": f"papermill {{notebook}} {{out}}/out.ipynb --no-progress-bar --start-timeout {PATIENCE}",
+    "nbconvert": "jupyter nbconvert --to notebook --execute {notebook} --output-dir {out} --output out.ipynb "
+    f"--ExecutePreprocessor.startup_timeout={PATIENCE}",
+    "execute": f"jupyter execute {{notebook}} --output={{out}}/out.ipynb --startup_timeout={PATIENCE}",
 }
 
 
