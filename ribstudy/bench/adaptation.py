@@ -54,8 +54,8 @@ def run(plan: Plan) -> dict[str, Measurement]:
         if plan.on_cpu:
             others = [stack.enter_context(Worker(STUDY, plan.workload, plan.device)) for _ in range(plan.cores - 1)]
             found |= _all_cores(plan, reference, [study, *others], exact)
-    if not plan.quick:
-        for variant in OPTIONS if plan.on_cpu else ACCELERATOR_OPTIONS:
+    for variant in OPTIONS if plan.on_cpu else ACCELERATOR_OPTIONS:
+        if not (plan.quick and variant.compile):  # to compile takes longer than everything else in tiny sizes
             found |= _option(plan, variant, exact)
     return found
 
