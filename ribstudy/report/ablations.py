@@ -21,41 +21,6 @@ from ribstudy.workflow.variants import GROUPS, Variant
 LEVEL = 0.05  # of p-values that are adjusted for the number of variants
 Found = Mapping[str, Mapping[str, Comparison]]
 
-# The change that each variant makes, by its name.
-CHANGES = {
-    "bce": "the same steps with the loss of the training, which keeps the sigmoid",
-    "bce_gap": "the same control, pooled over the whole map, as in the training",
-    "tau_low": "a smaller region is pooled",
-    "tau_high": "a larger region is pooled",
-    "gap": "all positions are pooled, without GNDRP",
-    "region": "divided by the size of the region, as in the paper, so that steps are larger if the region is small",
-    "empty": "a map that is negative everywhere is pooled, and not left out as in the code",
-    "first_20": "GNDRP for only the first 20 classes, as in the code",
-    "margin": "large logits end the loop; the code compares their magnitude, so that logits far below zero end it too",
-    "clamp": "the margin caps each logit, as in the paper's formula",
-    "spread": "the loop ends once the maps cover less than in the preset",
-    "no_spread": "the loop does not end because a map covers much of the image",
-    "spread_all": "the maps of all scales are still added when the loop ends",
-    "last": "the map after the last step is added too, as in the paper's sum",
-    "last_only": "only the map of the last step is used, without the sum",
-    "normalized": "every step has the same weight in the sum",
-    "range": "maps are scaled from their smallest to their largest value",
-    "percentile": "maps are scaled by their 99th percentile",
-    "slow": "about a third of the learning rate",
-    "fast": "three times the learning rate",
-    "no_momentum": "in effect, the code has a momentum of 0.0001, so that this should change nothing",
-    "momentum": "with which the same steps reach farther",
-    "iterations": "the learning rate falls over all of these steps",
-    "alone": "no auxiliary images",
-    "one_other": "a single auxiliary image in each step",
-    "more_others": "twice as many auxiliary images",
-    "last_stage": "only the last stage and the classifier adapt",
-    "classifier": "only the classifier adapts, which reweights the features",
-    "affine": "the affine weights of batch norm do not adapt",
-    "batch": "batch norm uses the statistics of each view, for every map including the first",
-    "scales": "maps are summed over other scales",
-}
-
 
 def group_texts(
     chosen: Sequence[Variant], found: Found, adjusted: Mapping[str, float], ended: Mapping[str, Estimate]
@@ -78,7 +43,7 @@ def _sentence(variant: Variant, found: Found, adjusted: Mapping[str, float], end
     judged = _judged(name, found)
     share = f" It ended {ended[name].value:.0%} of the adaptations." if name in ended else ""
     label = variant.label.replace("\n", ", ")
-    return f"*{label}* ({CHANGES[name]}): {judged.headline.text()}, {_effect(judged, adjusted[name])}.{share}"
+    return f"*{label}* ({variant.change}): {judged.headline.text()}, {_effect(judged, adjusted[name])}.{share}"
 
 
 def _judged(name: str, found: Found) -> Verdict:

@@ -7,14 +7,16 @@ from IPython.display import HTML
 
 from ribstudy.config import Settings
 from ribstudy.report.tables import to_html
+from ribstudy.settings import setting_rows
 from ribstudy.workflow.variants import every_variant, in_words
 
 
 def deviations_table(settings: Settings) -> HTML:
     """A row for each choice with the name of its ablation; a dash if the paper does not mention it."""
+    about = {name: text for name, _, text in setting_rows(Settings)}
     rows = {
         variant.name: {
-            "what it decides": f"{escape(variant.about)}<br><small><code>{variant.setting}</code></small>",
+            "what it decides": f"{escape(about[variant.setting])}<br><small><code>{variant.setting}</code></small>",
             "code": in_words(variant.code),
             "paper": in_words(variant.paper),
             "ablation": in_words(variant.value),

@@ -25,7 +25,7 @@ class Variant:
         value: the value of the setting in this variant.
         code: the value in the reference code for VOC.
         paper: the value in the paper; None if the paper does not mention it.
-        about: a short explanation of the choice.
+        change: the change that the variant makes, in short.
     """
 
     name: str
@@ -34,7 +34,7 @@ class Variant:
     value: Any
     code: Any
     paper: Any
-    about: str
+    change: str
     besides: dict[str, Any] = field(default_factory=dict)
 
     @property
@@ -63,31 +63,29 @@ ITERATIONS = "iterations"  # the variant whose steps are the curve over K
 
 # Variants that do not depend on a preset. The values of `code` and `paper` are for VOC.
 FIXED = (
-    Variant("tau_low", "region", "rib.tau", 0.2, 0.4, 0.4, "positions below this share of the maximum are pooled"),
-    Variant("tau_high", "region", "rib.tau", 0.6, 0.4, 0.4, "positions below this share of the maximum are pooled"),
-    Variant("gap", "region", "rib.pooling", "gap", "gndrp", "gndrp", "all positions are pooled: the paper's ablation of GNDRP"),
-    Variant("region", "region", "rib.denominator", "region", "map", "region", "what the sum over the region is divided by"),
-    Variant("empty", "region", "rib.empty_region", "pool", "skip", None, "a map negative everywhere: left out, or pooled"),
-    Variant("first_20", "region", "rib.gndrp_classes", MAX_GNDRP, MAX_GNDRP, None, "classes with GNDRP, the rest get GAP"),
-    Variant("bce", "objective", "rib.objective", "bce", "rib", "rib", "the control: more training with the sigmoid kept"),
-    Variant(
-        "bce_gap", "objective", "rib.objective", "bce", "rib", "rib", "the same, pooled as in training", {"rib.pooling": "gap"}
-    ),
-    Variant("no_momentum", "step", "rib.momentum", 0.0, 1e-4, None, "in the code, the weight decay lands in its place"),
-    Variant("momentum", "step", "rib.momentum", 0.9, 1e-4, None, "in the code, the weight decay lands in its place"),
-    Variant("no_spread", "stop", "rib.spread_ratio", 1.0, 0.7, None, "covered share that ends the loop; 1: never"),
-    Variant("spread_all", "stop", "rib.spread_scales", "all", "first", None, "scales at which that step still adds a map"),
-    Variant("last", "sum", "rib.include_last", True, False, True, "whether the maps after the last step are summed too"),
-    Variant("last_only", "sum", "rib.aggregation", "last", "raw", "raw", "the last map alone, without the sum"),
-    Variant("normalized", "sum", "rib.aggregation", "normalized", "raw", "raw", "every step weighs the same"),
-    Variant("range", "sum", "rib.normalization", "range", "maximum", "maximum", "the smallest value of a seed becomes 0"),
-    Variant("percentile", "sum", "rib.normalization", "percentile", "maximum", "maximum", "a lone peak does not set the scale"),
-    Variant("alone", "other images", "auxiliary.batch_size", 0, 20, 20, "no other images, whose labels the code maximises too"),
-    Variant("one_other", "other images", "auxiliary.batch_size", 1, 20, 20, "other images in a step"),
+    Variant("tau_low", "region", "rib.tau", 0.2, 0.4, 0.4, "a smaller region is pooled"),
+    Variant("tau_high", "region", "rib.tau", 0.6, 0.4, 0.4, "a larger region is pooled"),
+    Variant("gap", "region", "rib.pooling", "gap", "gndrp", "gndrp", "all positions are pooled, without GNDRP"),
+    Variant("region", "region", "rib.denominator", "region", "map", "region", "divided by the region's size, as in the paper"),
+    Variant("empty", "region", "rib.empty_region", "pool", "skip", None, "a map negative everywhere is pooled, not left out"),
+    Variant("first_20", "region", "rib.gndrp_classes", MAX_GNDRP, MAX_GNDRP, None, "GNDRP only for 20 classes, as in the code"),
+    Variant("bce", "objective", "rib.objective", "bce", "rib", "rib", "the loss of the training, which keeps the sigmoid"),
+    Variant("bce_gap", "objective", "rib.objective", "bce", "rib", "rib", "pooled as in the training", {"rib.pooling": "gap"}),
+    Variant("no_momentum", "step", "rib.momentum", 0.0, 1e-4, None, "the code has only 0.0001, so this should change nothing"),
+    Variant("momentum", "step", "rib.momentum", 0.9, 1e-4, None, "with which the same steps reach farther"),
+    Variant("no_spread", "stop", "rib.spread_ratio", 1.0, 0.7, None, "a map that covers much does not end the loop"),
+    Variant("spread_all", "stop", "rib.spread_scales", "all", "first", None, "the last step still adds the maps of all scales"),
+    Variant("last", "sum", "rib.include_last", True, False, True, "the map after the last step is added too, as in the paper"),
+    Variant("last_only", "sum", "rib.aggregation", "last", "raw", "raw", "only the map of the last step, without the sum"),
+    Variant("normalized", "sum", "rib.aggregation", "normalized", "raw", "raw", "every step has the same weight in the sum"),
+    Variant("range", "sum", "rib.normalization", "range", "maximum", "maximum", "scaled from minimum to maximum"),
+    Variant("percentile", "sum", "rib.normalization", "percentile", "maximum", "maximum", "scaled by the 99th percentile"),
+    Variant("alone", "other images", "auxiliary.batch_size", 0, 20, 20, "no auxiliary images"),
+    Variant("one_other", "other images", "auxiliary.batch_size", 1, 20, 20, "a single auxiliary image in each step"),
     Variant("last_stage", "network", "rib.trained", "last_stage", "all", None, "only the last stage and the classifier adapt"),
     Variant("classifier", "network", "rib.trained", "classifier", "all", None, "only the classifier adapts"),
-    Variant("affine", "network", "rib.batch_norm", "frozen", "running", None, "affine weights of batch norm do not adapt"),
-    Variant("batch", "network", "rib.batch_norm", "batch", "running", None, "statistics of each view, not of the training"),
+    Variant("affine", "network", "rib.batch_norm", "frozen", "running", None, "the affine weights of batch norm do not adapt"),
+    Variant("batch", "network", "rib.batch_norm", "batch", "running", None, "statistics of each view, also for the first map"),
 )
 
 
@@ -101,16 +99,14 @@ def of_preset(settings: Settings) -> tuple[Variant, ...]:
     scales = (1.0,) if len(chosen.scales or rib.scales) > 1 else (1.0, 0.5)
     in_loss = {} if rib.loss_scales == (1.0,) else {"rib.loss_scales": (1.0,)}
     return (
-        Variant(
-            ITERATIONS, "steps", "rib.iterations", chosen.iterations, 10, 10, "K; the learning rate falls over all K steps"
-        ),
-        Variant("slow", "step", "rib.learning_rate", slow, 8e-6, 8e-6, "of the backbone"),
-        Variant("fast", "step", "rib.learning_rate", fast, 8e-6, 8e-6, "of the backbone"),
-        Variant("margin", "stop", "rib.margin", chosen.margin, 600.0, 600.0, "summed logits that end the loop; here it binds"),
-        Variant("clamp", "stop", "rib.margin_mode", "clamp", "stop", "clamp", "the margin caps each logit; here it binds", cap),
-        Variant("spread", "stop", "rib.spread_ratio", chosen.spread_ratio, 0.7, None, "covered share; here it binds"),
-        Variant("more_others", "other images", "auxiliary.batch_size", others, 20, 20, "other images in a step"),
-        Variant("scales", "views", "rib.scales", scales, (1.0, 0.5, 1.5, 2.0), None, "scales whose maps are summed", in_loss),
+        Variant(ITERATIONS, "steps", "rib.iterations", chosen.iterations, 10, 10, "the learning rate falls over all of them"),
+        Variant("slow", "step", "rib.learning_rate", slow, 8e-6, 8e-6, "about a third of the learning rate"),
+        Variant("fast", "step", "rib.learning_rate", fast, 8e-6, 8e-6, "three times the learning rate"),
+        Variant("margin", "stop", "rib.margin", chosen.margin, 600.0, 600.0, "large logits end the loop, also far below zero"),
+        Variant("clamp", "stop", "rib.margin_mode", "clamp", "stop", "clamp", "caps each logit, as in the paper", cap),
+        Variant("spread", "stop", "rib.spread_ratio", chosen.spread_ratio, 0.7, None, "maps that cover so much end the loop"),
+        Variant("more_others", "other images", "auxiliary.batch_size", others, 20, 20, "twice as many auxiliary images"),
+        Variant("scales", "views", "rib.scales", scales, (1.0, 0.5, 1.5, 2.0), None, "other scales are summed", in_loss),
     )
 
 
