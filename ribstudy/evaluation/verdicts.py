@@ -2,12 +2,13 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from math import isnan
 
 from ribstudy.evaluation.protocol import BEST, FROM_VAL, WITHOUT_MASKS
 from ribstudy.evaluation.statistics import Estimate
 
 YES, NO, CANNOT_TELL = "yes", "no", "cannot tell"
-NO_SIZE = 0.01  # differences in mIoU between -0.01 and 0.01 have no size that matters
+NO_SIZE = 0.01  # an effect, such as a difference in mIoU, between -0.01 and 0.01 has no size that matters
 TO_TELL = 0.02  # a warning precedes the result of a comparison that cannot tell this difference in mIoU
 
 _WITH_RULE = {
@@ -50,8 +51,7 @@ class Verdict:
 def verdict(differences: Mapping[str, Estimate]) -> Verdict:
     """The verdict on a difference in mIoU.
 
-    The word is "yes" if the interval of the headline is above zero, "no" if it is below zero or between -0.01 and 0.01, and
-    "cannot tell" otherwise. The verdict depends on the rule if differences by two rules have opposite signs.
+    The word is the headline's (`word_of`). The verdict depends on the rule if differences by two rules have opposite signs.
 
     Args:
         differences: by rule, the headline first, such as {rule: found.difference for rule, found in compare(...).items()}.
@@ -60,14 +60,18 @@ def verdict(differences: Mapping[str, Estimate]) -> Verdict:
     """
     if not differences:
         raise ValueError("there is no difference to judge")
-    words = [_word(found) for found in differences.values()]
+    words = [word_of(found) for found in differences.values()]
     values = [found.value for found in differences.values()]
     depends = min(values) < 0 < max(values) or {YES, NO} <= set(words)
     return Verdict(words[0], depends, dict(differences))
 
 
-def _word(found: Estimate) -> str:
-    if found.low is None or found.high is None:
+def word_of(found: Estimate) -> str:
+    """Whether a number is positive: "yes", "no" or "cannot tell".
+
+    It is "yes" if the interval is above zero, and "no" if it is below zero or between -0.01 and 0.01.
+    """
+    if found.low is None or isnan(found.low):
         return CANNOT_TELL
     if found.low > 0:
         return YES

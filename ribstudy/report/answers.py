@@ -9,7 +9,7 @@ from IPython.display import HTML
 from pandas.io.formats.style import Styler
 
 from ribstudy.evaluation.statistics import NOT_RUN, Estimate
-from ribstudy.evaluation.verdicts import CANNOT_TELL, NO, YES, cannot_tell_much, verdict
+from ribstudy.evaluation.verdicts import CANNOT_TELL, NO, YES, cannot_tell_much, verdict, word_of
 from ribstudy.report import toy_findings
 from ribstudy.report.answer_box import answer_box, basis_sentence, compared_sentence
 from ribstudy.report.differences import noted_differences
@@ -208,7 +208,7 @@ def _toy_answer(name: str, record: Mapping[str, Estimate]) -> Answer:
     found = record[name]
     paper = record.get("extra_fall_paper") if name == TOY[0] else None
     basis = (f"{found.n} seeds", "" if paper is None else f"the paper's figure: {paper.value:+.2f}")
-    return Answer(toy_findings.answer(found), found.text(2), basis=basis)
+    return Answer(word_of(found), found.text(2), basis=basis)
 
 
 def _styled(table: pd.DataFrame, name: str) -> Styler:

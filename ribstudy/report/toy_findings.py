@@ -2,17 +2,15 @@
 
 from collections.abc import Mapping, Sequence
 
-import numpy as np
 import pandas as pd
 
 from ribstudy.evaluation.statistics import Estimate, student_interval, student_mean
+from ribstudy.evaluation.verdicts import CANNOT_TELL, NO, YES, word_of
 from ribstudy.report import toy as summary
 from ribstudy.report.toy_conditions import Conditions, combined_choice, in_words, largest, map_choice
 from ribstudy.toy.data import REGIONS
 from ribstudy.toy.experiment import THRESHOLDS
 
-YES, NO, CANNOT_TELL = "yes", "no", "cannot tell"
-NO_SIZE = 0.01  # an effect that is surely smaller counts as none
 SMALL = 0.05  # a change of the accuracy that is surely smaller does not count as reliance on the marker
 
 # Questions that one estimate answers: yes if it is positive.
@@ -31,15 +29,6 @@ PAPER_SIZE = "Is the effect as large as in the paper's figure?"
 PAPER_SIZE_ANYWHERE = "Is it as large under the condition with the largest effect?"
 
 
-def answer(estimate: Estimate) -> str:
-    """Whether a number is positive: "no" also if its interval is so narrow that it is surely near zero."""
-    if estimate.low is None or np.isnan(estimate.low):
-        return CANNOT_TELL
-    if estimate.low > 0:
-        return YES
-    return NO if estimate.high < 0 or (estimate.low > -NO_SIZE and estimate.high < NO_SIZE) else CANNOT_TELL
-
-
 def over_paper(estimate: Estimate) -> Estimate:
     """How far an effect is above the lowest value that the paper's figure allows, given the error of reading it."""
     shift = summary.paper_extra_fall() - summary.paper_error()
@@ -49,9 +38,9 @@ def over_paper(estimate: Estimate) -> Estimate:
 
 def findings(numbers: Mapping[str, Estimate]) -> pd.DataFrame:
     """A row for each question, its answer and the estimate that gives it; the numbers: of both `headline` functions."""
-    rows = [(question, answer(numbers[name]), numbers[name].text(2)) for name, question in QUESTIONS.items()]
+    rows = [(question, word_of(numbers[name]), numbers[name].text(2)) for name, question in QUESTIONS.items()]
     for question, name in ((PAPER_SIZE, "extra_fall_sigmoid"), (PAPER_SIZE_ANYWHERE, "largest_effect_without_luck")):
-        rows.append((question, answer(over_paper(numbers[name])), numbers[name].text(2)))
+        rows.append((question, word_of(over_paper(numbers[name])), numbers[name].text(2)))
     return pd.DataFrame(rows, columns=["question", "answer", "estimate (95 % interval)"]).set_index("question")
 
 
@@ -79,7 +68,7 @@ _AS_IN_PAPER = {YES: "at least as large as", NO: "smaller than"}
 def answer_sentences(numbers: Mapping[str, Estimate]) -> list[str]:
     """The findings of the chapter, the main one first; the numbers: as in `findings`."""
     words = (YES, NO, CANNOT_TELL)
-    told = [sentences[words.index(answer(numbers[name]))] for name, sentences in _FOUND.items()]
+    told = [sentences[words.index(word_of(numbers[name]))] for name, sentences in _FOUND.items()]
     size = _relation(over_paper(numbers["extra_fall_sigmoid"]), _AS_IN_PAPER)
     return [told[0], f"The effect is {size} the effect in the paper's figure.", *told[1:]]
 
@@ -89,7 +78,7 @@ def words(runs: Sequence[summary.Run], conditions: Conditions, numbers: Mapping[
     effect = numbers["extra_fall_sigmoid"]
     return {
         "word_marker": reliance(numbers["accuracy_gain_own"], numbers["accuracy_gain_other"]),
-        "word_effect": {YES: "confirm", NO: "do not confirm"}.get(answer(effect), "can neither confirm nor refute"),
+        "word_effect": {YES: "confirm", NO: "do not confirm"}.get(word_of(effect), "can neither confirm nor refute"),
         "word_size": _relation(over_paper(effect), _AS_IN_PAPER),
         "word_levels": _levels(runs),
         "word_thresholds": _by_threshold(runs),
@@ -102,13 +91,13 @@ def words(runs: Sequence[summary.Run], conditions: Conditions, numbers: Mapping[
         "word_combined": combined_choice(conditions),
         "word_largest": in_words(largest(conditions).condition),
         "word_reaches": {YES: "reaches", NO: "does not reach"}.get(
-            answer(over_paper(numbers["largest_effect_without_luck"])), "may or may not reach"
+            word_of(over_paper(numbers["largest_effect_without_luck"])), "may or may not reach"
         ),
     }
 
 
 def _relation(estimate: Estimate, by_answer: Mapping[str, str]) -> str:
-    return by_answer.get(answer(estimate), "not distinguishable from")
+    return by_answer.get(word_of(estimate), "not distinguishable from")
 
 
 def _change(estimate: Estimate) -> str:

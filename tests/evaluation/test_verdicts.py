@@ -1,3 +1,5 @@
+from math import nan
+
 import pytest
 
 from ribstudy.evaluation.protocol import BEST, FROM_VAL, WITHOUT_MASKS
@@ -20,6 +22,7 @@ UP, BIG, DOWN, NOTHING, OPEN = (
         (NOTHING, "no"),
         (OPEN, "cannot tell"),
         (Estimate(0.3), "cannot tell"),
+        (Estimate(0.3, nan, nan), "cannot tell"),
         (Estimate(0, 0, 0), "no"),
     ],
 )
