@@ -8,20 +8,13 @@ training, what a training adds on every image, and the rest, which a training ad
 The rest itself has the variance rest / (N S), but the intervals of the protocol count it three times (see `protocol`).
 """
 
-from __future__ import annotations
-
-from collections.abc import Sequence
 from dataclasses import dataclass
 from math import ceil, sqrt
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from ribstudy.evaluation.protocol import FROM_VAL, Resampled, check_paired
 from ribstudy.evaluation.statistics import DETECTABLE
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 COUNTS_OF_REST = 3  # of an interval of the protocol
 
@@ -79,12 +72,3 @@ def variance_parts(first: Resampled, second: Resampled, *, rule: str = FROM_VAL)
     rest = float(within) - shared
     between = float(differences[0].var(ddof=1))
     return VarianceParts(num_images * shared, max(0.0, between - rest), num_images * rest)
-
-
-def power_table(parts: VarianceParts, *, num_images: Sequence[int], num_trainings: Sequence[int]) -> pd.DataFrame:
-    """The detectable difference by number of images (rows) and of trainings (columns)."""
-    import pandas as pd  # takes half a second, and planning and computing need no tables
-
-    rows = [[parts.detectable(images, trainings) for trainings in num_trainings] for images in num_images]
-    columns = pd.Index(num_trainings, name="trainings")
-    return pd.DataFrame(rows, index=pd.Index(num_images, name="images"), columns=columns)

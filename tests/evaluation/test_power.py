@@ -5,7 +5,7 @@ import pytest
 from helpers.sweeps import counts_with_iou, masks_with_iou, sweep_with_iou
 
 from ribstudy.evaluation.mask_scores import MaskScores
-from ribstudy.evaluation.power import VarianceParts, power_table, variance_parts
+from ribstudy.evaluation.power import VarianceParts, variance_parts
 from ribstudy.evaluation.protocol import BEST, FROM_VAL, Scored, compare, resample, resample_masks
 from ribstudy.evaluation.statistics import DETECTABLE
 
@@ -63,14 +63,6 @@ def test_predictions_by_hand():
 def test_the_number_of_images_is_the_smallest(effect):
     count = PARTS.images_for(effect, 4)
     assert PARTS.detectable(count, 4) <= effect < PARTS.detectable(count - 1, 4)
-
-
-def test_the_table_has_the_detectable_difference_of_every_design():
-    table = power_table(PARTS, num_images=(100, 300), num_trainings=(2, 3, 5))
-    assert (table.index.name, table.columns.name, table.shape) == ("images", "trainings", (2, 3))
-    assert table.loc[300, 3] == PARTS.detectable(300, 3)
-    assert (table.diff().iloc[1] < 0).all()
-    assert (table.T.diff().iloc[1:] < 0).all(axis=None)
 
 
 def test_without_a_difference_nothing_varies():

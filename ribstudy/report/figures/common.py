@@ -1,4 +1,4 @@
-"""The one style of all figures, and the charts and tables that several chapters use.
+"""The one style of all figures, and the charts that several chapters use.
 
 Colours are Okabe and Ito's, which colour-blind readers can distinguish. A chart has no title, because its caption says what it
 shows, and it is as wide as a phone.
@@ -11,8 +11,6 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
-
-from ribstudy.evaluation.statistics import Comparison
 
 BLUE, RED, GREEN, PINK, ORANGE, SKY = "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9"  # Okabe and Ito
 LINE = "#333333"  # of lines that mark a value
@@ -66,16 +64,3 @@ def class_bars(values: Mapping[str, pd.Series], *, label: str) -> Figure:
     axis.set(xlabel=label, ylabel="")
     axis.grid(axis="y", visible=False)
     return figure
-
-
-def difference_table(comparisons: Mapping[str, Comparison], *, index: str, first: str, second: str) -> pd.DataFrame:
-    """Two mIoUs and their difference with its interval, a row for each comparison."""
-    rows = {
-        name: {
-            first: f"{comparison.first.value:.3f}",
-            second: f"{comparison.second.value:.3f}",
-            "difference (95 %)": comparison.difference.text(),
-        }
-        for name, comparison in comparisons.items()
-    }
-    return pd.DataFrame.from_dict(rows, orient="index").rename_axis(index)
