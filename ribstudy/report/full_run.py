@@ -16,7 +16,7 @@ from ribstudy.datasets import Dataset
 from ribstudy.evaluation.statistics import NOT_RUN
 from ribstudy.report.chapter import Chapter
 from ribstudy.report.figures.panels import Panel, gallery, photograph, true_mask
-from ribstudy.report.published import Records, chapters, count_of_chapter
+from ribstudy.report.paper_tables import Records, chapters, count_of_chapter
 from ribstudy.report.records import read_records
 from ribstudy.report.status import job_rows
 from ribstudy.stages import STAGES, Run, Stage

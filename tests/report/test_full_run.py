@@ -15,7 +15,7 @@ from ribstudy.config import preset_names
 from ribstudy.datasets import voc12
 from ribstudy.items import MASKS
 from ribstudy.method.stored_maps import StoredMaps
-from ribstudy.report import full_run, published
+from ribstudy.report import full_run, paper_tables
 from ribstudy.report.chapter import Chapter
 from ribstudy.report.records import read_records
 from ribstudy.runtime.paths import PROJECT
@@ -38,7 +38,7 @@ def test_values_wait_for_the_stages_of_their_chapter():
     state = table.loc[("voc12", "05_masks"), "state"]
     assert state.startswith("waits for classifier, cam, rib")
     assert "segmentation" not in state
-    assert table["values"].sum() == sum(len(of) for name, of in published.OURS.items() if name.startswith("voc12")) + 5
+    assert table["values"].sum() == sum(len(of) for name, of in paper_tables.OURS.items() if name.startswith("voc12")) + 5
 
 
 @pytest.fixture
@@ -114,7 +114,7 @@ def test_images_are_chosen_by_class_order_and_stored_maps():
 
 def test_classes_of_the_figure_are_in_the_data_sets():
     assert set(full_run.FIGURE_3["voc12"]) <= set(voc12.VOC_CLASSES)
-    assert set(full_run.FIGURE_3) == set(published.GAINS) == {preset for presets in FULL_RUNS.values() for preset in presets}
+    assert set(full_run.FIGURE_3) == set(paper_tables.GAINS) == {preset for presets in FULL_RUNS.values() for preset in presets}
 
 
 @pytest.mark.parametrize("preset", ["coco14", "voc12"])
@@ -136,7 +136,7 @@ def test_commands_can_be_typed(preset):
             assert batch.preset == preset
             runs = batches.expand(batch, PROJECT / "book", [chapter.stem for chapter in CHAPTERS])
             (chapter,) = FULL_RUNS
-            assert {chapter, *{note[0] for table in published.OURS.values() for note in table.values()}} <= {
+            assert {chapter, *{note[0] for table in paper_tables.OURS.values() for note in table.values()}} <= {
                 r.notebook for r in runs
             }
             if "--profile" in words:
@@ -166,7 +166,7 @@ def test_stored_masks_are_shown(tmp_path):
 
 def test_every_note_of_the_tables_is_in_the_record_of_its_chapter(tiny_book):
     of_some_data = {("04_rib", "gain_rib_labelled")}  # only if there are images without a class
-    notes = {note for places in published.OURS.values() for note in places.values()}
-    notes |= {gain.note for gains in published.GAINS.values() for gain in gains}
-    left = read_records(tiny_book.results / "records", "smallest", published.chapters())
+    notes = {note for places in paper_tables.OURS.values() for note in places.values()}
+    notes |= {gain.note for gains in paper_tables.GAINS.values() for gain in gains}
+    left = read_records(tiny_book.results / "records", "smallest", paper_tables.chapters())
     assert {(chapter, name) for chapter, name in notes - of_some_data if name not in left[chapter]} == set()

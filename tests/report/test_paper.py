@@ -8,7 +8,7 @@ import pytest
 
 from ribstudy.bench.projections import COCO, VOC
 from ribstudy.datasets import fetch
-from ribstudy.report import paper, published
+from ribstudy.report import paper, paper_tables
 from ribstudy.runtime.paths import PROJECT
 
 RESULTS = r"(voc12|coco14)_(seeds|seed_errors|cam_baseline|segmentation|segmentation_runs)$"
@@ -45,7 +45,7 @@ def test_tables_have_the_rows_that_chapters_need(rows):
     assert seeds.loc[("RIB", "seed"), "status"] == "confirmed"
     coco = paper.values("coco14_seeds").set_index(["row", "column"])
     assert set(coco.loc["RIB, released code"]["by"]) == {"third party"}
-    for table, places in published.OURS.items():
+    for table, places in paper_tables.OURS.items():
         known = set(zip(*rows[rows["table"] == table][["row", "column"]].to_numpy().T, strict=True))
         assert set(places) & known, table
 

@@ -3,26 +3,26 @@
 import pytest
 from helpers.records import write_record
 
-from ribstudy.report import published
+from ribstudy.report import paper_tables
 from ribstudy.report.records import read_records
 
 DATA_SETS = {"voc12", "coco14"}
 
 
 def records_in(folder, settings_name):
-    return read_records(folder, settings_name, published.chapters())
+    return read_records(folder, settings_name, paper_tables.chapters())
 
 
 def test_values_without_a_record_are_not_run(tmp_path):
     records = records_in(tmp_path / "nowhere", "voc12")
     assert records == {}
     for data in DATA_SETS:
-        found, places = published.count_values(data, records)
+        found, places = paper_tables.count_values(data, records)
         assert found == 0 < places
-        assert published.count_verdicts(data, records) == {"above": 0, "hold": 0, "below": 0}
-        assert set(published.gain_table(data, records)["ours (95 %)"]) == {"not run"}
-    for table, places in published.OURS.items():
-        shown = published.comparison_table(table, records)["ours (95 %)"]
+        assert paper_tables.count_verdicts(data, records) == {"above": 0, "hold": 0, "below": 0}
+        assert set(paper_tables.gain_table(data, records)["ours (95 %)"]) == {"not run"}
+    for table, places in paper_tables.OURS.items():
+        shown = paper_tables.comparison_table(table, records)["ours (95 %)"]
         assert (shown == "not run").sum() == len(places)
         assert set(shown) <= {"not run", "–"}
 
@@ -40,7 +40,7 @@ def test_ours_next_to_the_published_by_hand(tmp_path):
     write_record(tmp_path, "04_rib", "voc12", gain_rib=(0.0612, 0.05, 0.08, 1464))
     write_record(tmp_path, "05_masks", "mini", cam_walk_crf=(0.9, 0.8, 1.0, 4))  # of other data
     records = records_in(tmp_path, "voc12")
-    table = published.comparison_table("voc12_seeds", records)
+    table = paper_tables.comparison_table("voc12_seeds", records)
     assert table.loc[("RIB", "seeds")].tolist() == [
         "56.5",
         "confirmed, paper",
@@ -53,9 +53,9 @@ def test_ours_next_to_the_published_by_hand(tmp_path):
     assert table.loc[("CAM", "masks by IRN"), "ours (95 %)"] == "not run"
     assert table.loc[("AdvCAM", "seeds"), "ours (95 %)"] == "not run"
     assert table.loc[("ReCAM", "seeds"), "ours (95 %)"] == "–"
-    assert published.count_values("voc12", records)[0] == 3
-    assert published.count_verdicts("voc12", records) == {"above": 0, "hold": 1, "below": 1}
-    gains = published.gain_table("voc12", records)
+    assert paper_tables.count_values("voc12", records)[0] == 3
+    assert paper_tables.count_verdicts("voc12", records) == {"above": 0, "hold": 1, "below": 1}
+    gains = paper_tables.gain_table("voc12", records)
     assert gains.loc["seeds, thresholds from val"].tolist() == [
         "+7.7",
         "confirmed, third party and paper",
@@ -71,7 +71,7 @@ def test_coco_is_next_to_the_paper_and_the_third_party(tmp_path):
     write_record(tmp_path, "06_segmentation", "coco14", miou_truth_crf=(0.6, 0.59, 0.61, 40000))
     write_record(tmp_path, "04_rib", "coco14", gain_rib_labelled=(0.01, 0.0, 0.02, 82081))
     records = records_in(tmp_path, "coco14")
-    table = published.comparison_table("coco14_seeds", records)
+    table = paper_tables.comparison_table("coco14_seeds", records)
     assert table.loc[("RIB", "seeds")].tolist()[:4] == ["not known", "", "35.0 (34.5 to 35.5)", ""]
     assert table.loc[("RIB, released code", "seeds")].tolist()[:4] == [
         "34.78",
@@ -79,23 +79,23 @@ def test_coco_is_next_to_the_paper_and_the_third_party(tmp_path):
         "35.0 (34.5 to 35.5)",
         "+0.2 (-0.3 to +0.7)",
     ]
-    supervised = published.comparison_table("coco14_segmentation", records).loc[("full supervision, CRF", "val")]
+    supervised = paper_tables.comparison_table("coco14_segmentation", records).loc[("full supervision, CRF", "val")]
     assert supervised.tolist() == ["not known", "", "60.0 (59.0 to 61.0)", "", "40,000"]
-    labelled = published.gain_table("coco14", records).loc["seeds, images with a class"]
+    labelled = paper_tables.gain_table("coco14", records).loc["seeds, images with a class"]
     assert labelled.tolist() == ["not known", "", "+1.0 (+0.0 to +2.0)", "", "82,081"]
 
 
 def test_one_table_has_all_published_values():
-    table = published.published_table({"voc12": {}, "coco14": {}})
+    table = paper_tables.published_table({"voc12": {}, "coco14": {}})
     assert table.loc[("voc12", "RIB", "seeds"), "published"] == "56.5"
-    assert len(table) == sum(len(published.comparison_table(name, {})) for name in published.OURS)
+    assert len(table) == sum(len(paper_tables.comparison_table(name, {})) for name in paper_tables.OURS)
     assert set(table["ours (95 %)"]) == {"not run", "–"}
 
 
 def test_unknown_table_is_refused():
     with pytest.raises(ValueError, match="voc12_sed"):
-        published.comparison_table("voc12_sed", {})
+        paper_tables.comparison_table("voc12_sed", {})
 
 
 def test_digits_of_published_values():
-    assert [published._as_published(value) for value in (68.0, 34.78, 76.77)] == ["68.0", "34.78", "76.77"]
+    assert [paper_tables._as_published(value) for value in (68.0, 34.78, 76.77)] == ["68.0", "34.78", "76.77"]
