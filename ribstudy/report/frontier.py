@@ -13,6 +13,7 @@ from ribstudy.evaluation.statistics import NOT_RUN, Comparison, Estimate, bootst
 from ribstudy.evaluation.sweeps import sweep_scores
 from ribstudy.report.chapter import Chapter
 from ribstudy.stages.controls import DILATED
+from ribstudy.workflow.costs import seconds_per_item
 from ribstudy.workflow.frontier import EXACT, FAST, PLAIN, Point, choices_on_val, cost_seeds, points
 
 CLOSE, TOLERATED = 0.003, 0.01  # the aims: the largest loss of the fast mode in mIoU, and the end of its interval
@@ -54,7 +55,7 @@ def measure(chapter: Chapter) -> dict[str, Measured]:
             point,
             drawn,
             bootstrap_mean(correlations(coarse, exact)),
-            sum(seconds_of(chapter.sessions(of, seeds[0], "reported")) for of in _timed(name, point)),
+            sum(seconds_per_item(chapter.sessions(of, seeds[0], "reported")) for of in _timed(name, point)),
             mean_updates(scores[0]) if point.maps.name == "rib" else None,
         )
     return found
@@ -63,13 +64,6 @@ def measure(chapter: Chapter) -> dict[str, Measured]:
 def _timed(name: str, point: Point) -> Sequence[str]:
     """The points whose processes made the maps of a point: a dilation begins with the CAM."""
     return (PLAIN, name) if point.maps is DILATED else (name,)
-
-
-def seconds_of(sessions: Sequence[Mapping]) -> float:
-    """Wall-clock seconds of a process for an image, over all processes of a result (`Result.sessions`); nan if none did any."""
-    worked = [session for session in sessions if session.get("items")]
-    images, seconds = (sum(session[name] for session in worked) for name in ("items", "seconds"))
-    return seconds / images if images else float("nan")
 
 
 def mean_updates(scores: Mapping[str, MapScores]) -> float:

@@ -6,6 +6,7 @@ processor cores (`core_seconds`) and of graphics processors (`gpu_seconds`).
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
+from math import nan
 from pathlib import Path
 
 from ribstudy.config import preset_name
@@ -26,6 +27,13 @@ def cost_of(sessions: Iterable[Mapping]) -> dict[str, float]:
         cores += session.get("core_seconds", 0 if on_gpu else session["seconds"])
         gpus += session.get("gpu_seconds", session["seconds"] if on_gpu else 0)
     return {"core_seconds": round(cores, 2), "gpu_seconds": round(gpus, 2)}
+
+
+def seconds_per_item(sessions: Iterable[Mapping]) -> float:
+    """Wall-clock seconds of a process for an item, over all sessions (`Result.sessions`) that finished any; nan if none did."""
+    worked = [session for session in sessions if session.get("items")]
+    items, seconds = (sum(session[name] for session in worked) for name in ("items", "seconds"))
+    return seconds / items if items else nan
 
 
 def write_costs(folder: Path, planned: Mapping[str, PlannedResult], preset: str) -> None:

@@ -4,8 +4,9 @@ A job is done if its results are finished, in the folder of results or published
 the results that only this job needs.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
+from math import isnan
 
 from ribstudy import datasets
 from ribstudy.config import Settings
@@ -14,6 +15,7 @@ from ribstudy.published import PublishedError
 from ribstudy.runtime import ranks
 from ribstudy.stages.stage import ItemStage, Run, Stage, WholeStage, only_checks, reads_data
 from ribstudy.store import Result, Store
+from ribstudy.workflow.costs import seconds_per_item
 from ribstudy.workflow.jobs import Job
 from ribstudy.workflow.plan import Plan
 
@@ -90,36 +92,40 @@ def left(plan: Plan, *, store: Store | None = None) -> list[Left]:
         for job in plan.pending.get(name, ()):
             if not only_checks(job.stage):
                 pending.setdefault(job.stage.name, []).append((job, _run(job, plan.settings_of(job), store)))
-    return [_left(jobs, planned.get(stage, {}).values()) for stage, jobs in pending.items()]
+    return [_left(jobs, [*planned.get(stage, {}).values()]) for stage, jobs in pending.items()]
 
 
-def _left(jobs: Sequence[tuple[Job, Run]], results: Iterable[Result]) -> Left:
+def _left(jobs: Sequence[tuple[Job, Run]], results: Sequence[Result]) -> Left:
     """The work that is left of one stage. Its measured times are those of `results`."""
     stage = jobs[0][0].stage
     missing: dict[str, set[str]] = {}
     for job, run in jobs:
         result = _result(job, run)
         if result is None:
-            return Left(stage, len(jobs), None, seconds_per_item(stage, list(results)))
+            return Left(stage, len(jobs), None, _seconds(stage, results))
         names = run.items(stage) if isinstance(stage, ItemStage) else [stage.name]
         missing.setdefault(result.folder.name, set()).update(result.missing_items(names))
-    return Left(stage, len(missing), sum(map(len, missing.values())), seconds_per_item(stage, list(results)))
+    return Left(stage, len(missing), sum(map(len, missing.values())), _seconds(stage, results))
 
 
-def seconds_per_item(stage: Stage, results: Sequence[Result]) -> float | None:
+def _seconds(stage: Stage, results: Sequence[Result]) -> float | None:
     """The mean seconds of an item in the sessions of results: of those in the folder of results, or else of published ones.
 
     None if no session has finished an item. A training, with all its sessions, counts as one item.
     """
     here = [result for result in results if result.folder.is_dir()]
     for chosen in (here, results):
-        if isinstance(stage, WholeStage):
-            chosen = [result for result in chosen if result.finished]
-        sessions = [session for result in chosen for session in result.sessions()]
-        items = len(chosen) if isinstance(stage, WholeStage) else sum(session.get("items", 0) for session in sessions)
-        if items:
-            return sum(session["seconds"] for session in sessions) / items
+        sessions = [session for result in chosen for session in _sessions(stage, result)]
+        if not isnan(seconds := seconds_per_item(sessions)):
+            return seconds
     return None
+
+
+def _sessions(stage: Stage, result: Result) -> list[dict]:
+    """The sessions of a result. All sessions of a finished training count as one."""
+    if not isinstance(stage, WholeStage):
+        return result.sessions()
+    return [{"items": 1, "seconds": sum(session["seconds"] for session in result.sessions())}] if result.finished else []
 
 
 def left_rows(found: Sequence[Left], *, cores: int, device: str) -> list[tuple[str, ...]]:

@@ -17,6 +17,7 @@ from ribstudy.datasets.settings import DataSettings
 from ribstudy.stages.memory import LARGEST, most_pixels
 from ribstudy.stages.stage import ItemStage, Run, Stage, only_checks, reads_data, result_key
 from ribstudy.store import Result, Store
+from ribstudy.workflow.costs import seconds_per_item
 from ribstudy.workflow.plan import Plan, PlannedJob
 from ribstudy.workflow.waves import Wave
 
@@ -181,9 +182,8 @@ class Requests:
             self._results[stage.name] = [result for result in found if result is not None]
         on_gpu = stage.on_gpu and self.on_gpu
         sessions = [session for result in self._results[stage.name] for session in result.sessions()]
-        alike = [session for session in sessions if session["device"].startswith("cuda") == on_gpu and session.get("items")]
-        items = sum(session["items"] for session in alike)
-        return sum(session["seconds"] for session in alike) / items / (1 if on_gpu else self.threads) if items else None
+        seconds = seconds_per_item(session for session in sessions if session["device"].startswith("cuda") == on_gpu)
+        return None if math.isnan(seconds) else seconds / (1 if on_gpu else self.threads)
 
 
 def _shown(stage: Stage, settings: Settings) -> int:

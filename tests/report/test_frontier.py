@@ -23,7 +23,6 @@ from ribstudy.report.frontier import (
     mean_updates,
     measure,
     num_classes,
-    seconds_of,
     verdict_rows,
 )
 from ribstudy.workflow.frontier import EXACT, FAST, PLAIN, frontier_jobs, points
@@ -114,14 +113,12 @@ def test_every_point_is_measured_from_its_jobs():
     assert choices_table(nothing)["value"].tolist() == ["not run"]
 
 
-def test_updates_classes_and_seconds_are_means():
+def test_updates_and_classes_are_means():
     peak = replace(SCORES["0001"], logits=np.array([1.0, 2.0, 1.5]), stopped_by="peak")
     ended = replace(SCORES["0002"], logits=np.array([1.0, 2.0]), stopped_by="iterations")
     scores = {"0000": SCORES["0000"], "0001": peak, "0002": ended}  # the first has no class
     assert mean_updates(scores) == 2
     assert num_classes(scores) == np.mean([len(peak.classes), len(ended.classes)])
-    assert seconds_of([{"items": 3, "seconds": 6.0}, {"seconds": 9.0}, {"items": 1, "seconds": 4.0}]) == 2.5
-    assert np.isnan(seconds_of([]))
 
 
 @pytest.fixture

@@ -1,6 +1,7 @@
 """The cost of the published study."""
 
 import json
+from math import isnan
 
 import pytest
 from helpers.shown_study import CHAPTER
@@ -8,7 +9,7 @@ from helpers.shown_study import CHAPTER
 from ribstudy.runtime.files import write_json
 from ribstudy.stages.classifier import CLASSIFIER
 from ribstudy.stages.maps import CAM
-from ribstudy.workflow.costs import FILE, cost_of, cost_rows, read_costs
+from ribstudy.workflow.costs import FILE, cost_of, cost_rows, read_costs, seconds_per_item
 
 
 def test_sessions_count_the_time_of_all_cores_if_they_measured_it():
@@ -20,6 +21,12 @@ def test_sessions_count_the_time_of_all_cores_if_they_measured_it():
     condensed = {"device": "cpu, cuda:0", "seconds": 110.0, **cost_of([measured, gpu])}
     assert cost_of([condensed]) == cost_of([measured, gpu])
     assert cost_of([]) == {"core_seconds": 0.0, "gpu_seconds": 0.0}
+
+
+def test_seconds_of_an_item_are_a_mean_over_the_sessions_that_finished_any():
+    sessions = [{"items": 3, "seconds": 6.0}, {"seconds": 9.0}, {"items": 0, "seconds": 100.0}, {"items": 1, "seconds": 4.0}]
+    assert seconds_per_item(sessions) == 2.5
+    assert isnan(seconds_per_item([]))
 
 
 def test_every_result_that_the_chapters_need_counts(study):

@@ -16,6 +16,7 @@ from ribstudy.masks.walked_maps import WalkedMaps
 from ribstudy.method.stored_maps import StoredMaps
 from ribstudy.report.figures.common import LINE, MAP_COLORS, WIDTH, colors_of, legend_below
 from ribstudy.report.figures.panels import Panel
+from ribstudy.workflow.costs import seconds_per_item
 
 UNSURE_COLOR = (211, 211, 211)
 
@@ -130,9 +131,11 @@ def seconds_table(sessions: Mapping[str, Sequence[Mapping]]) -> pd.DataFrame:
     Args:
         sessions: by stage, the logs of these processes (`Result.sessions`).
     """
-    rows = {}
-    for stage, of_stage in sessions.items():
-        worked = [session for session in of_stage if session.get("items")]
-        images, seconds = (sum(session[name] for session in worked) for name in ("items", "seconds"))
-        rows[stage] = {"images": images, "seconds for an image": round(seconds / images, 2) if images else np.nan}
+    rows = {
+        stage: {
+            "images": sum(session.get("items", 0) for session in of_stage),
+            "seconds for an image": round(seconds_per_item(of_stage), 2),
+        }
+        for stage, of_stage in sessions.items()
+    }
     return pd.DataFrame.from_dict(rows, orient="index").rename_axis("stage")
