@@ -17,7 +17,7 @@ from ribstudy.evaluation.statistics import NOT_RUN
 from ribstudy.report.chapter import Chapter
 from ribstudy.report.figures.panels import Panel, gallery, photograph, true_mask
 from ribstudy.report.paper_tables import Records, chapters, count_of_chapter
-from ribstudy.report.records import read_records
+from ribstudy.report.records import latest_records
 from ribstudy.report.status import job_rows
 from ribstudy.stages import STAGES, Run, Stage
 from ribstudy.store import Result
@@ -46,16 +46,14 @@ class FullRun:
 def full_run(chapter: Chapter, preset: str) -> FullRun:
     """The run that a chapter about the data set of `preset` shows.
 
-    It has the chapter's own settings if these are of that data set, else the settings of the preset.
-
-    A record that is computed here replaces the published one. Raises ValueError that names a record which cannot be read.
+    It has the chapter's own settings if these are of that data set, else the settings of the preset. Its records are the latest
+    ones (`latest_records`). Raises ValueError that names a record which cannot be read.
     """
     data, own = load_settings(preset).data.name, chapter.settings.data
     is_own = own.name == data
     name = chapter.settings_name() if is_own else preset
-    store = chapter.run.store
-    published, here = (read_records(folder / "records", name, chapters()) for folder in (store.published_folder, store.root))
-    return FullRun(data, {**published, **here}, chapter if is_own and (own.root or own.listed) else None)
+    records = latest_records(chapter.run.store, name, chapters())
+    return FullRun(data, records, chapter if is_own and (own.root or own.listed) else None)
 
 
 def runtime_table(full: FullRun) -> pd.DataFrame:

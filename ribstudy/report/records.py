@@ -34,6 +34,13 @@ def read_records(folder: Path, settings_name: str, chapters: Iterable[str]) -> d
     return {chapter: numbers for chapter, numbers in found.items() if numbers}
 
 
+def latest_records(store: Store, settings_name: str, chapters: Iterable[str]) -> dict[str, dict[str, Estimate]]:
+    """As `read_records`: the published records, each replaced by the record of the chapter if the chapter was run here."""
+    chapters = set(chapters)
+    published, here = (read_records(root / "records", settings_name, chapters) for root in (store.published_folder, store.root))
+    return {**published, **here}
+
+
 @dataclass(frozen=True)
 class Recorded:
     """The headline numbers of a chapter that has ended, which a notebook shows as a table.
@@ -112,23 +119,20 @@ class Headline:
 def headline_table(rows: Sequence[Headline], presets: Sequence[str], store: Store | None = None) -> pd.DataFrame:
     """Headline numbers of several presets next to each other, as texts; a row for each of `rows`, a column for each data set.
 
-    A number that is computed here replaces the published one. A number without a record reads "not run".
+    A record from here replaces the published one. A number without a record reads "not run".
 
     Raises:
         ValueError: a chapter was run, but its records do not contain a name.
     """
     store = store or Store()
-    numbers: dict[tuple[str, str], dict[str, Estimate]] = {}
-    for preset, chapter in ((preset, row.chapter) for row in rows for preset in presets):
-        file = f"records/{chapter}.{preset_name(preset)}.json"
-        numbers[preset, chapter] = read_record(store.root / file) or read_record(store.published_folder / file)
+    records = [latest_records(store, preset_name(preset), {row.chapter for row in rows}) for preset in presets]
     for row in rows:
-        known = [numbers[preset, row.chapter] for preset in presets]
+        known = [of_preset.get(row.chapter, {}) for of_preset in records]
         if any(known) and not any(row.name in found for found in known):
             raise ValueError(
                 f"chapter {row.chapter} notes no number {row.name!r}; it notes: {', '.join(sorted(max(known, key=len)))}"
             )
-    texts = [[row.text(numbers[preset, row.chapter].get(row.name)) for preset in presets] for row in rows]
+    texts = [[row.text(of_preset.get(row.chapter, {}).get(row.name)) for of_preset in records] for row in rows]
     return pd.DataFrame(texts, index=[row.label for row in rows], columns=[_column(preset) for preset in presets])
 
 

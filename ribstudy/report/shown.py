@@ -7,7 +7,7 @@ from ribstudy import datasets
 from ribstudy.config import preset_name
 from ribstudy.evaluation.statistics import Estimate
 from ribstudy.report.chapter import Chapter
-from ribstudy.report.records import read_records
+from ribstudy.report.records import latest_records
 from ribstudy.report.status import runs
 from ribstudy.workflow.jobs import CHAPTERS
 
@@ -30,11 +30,10 @@ class Shown:
 
 
 def shown_records(chapter: Chapter) -> list[Shown]:
-    """The records of each preset that the page of `chapter` is about. A record from here replaces the published one."""
-    store, shown = chapter.run.store, []
+    """The records of each preset that the page of `chapter` is about (`latest_records`)."""
+    shown = []
     for preset, run in runs(chapter).items():
         name = chapter.settings_name() if preset == chapter.preset else preset_name(preset)
-        published, here = (read_records(root / "records", name, CHAPTERS) for root in (store.published_folder, store.root))
         title = datasets.title(run.settings.data)
-        shown.append(Shown(title[0].upper() + title[1:], {**published, **here}))
+        shown.append(Shown(title[0].upper() + title[1:], latest_records(run.store, name, CHAPTERS)))
     return shown
