@@ -12,7 +12,7 @@ import io
 import json
 import math
 import zipfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence, Set
 from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import BinaryIO
@@ -222,3 +222,17 @@ def _read_published(folder: Path, changed: int | None) -> Published:
     if not all(isinstance(entry, dict) and isinstance(entry.get("sha256"), str) for entry in entries):
         raise PublishedError(f"{path}: has no SHA-256 for each result; {remedy}")
     return Published(folder, manifest)
+
+
+def merged_entries(
+    old: Mapping[str, dict], new: Mapping[str, dict], preset: str, stay: Set[str] = frozenset()
+) -> dict[str, dict]:
+    """The entries of results by name, each with the presets that use it: the new ones of a preset, and the others in use.
+
+    Args:
+        stay: the names of results that the preset still uses as they are if they have no new entry.
+    """
+    users = {name: set(entry["presets"]) - {preset} for name, entry in old.items()}
+    for name in {*new, *(stay & old.keys())}:
+        users.setdefault(name, set()).add(preset)
+    return {name: {**entry, "presets": sorted(users[name])} for name, entry in {**old, **new}.items() if users[name]}

@@ -10,6 +10,7 @@ from math import nan
 from pathlib import Path
 
 from ribstudy.config import preset_name
+from ribstudy.published import merged_entries
 from ribstudy.runtime.files import write_json
 from ribstudy.workflow.planned import PlannedResult
 
@@ -42,12 +43,10 @@ def write_costs(folder: Path, planned: Mapping[str, PlannedResult], preset: str)
     If more items of a result were computed elsewhere than here, their earlier entry stays.
     """
     old = read_costs(folder)
-    users = {name: set(entry["presets"]) - {preset} for name, entry in old.items()}
-    kept = {name: {**entry, "presets": sorted(users[name])} for name, entry in old.items() if users[name]}
-    entries = {name: _larger(old.get(name), _entry(result)) for name, result in planned.items()}
-    new = {name: {**entry, "presets": sorted({preset} | users.get(name, set()))} for name, entry in entries.items() if entry}
-    if {**kept, **new} != old:
-        write_json(folder / FILE, {**kept, **new})
+    found = {name: _larger(old.get(name), _entry(result)) for name, result in planned.items()}
+    costs = merged_entries(old, {name: entry for name, entry in found.items() if entry}, preset)
+    if costs != old:
+        write_json(folder / FILE, costs)
 
 
 def read_costs(folder: Path) -> dict[str, dict]:

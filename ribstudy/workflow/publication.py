@@ -6,7 +6,7 @@ A result is published only if today's code computed it, or if a recheck finds th
 import json
 import random
 import shutil
-from collections.abc import Callable, Iterable, Mapping, Sequence, Set
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -14,7 +14,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from ribstudy.config import load_settings, preset_name
-from ribstudy.published import MANIFEST, Bundle, Published, write_bundle
+from ribstudy.published import MANIFEST, Bundle, Published, merged_entries, write_bundle
 from ribstudy.runtime.files import atomic, emptied, file_digest, locked, write_json
 from ribstudy.stages import ItemStage, Run
 from ribstudy.stages.source import other_code, source_digest
@@ -141,7 +141,7 @@ class Publication:
         with locked(folder / ".lock", "the published results"), emptied(folder / ".new") as temporary:
             old = Published.of(folder)
             new = {name: self._write_new(name, temporary, old, rechecked.get(name, {}), commit) for name in self.contents}
-            manifest = _merged(old.manifest, new, preset_name(self.preset), self.stay)
+            manifest = merged_entries(old.manifest, new, preset_name(self.preset), self.stay)
             _require_size(manifest, max_bytes)
             done = _replace(old, manifest, temporary, len(new))
             self._copy_records(folder / "records")
@@ -282,14 +282,6 @@ def _condensed(sessions: Sequence[dict]) -> list[dict]:
     sums |= cost_of(sessions)
     devices = ", ".join(sorted({session["device"] for session in sessions}))
     return [{"started": min(session["started"] for session in sessions), "device": devices, **sums}]
-
-
-def _merged(old: Mapping[str, dict], new: Mapping[str, dict], preset: str, stay: Set[str]) -> dict[str, dict]:
-    """The manifest: the new entries, and the old ones that other presets use, or that this preset uses because they `stay`."""
-    others = {name: set(entry["presets"]) - {preset} for name, entry in old.items()}
-    users = {name: {preset} | others[name] if name in stay else others[name] for name in old}
-    kept = {name: {**entry, "presets": sorted(users[name])} for name, entry in old.items() if users[name]}
-    return {**kept, **{name: {**entry, "presets": sorted({preset} | users.get(name, set()))} for name, entry in new.items()}}
 
 
 def _require_size(manifest: Mapping[str, dict], max_bytes: int) -> None:
