@@ -5,8 +5,6 @@ Without JavaScript, the sliders do nothing, and each map is the sum of all steps
 
 from __future__ import annotations
 
-import base64
-import io
 from collections.abc import Sequence
 from html import escape
 from itertools import groupby
@@ -14,15 +12,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
-from PIL import Image
 
+from ribstudy.report.figures.inline import picture_address
 from ribstudy.report.figures.look import CONTOUR, overlay, step_title, title
 
 if TYPE_CHECKING:
     from ribstudy.report.look import Explanation
 
 OVERSHOT = 0.9  # share of the largest pooled logit; see LOOK_SETTINGS, whose learning rate keeps above it
-QUALITY = 85  # of the JPEGs; a map of ten steps then takes about 200 kB
 
 INTRODUCTION = (
     f"A map is bright where it is near its maximum, and the line is at {CONTOUR} of it. Move a slider, with the mouse, a "
@@ -82,9 +79,10 @@ def part(explanation: Explanation) -> str:
     """The photograph next to its map, with a slider over the steps, as HTML that a page or a notebook can contain."""
     maps, last = explanation.maps, len(explanation.maps) - 1
     texts = [f"{step_title(explanation, step + 1)}: {_covered(heat)}" for step, heat in enumerate(maps)]
+    sources = [picture_address(overlay(explanation.image, heat), "jpeg") for heat in maps]
     pictures = "".join(
-        f'<img src="{_address(overlay(explanation.image, heat))}" alt="{escape(text)}"{"" if step == last else " hidden"}>'
-        for step, (heat, text) in enumerate(zip(maps, texts, strict=True))
+        f'<img src="{source}" alt="{escape(text)}"{"" if step == last else " hidden"}>'
+        for step, (source, text) in enumerate(zip(sources, texts, strict=True))
     )
     label = escape(f"steps of {explanation.method} for {title(explanation)}")
     slider = (
@@ -94,7 +92,7 @@ def part(explanation: Explanation) -> str:
     first = f' data-first="{escape(texts[0])}"' if last else ""  # on paper, both ends of the slider
     return (
         f'<style>{PART_STYLE}</style><div class="look">'
-        f'<figure><img src="{_address(explanation.image)}" alt="the photograph"></figure>'
+        f'<figure><img src="{picture_address(explanation.image, "jpeg")}" alt="the photograph"></figure>'
         f"<figure>{pictures}{slider if last else ''}"
         f"<figcaption{first}><output>{escape(texts[-1])}</output></figcaption></figure>"
         f"</div>{_warning(explanation)}"
@@ -119,10 +117,3 @@ def _warning(explanation: Explanation) -> str:
         f"{int(scores.argmax()) + 1}. The later steps may have gone too far: compare them with the earlier ones, or "
         "lower the learning rate.</p>"
     )
-
-
-def _address(picture: np.ndarray) -> str:
-    """A picture, uint8 [H, W, 3], as the address of a JPEG that contains the picture itself."""
-    buffer = io.BytesIO()
-    Image.fromarray(picture).save(buffer, format="JPEG", quality=QUALITY)
-    return f"data:image/jpeg;base64,{base64.b64encode(buffer.getvalue()).decode()}"

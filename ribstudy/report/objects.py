@@ -4,8 +4,6 @@
 `%load_ext ribstudy` does so in other notebooks.
 """
 
-import base64
-import io
 from collections.abc import Callable, Mapping
 from html import escape
 from typing import Any
@@ -16,6 +14,7 @@ import numpy as np
 from ribstudy.datasets import Dataset
 from ribstudy.evaluation.sweeps import Sweep
 from ribstudy.method.stored_maps import StoredMaps
+from ribstudy.report.figures.inline import chart_address
 from ribstudy.report.figures.panels import Panel, gallery, photograph
 from ribstudy.report.notebook import shortened
 from ribstudy.store import DamagedError, Result, commit_name
@@ -96,11 +95,9 @@ def html_of_sweep(sweep: Sweep) -> str:
     figure, axis = plt.subplots(figsize=(3.2, 1.8))
     axis.plot(sweep.thresholds, miou)
     axis.set(xlabel="threshold", ylabel="mIoU")
-    buffer = io.BytesIO()
-    figure.savefig(buffer, format="png")
+    source = chart_address(figure, "png")
     plt.close(figure)
-    address = f"data:image/png;base64,{base64.b64encode(buffer.getvalue()).decode()}"
-    return properties(rows, f'<img src="{address}" alt="mIoU over the thresholds" style="width:20em">')
+    return properties(rows, f'<img src="{source}" alt="mIoU over the thresholds" style="width:20em">')
 
 
 def _drawn(panel: Panel) -> str:

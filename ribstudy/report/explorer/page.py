@@ -8,7 +8,6 @@ Shapes: H x W pixels, n classes in the image, K steps, h x w positions of a map.
 """
 
 import base64
-import io
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -19,14 +18,14 @@ from typing import Any
 import matplotlib as mpl
 import numpy as np
 from IPython.display import HTML
-from PIL import Image
 
 from ribstudy.datasets.pictures import PALETTE
 from ribstudy.masks.labelling import mask_values
 from ribstudy.method.stored_maps import StoredMaps
+from ribstudy.report.figures.common import MAP_COLORS
+from ribstudy.report.figures.inline import picture_address
 
 LEVELS = 2**16 - 1  # of a packed value, a share of the largest value of all steps
-QUALITY = 85  # of the JPEGs
 START_THRESHOLD = 0.3  # the threshold of the reference code's spread
 
 
@@ -55,7 +54,7 @@ def show(examples: Sequence[Example]) -> HTML:
         raise ValueError(f"the images have maps of different tau; expected {taus} for all of them")
     data = {
         "taus": taus,
-        "colors": _text((255 * mpl.colormaps["inferno"](np.arange(256))[:, :3]).round().astype(np.uint8)),
+        "colors": _text((255 * mpl.colormaps[MAP_COLORS](np.arange(256))[:, :3]).round().astype(np.uint8)),
         "examples": [packed(example) for example in examples],
     }
     parts = {
@@ -75,7 +74,7 @@ def packed(example: Example) -> dict[str, Any]:
     first = next(iter(example.maps.values()))
     values = mask_values(first.classes).tolist()
     return {
-        "image": f"data:image/jpeg;base64,{_jpeg(example.image)}",
+        "image": picture_address(example.image, "jpeg"),
         "size": list(first.size),
         "values": values,  # of the classes in a mask
         "names": [example.class_names[index] for index in first.classes],
@@ -109,9 +108,3 @@ def _option(place: int, example: Example) -> str:
 
 def _text(values: np.ndarray) -> str:
     return base64.b64encode(values.tobytes()).decode()
-
-
-def _jpeg(image: np.ndarray) -> str:
-    buffer = io.BytesIO()
-    Image.fromarray(image).save(buffer, format="JPEG", quality=QUALITY)
-    return base64.b64encode(buffer.getvalue()).decode()

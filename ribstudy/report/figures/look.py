@@ -12,12 +12,13 @@ import numpy as np
 from matplotlib.figure import Figure
 from skimage.segmentation import find_boundaries
 
+from ribstudy.report.figures.common import MAP_COLORS
+
 if TYPE_CHECKING:
     from ribstudy.report.look import Explanation
 
 CONTOUR = 0.3  # share of the maximum at which a line is drawn; the reference code counts positions above it as covered
 _LINE = (0, 255, 255)  # cyan, which the colours of the map do not contain
-_COLORS = "inferno"
 
 
 def draw(explanation: Explanation) -> Figure:
@@ -57,7 +58,7 @@ def step_title(explanation: Explanation, step: int) -> str:
 
 def _draw_map(panel, image: np.ndarray, heat: np.ndarray) -> None:
     panel.imshow(image.mean(axis=2), cmap="gray", vmin=0, vmax=255)
-    panel.imshow(heat, cmap=_COLORS, vmin=0, vmax=1, alpha=_opacity(heat))
+    panel.imshow(heat, cmap=MAP_COLORS, vmin=0, vmax=1, alpha=_opacity(heat))
     if heat.min() < CONTOUR < heat.max() and min(heat.shape) > 1:  # otherwise matplotlib warns that there is no line
         panel.contour(heat, [CONTOUR], colors="cyan", linewidths=1)
 
@@ -71,7 +72,7 @@ def overlay(image: np.ndarray, heat: np.ndarray) -> np.ndarray:
     """
     opacity = _opacity(heat)[..., None]
     grey = image.mean(axis=2, keepdims=True)
-    colors = 255 * mpl.colormaps[_COLORS](heat)[..., :3]
+    colors = 255 * mpl.colormaps[MAP_COLORS](heat)[..., :3]
     picture = (opacity * colors + (1 - opacity) * grey).round().astype(np.uint8)
     picture[find_boundaries(heat > CONTOUR, mode="inner")] = _LINE
     return picture

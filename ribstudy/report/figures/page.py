@@ -4,8 +4,6 @@ Charts are SVG, with letters about as large as the text. The style sheet of the 
 the charts on a dark page.
 """
 
-import base64
-import io
 from collections.abc import Callable
 from html import escape
 
@@ -14,6 +12,7 @@ from IPython.display import HTML
 from matplotlib.figure import Figure
 
 from ribstudy.report.figures.drawn import drawn_numbers
+from ribstudy.report.figures.inline import address, chart_address
 
 
 def figure(draw: Callable[..., Figure | HTML | None], *values, alt: str, caption: str, **options) -> HTML | None:
@@ -41,17 +40,11 @@ def figure(draw: Callable[..., Figure | HTML | None], *values, alt: str, caption
 
 
 def _chart(chart: Figure, alt: str) -> str:
-    buffer = io.BytesIO()
-    chart.savefig(buffer, format="svg", transparent=True, metadata={"Date": None, "Creator": None})
-    address = _address("image/svg+xml", buffer.getvalue())
+    source = chart_address(chart, "svg", transparent=True, metadata={"Date": None, "Creator": None})
     style = "display:block;margin:0 auto;width:min(100%,36rem)"
-    return f'<img class="chart dark-light" src="{address}" alt="{escape(alt)}" style="{style}">'
+    return f'<img class="chart dark-light" src="{source}" alt="{escape(alt)}" style="{style}">'
 
 
 def _download(chart: Figure, name: str) -> str:
     table = drawn_numbers(chart).to_csv(index=False, float_format="%.5g")
-    return f'<a download="{name}.csv" href="{_address("text/csv", table.encode())}">data (csv)</a>'
-
-
-def _address(kind: str, content: bytes) -> str:
-    return f"data:{kind};base64,{base64.b64encode(content).decode()}"
+    return f'<a download="{name}.csv" href="{address("csv", table.encode())}">data (csv)</a>'

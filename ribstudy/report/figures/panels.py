@@ -4,8 +4,6 @@ Titles are text of the page, so that they have its size on every screen and its 
 sliders use a script; without it, and on paper, the style sheet shows what they hide.
 """
 
-import base64
-import io
 from collections.abc import Sequence
 from dataclasses import dataclass
 from html import escape
@@ -18,6 +16,7 @@ from PIL import Image
 from ribstudy.datasets.base import Dataset
 from ribstudy.datasets.pictures import PALETTE, VOID
 from ribstudy.report.figures.common import MAP_COLORS
+from ribstudy.report.figures.inline import picture_address
 
 GREY = 225  # of images whose photographs are not at hand
 LONG_SIDE = 360  # pixels of a panel's picture: a panel is seldom wider than 180 on the page, and screens have 2 for each
@@ -134,8 +133,6 @@ def _img(panel: Panel, alt: str) -> str:
     factor = -(-SHORT_SIDE // min(image.size))
     image = image.resize((factor * image.width, factor * image.height), Image.Resampling.NEAREST)
     image.thumbnail((LONG_SIDE, LONG_SIDE))
-    buffer = io.BytesIO()
-    image.save(buffer, format="webp", quality=82)
-    address = f"data:image/webp;base64,{base64.b64encode(buffer.getvalue()).decode()}"
+    source = picture_address(np.asarray(image), "webp")
     size = f'width="{image.width}" height="{image.height}" style="display:block;width:100%;height:auto"'
-    return f'<img class="dark-light" src="{address}" alt="{escape(alt)}" {size}>'
+    return f'<img class="dark-light" src="{source}" alt="{escape(alt)}" {size}>'
