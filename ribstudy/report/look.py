@@ -137,9 +137,10 @@ def explain(
     if isinstance(settings, RibSettings):
         steps, scores = _adapted(net, image, class_index, settings)
     else:
-        (view,) = views(image, [1.0], net.normalization)
-        compute = _climbed if isinstance(settings, AdvCamSettings) else _of_torchcam
-        steps, scores = [compute(net, view.to(net.classifier.weight.device), class_index, settings)], []
+        view = views(image, [1.0], net.normalization)[0].to(net.classifier.weight.device)
+        climbs = isinstance(settings, AdvCamSettings)
+        maps = climb(net, view, class_index, settings) if climbs else class_maps(net, view, [class_index], settings)
+        steps, scores = [maps], []
     sums = [[maps[:count].sum(dim=0)[None] for maps in steps] for count in range(1, len(steps[0]) + 1)]
     return Explanation(
         image=image,
@@ -158,14 +159,6 @@ def _adapted(net: CamNet, image: np.ndarray, class_index: int, settings: RibSett
     batches = itertools.repeat(auxiliary_batch(net, image, class_index))
     result = adapt(net, views(image, settings.scales, net.normalization), labels, batches, settings)
     return [torch.stack([maps[class_index] for maps in iterates]) for iterates in result.iterates], result.scores
-
-
-def _climbed(net: CamNet, view: Tensor, class_index: int, settings: AdvCamSettings) -> Tensor:
-    return climb(net, view, class_index, settings)
-
-
-def _of_torchcam(net: CamNet, view: Tensor, class_index: int, settings: Settings) -> Tensor:
-    return class_maps(net, view, [class_index], settings)
 
 
 def class_probabilities(net: CamNet, image: np.ndarray) -> Tensor:
