@@ -12,7 +12,7 @@ from ribstudy.config import Settings
 from ribstudy.models.cam_net import build_cam_net
 from ribstudy.report.chapter import Chapter
 from ribstudy.report.frontier import Measured, num_classes
-from ribstudy.workflow.frontier import PLAIN
+from ribstudy.workflow.methods import CAM_NAME
 
 SIZES = {"voc12": VOC.workload, "coco14": COCO.workload}  # the median sizes; MiniVOC's images have one size
 
@@ -60,7 +60,7 @@ def flop_of_points(chapter: Chapter, found: Mapping[str, Measured]) -> dict[str,
     """`point_flop` of every point by name, with the mean numbers of classes and updates of the reported images."""
     if not found:
         return {}
-    classes = num_classes(chapter.stored(PLAIN, chapter.settings.seed, "reported"))
+    classes = num_classes(chapter.stored(CAM_NAME, chapter.settings.seed, "reported"))
     return {
         name: point_flop(of.point.maps.name, chapter.variant(of.point.overrides).settings, classes=classes, updates=of.updates)
         for name, of in found.items()

@@ -54,7 +54,8 @@ from ribstudy.stages import Run, Stage, execute
 from ribstudy.stages.preflight import require
 from ribstudy.stages.source import other_code
 from ribstudy.store import StoredItems
-from ribstudy.workflow.jobs import CHAPTERS, Job
+from ribstudy.workflow.job import Job
+from ribstudy.workflow.jobs import CHAPTERS
 from ribstudy.workflow.preflight import unfinished_work
 
 __all__ = ["Chapter", "Count", "start"]

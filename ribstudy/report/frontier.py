@@ -14,7 +14,8 @@ from ribstudy.evaluation.sweeps import sweep_scores
 from ribstudy.report.chapter import Chapter
 from ribstudy.stages.controls import DILATED
 from ribstudy.workflow.costs import seconds_per_item
-from ribstudy.workflow.frontier import EXACT, FAST, PLAIN, Point, choices_on_val, cost_seeds, points
+from ribstudy.workflow.frontier import FAST, Point, choices_on_val, cost_seeds, points
+from ribstudy.workflow.methods import CAM_NAME, RIB_NAME
 
 CLOSE, TOLERATED = 0.003, 0.01  # the aims: the largest loss of the fast mode in mIoU, and the end of its interval
 FEWER, SOONER = 15, 10  # the factors in FLOP and in seconds that we aim at
@@ -44,7 +45,7 @@ def measure(chapter: Chapter) -> dict[str, Measured]:
     if settings.costs is None:
         return {}
     found = {}
-    exact = {name: item["maps"] for name, item in chapter.stored("coarse", EXACT).items()}
+    exact = {name: item["maps"] for name, item in chapter.stored("coarse", RIB_NAME).items()}
     for name, point in points(settings).items():
         seeds = cost_seeds(settings)
         scores = [chapter.stored(name, seed, "reported") for seed in seeds]
@@ -63,7 +64,7 @@ def measure(chapter: Chapter) -> dict[str, Measured]:
 
 def _timed(name: str, point: Point) -> Sequence[str]:
     """The points whose processes made the maps of a point: a dilation begins with the CAM."""
-    return (PLAIN, name) if point.maps is DILATED else (name,)
+    return (CAM_NAME, name) if point.maps is DILATED else (name,)
 
 
 def mean_updates(scores: Mapping[str, MapScores]) -> float:
@@ -86,7 +87,7 @@ def verdict_rows(found: Mapping[str, Measured]) -> dict[str, dict[str, Compariso
     """The comparisons of the fast mode and RIB with the CAM, and of the fast mode with the exact one and with every control."""
     if not found:
         return {}
-    pairs = [(FAST, PLAIN), (EXACT, PLAIN), (FAST, EXACT)]
+    pairs = [(FAST, CAM_NAME), (RIB_NAME, CAM_NAME), (FAST, RIB_NAME)]
     pairs += [(FAST, name) for name, of in found.items() if of.point.kind == "control"]
     return {f"{second} − {first}": compare(found[first].drawn, found[second].drawn) for second, first in pairs}
 
@@ -95,13 +96,13 @@ def frontier_table(found: Mapping[str, Measured], flop: Mapping[str, float]) -> 
     """A row for each point, numbered as in the figure, with its cost and its gain."""
     if not found:
         return pd.DataFrame({"state": [NOT_RUN]}, index=pd.Index(["all points"], name="point"))
-    over_cam, over_exact = gains(found, PLAIN), gains(found, EXACT)
+    over_cam, over_exact = gains(found, CAM_NAME), gains(found, RIB_NAME)
     rows = {
         f"{number}. {name}": {
             "kind": of.point.kind,
             "what": of.point.about,
             "GFLOP": f"{flop[name] / 1e9:,.1f}",
-            "of the CAM's": f"{flop[name] / flop[PLAIN]:.1f}",
+            "of the CAM's": f"{flop[name] / flop[CAM_NAME]:.1f}",
             "seconds": NOT_RUN if np.isnan(of.seconds) else f"{of.seconds:.2f}",
             "mIoU − CAM (95 %)": _difference(over_cam, name),
             "mIoU − RIB (95 %)": _difference(over_exact, name),
@@ -129,8 +130,8 @@ def goal_text(found: Mapping[str, Measured], flop: Mapping[str, float]) -> str:
     """Whether the fast mode reaches our aims, as a list in Markdown."""
     if not found:
         return f"{NOT_RUN.capitalize()}: the preset has no section `costs`."
-    difference = compare(found[EXACT].drawn, found[FAST].drawn)[FROM_VAL].difference
-    fewer, sooner = flop[EXACT] / flop[FAST], found[EXACT].seconds / found[FAST].seconds
+    difference = compare(found[RIB_NAME].drawn, found[FAST].drawn)[FROM_VAL].difference
+    fewer, sooner = flop[RIB_NAME] / flop[FAST], found[RIB_NAME].seconds / found[FAST].seconds
     loss = difference.low is not None and difference.value > -CLOSE and difference.low > -TOLERATED
     aims = {
         f"at least {FEWER} times fewer operations than the exact mode ({fewer:.1f})": fewer >= FEWER,
@@ -144,10 +145,10 @@ def headline(found: Mapping[str, Measured], flop: Mapping[str, float]) -> dict[s
     """The numbers of the record that are known, by name; {} if nothing was run."""
     if not found:
         return {}
-    over_cam, over_exact = gains(found, PLAIN), gains(found, EXACT)
+    over_cam, over_exact = gains(found, CAM_NAME), gains(found, RIB_NAME)
     numbers = {
-        "fewer_fast": Estimate(flop[EXACT] / flop[FAST]),
-        "sooner_fast": Estimate(found[EXACT].seconds / found[FAST].seconds),
+        "fewer_fast": Estimate(flop[RIB_NAME] / flop[FAST]),
+        "sooner_fast": Estimate(found[RIB_NAME].seconds / found[FAST].seconds),
     }
     for name, of in found.items():
         short = name.lower().replace(",", "").replace("'", "").replace("-", "_").replace(" ", "_")

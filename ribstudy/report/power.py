@@ -10,7 +10,7 @@ from ribstudy.evaluation.power import VarianceParts, variance_parts
 from ribstudy.evaluation.protocol import BEST, Resampled
 from ribstudy.evaluation.statistics import NOT_RUN
 from ribstudy.evaluation.verdicts import NO_SIZE, TO_TELL
-from ribstudy.workflow.jobs import AS_WRITTEN, BLURRED, BLURRED_RIB, CAM_NAME, RIB_NAME
+from ribstudy.workflow.methods import AS_WRITTEN, BLURRED, BLURRED_RIB, CAM_NAME, RIB_NAME
 
 EFFECT = NO_SIZE  # the difference in mIoU that the study wants to tell from none
 TRAININGS = (2, 3, 5, 10)  # compared numbers of trainings

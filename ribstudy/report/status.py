@@ -12,7 +12,7 @@ from ribstudy.stages import STAGES, Run, of_images, status
 from ribstudy.stages.source import other_code
 from ribstudy.store import Store, commit_name
 from ribstudy.workflow.book import presets_shown_with
-from ribstudy.workflow.jobs import Job
+from ribstudy.workflow.job import Job
 from ribstudy.workflow.planned import planned_jobs
 from ribstudy.workflow.spot_check import Check, spot_check, tolerance_of
 

@@ -15,10 +15,10 @@ from ribstudy.stages.evaluate import MAP_EVALUATIONS
 from ribstudy.stages.maps import CAM, RIB
 from ribstudy.stages.stage import ItemStage
 from ribstudy.workflow.job import ONE_SUM, Job, Jobs, first_of
-from ribstudy.workflow.methods import OTHER_METHODS
+from ribstudy.workflow.methods import BLURRED, CAM_NAME, OTHER_METHODS, RIB_NAME
 
 KINDS = ("reference", "saving", "control", "other method")
-PLAIN, EXACT, FAST = "CAM", "RIB", "fast"
+FAST = "fast"
 FEW_STEPS = (2, 3, 5)
 DILATIONS = (1, 2, 3)  # widths that are compared on choices
 LENGTHS = (0.3, 1.0, 3.0)  # multiples of a length that are compared on choices
@@ -54,13 +54,13 @@ def points(settings: Settings) -> dict[str, Point]:
     fast = {"rib.mode": "fast", "rib.learning_rate": fast_rate(settings)}
     blur = settings.controls.blur
     return {
-        PLAIN: Point("reference", CAM, {}, "the plain CAM"),
-        EXACT: Point("reference", RIB, {}, "all steps, as in the preset"),
+        CAM_NAME: Point("reference", CAM, {}, "the plain CAM"),
+        RIB_NAME: Point("reference", RIB, {}, "all steps, as in the preset"),
         FAST: Point("saving", RIB, fast, "one step as long as all, without auxiliary images, with the loss at scale 1"),
         **_savings_of_exact(settings),
         **_savings_of_fast(settings, fast),
-        f"{PLAIN}, blurred": Point("control", CAM, {"cam.blur": blur}, f"a Gaussian of {blur:g} positions"),
-        f"{PLAIN}, dilated": Point(
+        BLURRED: Point("control", CAM, {"cam.blur": blur}, f"a Gaussian of {blur:g} positions"),
+        f"{CAM_NAME}, dilated": Point(
             "control", DILATED, {"dilation.width": settings.controls.dilation}, "the largest value nearby"
         ),
         "random step": Point("control", RIB, {**fast, "rib.direction": "random"}, "fast, in a random direction"),
@@ -131,7 +131,7 @@ def choices_on_val(settings: Settings) -> dict[tuple, tuple[ItemStage, dict[str,
         for factor in LENGTHS:
             found[f"{count} steps", factor] = (of_rib, few_steps(settings, count, factor))
     for width in DILATIONS:
-        found[f"{PLAIN}, dilated", width] = (EVALUATE_DILATED, {"dilation.width": width})
+        found[f"{CAM_NAME}, dilated", width] = (EVALUATE_DILATED, {"dilation.width": width})
     return found
 
 
@@ -163,4 +163,4 @@ def frontier_jobs(settings: Settings) -> Jobs:
 
 def _steps(name: str) -> dict[str, Any]:
     """As settings, whether every step is scored: of the methods of the chapter on RIB, whose results these are too."""
-    return {} if name in (PLAIN, EXACT, f"{PLAIN}, blurred", *SHOWN) else ONE_SUM
+    return {} if name in (CAM_NAME, RIB_NAME, BLURRED, *SHOWN) else ONE_SUM

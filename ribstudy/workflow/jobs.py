@@ -29,7 +29,7 @@ from ribstudy.stages.walk import LABELS
 from ribstudy.training.files import HISTORY
 from ribstudy.workflow.frontier import frontier_jobs
 from ribstudy.workflow.job import ONE_SUM, Job, Jobs, first_of
-from ribstudy.workflow.methods import OTHER_METHODS, TORCHCAM
+from ribstudy.workflow.methods import AS_WRITTEN, BLURRED, BLURRED_RIB, CAM_NAME, OTHER_METHODS, RIB_NAME, TORCHCAM
 from ribstudy.workflow.variants import ITERATIONS, base, variants
 
 # Results are reported on the images of train that have masks.
@@ -41,8 +41,6 @@ NUM_EXPLORED = 6  # images of the explorer, whose page contains them
 EXPLORED_TAUS = (0.1, 0.2, 0.4, 0.6, 0.8)
 NUM_CHECKED = 3  # images on which two implementations of the CAM are compared, pixel by pixel
 
-# The methods that the chapters on RIB and on masks compare.
-CAM_NAME, BLURRED, RIB_NAME, AS_WRITTEN, BLURRED_RIB = "CAM", "CAM, blurred", "RIB", "RIB as written", "RIB, blurred"
 BLUR_WIDTHS = (0.5, 1.0, 1.5, 2.0, 3.0)  # compared on `choices`; the preset's `controls.blur` is the best of them
 PART_METHODS = (CAM_NAME, BLURRED, RIB_NAME)  # of the chapter on the size of the discriminative part
 # The training masks of the segmentation networks. True masks, of the images that have one, give the ceiling.

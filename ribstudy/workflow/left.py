@@ -16,7 +16,7 @@ from ribstudy.runtime import ranks
 from ribstudy.stages.stage import ItemStage, Run, Stage, WholeStage, only_checks, reads_data
 from ribstudy.store import Result, Store
 from ribstudy.workflow.costs import seconds_per_item
-from ribstudy.workflow.jobs import Job
+from ribstudy.workflow.job import Job
 from ribstudy.workflow.plan import Plan
 
 

@@ -1,9 +1,11 @@
-"""The methods other than CAM and RIB whose maps chapters compare with theirs."""
+"""The methods that chapters compare: the names of CAM and RIB, and the other methods."""
 
 from typing import Any
 
 from ribstudy.stages.other_methods import ADVCAM, BASELINE
 from ribstudy.stages.stage import ItemStage
+
+CAM_NAME, BLURRED, RIB_NAME, AS_WRITTEN, BLURRED_RIB = "CAM", "CAM, blurred", "RIB", "RIB as written", "RIB, blurred"
 
 # For each method other than CAM and RIB the stage that computes its maps, and its settings. The classifier reads the output of
 # `trained`.

@@ -17,7 +17,8 @@ from ribstudy.runtime.files import digest
 from ribstudy.stages.stage import ItemStage, Stage, WholeStage, of_images, result_key
 from ribstudy.workflow.batch import Batch, BatchRun
 from ribstudy.workflow.book import chapters_of
-from ribstudy.workflow.jobs import CHAPTERS, Job
+from ribstudy.workflow.job import Job
+from ribstudy.workflow.jobs import CHAPTERS
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ from ribstudy.config import load_settings
 from ribstudy.stages import ItemStage, Run, Stage, WholeStage
 from ribstudy.stages.stage import only_checks, reads_data
 from ribstudy.training.files import WEIGHTS
-from ribstudy.workflow.jobs import Job
+from ribstudy.workflow.job import Job
 from ribstudy.workflow.plan import plan_of_book
 
 

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from ribstudy.stages.preflight import Finding, Work, findings, message, room, unfinished
 from ribstudy.stages.stage import Run, only_checks
 from ribstudy.store import Store
-from ribstudy.workflow.jobs import Job
+from ribstudy.workflow.job import Job
 from ribstudy.workflow.left import is_done
 from ribstudy.workflow.plan import Plan
 

@@ -16,7 +16,8 @@ from ribstudy.stages.evaluate import MAP_EVALUATIONS
 from ribstudy.stages.masks import EVALUATE_MASKS
 from ribstudy.store import Store
 from ribstudy.training.files import HISTORY
-from ribstudy.workflow.jobs import CHAPTERS, Job
+from ribstudy.workflow.job import Job
+from ribstudy.workflow.jobs import CHAPTERS
 from ribstudy.workflow.publication import Publication
 
 CHAPTER = "shown"

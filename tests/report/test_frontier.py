@@ -25,17 +25,18 @@ from ribstudy.report.frontier import (
     num_classes,
     verdict_rows,
 )
-from ribstudy.workflow.frontier import EXACT, FAST, PLAIN, frontier_jobs, points
+from ribstudy.workflow.frontier import FAST, frontier_jobs, points
+from ribstudy.workflow.methods import CAM_NAME, RIB_NAME
 
 SCORES = ManyMasks(8).scores()
 DRAWN = resample([Scored(sweep_scores(SCORES), sweep_scores(SCORES))] * 2, num_samples=20)
-NAMES = (PLAIN, EXACT, FAST, "random step", "LayerCAM")
+NAMES = (CAM_NAME, RIB_NAME, FAST, "random step", "LayerCAM")
 FOUND = {
-    name: Measured(point, DRAWN, Estimate(0.9, 0.8, 1.0, 8), 10.0 if name == EXACT else 1.0, 3.0)
+    name: Measured(point, DRAWN, Estimate(0.9, 0.8, 1.0, 8), 10.0 if name == RIB_NAME else 1.0, 3.0)
     for name, point in points(load_settings("study")).items()
     if name in NAMES
 }
-FLOP = {PLAIN: 1e9, EXACT: 60e9, FAST: 3e9, "random step": 3e9, "LayerCAM": 2e9}
+FLOP = {CAM_NAME: 1e9, RIB_NAME: 60e9, FAST: 3e9, "random step": 3e9, "LayerCAM": 2e9}
 
 
 def test_nothing_was_run():
@@ -105,8 +106,8 @@ def test_every_point_is_measured_from_its_jobs():
     chapter = StandIn({"costs": {"images": {"split": "train"}, "choices": {"split": "val"}, "seeds": 2}})
     found = measure(chapter)
     assert list(found) == list(points(chapter.settings))
-    assert found[EXACT].alike.value == pytest.approx(1)
-    assert (found[FAST].seconds, found["CAM, dilated"].seconds, found[PLAIN].updates) == (0.5, 1.0, None)
+    assert found[RIB_NAME].alike.value == pytest.approx(1)
+    assert (found[FAST].seconds, found["CAM, dilated"].seconds, found[CAM_NAME].updates) == (0.5, 1.0, None)
     assert set(choices_table(chapter).index) == {"fast", "2 steps", "3 steps", "5 steps", "CAM, dilated"}
     nothing = StandIn({})
     assert measure(nothing) == {}

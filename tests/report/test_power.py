@@ -11,7 +11,7 @@ from ribstudy.evaluation.power import VarianceParts
 from ribstudy.evaluation.protocol import Scored, resample
 from ribstudy.report.figures.power import power_curves
 from ribstudy.report.power import COMPARISONS, LABELS, design_table, needs_table, parts_table, pilot, size_of
-from ribstudy.workflow.jobs import BLURRED_RIB, CAM_NAME
+from ribstudy.workflow.methods import BLURRED_RIB, CAM_NAME
 
 # A difference varies by 0.1 from image to image: 784 images tell 0.01, whose standard error is then 0.1 / 28.
 IMAGES_ONLY = {"rib": VarianceParts(0.1**2, 0.0, 0.0)}

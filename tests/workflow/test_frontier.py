@@ -7,8 +7,9 @@ from ribstudy.method.settings import rate_factors
 from ribstudy.runtime.paths import PROJECT
 from ribstudy.runtime.strict_yaml import read_mapping
 from ribstudy.stages.stage import result_key
-from ribstudy.workflow.frontier import EXACT, FAST, FEW_STEPS, KINDS, PLAIN, frontier_jobs, points
+from ribstudy.workflow.frontier import FAST, FEW_STEPS, KINDS, frontier_jobs, points
 from ribstudy.workflow.jobs import CHAPTERS
+from ribstudy.workflow.methods import CAM_NAME, RIB_NAME
 
 COSTS = read_mapping(PROJECT / "batches" / "frontier.yml", "frontier")["settings"]
 PRESETS = ("voc12-lite", "study", "voc12")
@@ -49,7 +50,11 @@ def test_there_are_jobs_only_with_the_section():
 def test_the_methods_of_other_chapters_have_their_results():
     settings = load_settings("voc12-lite", COSTS)
     jobs, rib, others = frontier_jobs(settings), CHAPTERS["04_rib"](settings), CHAPTERS["08_other_methods"](settings)
-    pairs = [(PLAIN, rib["CAM", 1, "train"]), (EXACT, rib["RIB", 1, "train"]), ("AdvCAM", others["AdvCAM", "compared", 1])]
+    pairs = [
+        (CAM_NAME, rib["CAM", 1, "train"]),
+        (RIB_NAME, rib["RIB", 1, "train"]),
+        ("AdvCAM", others["AdvCAM", "compared", 1]),
+    ]
     for name, other in pairs:
         job = jobs[name, 1, "reported"]
         assert key(job.stage, "voc12-lite", job.overrides) == key(other.stage, "voc12-lite", other.overrides)

@@ -16,7 +16,8 @@ from ribstudy.stages.maps import CAM
 from ribstudy.stages.toy import TOY
 from ribstudy.store import Store
 from ribstudy.workflow.batch import Batch, BatchRun
-from ribstudy.workflow.jobs import CHAPTERS, Job
+from ribstudy.workflow.job import Job
+from ribstudy.workflow.jobs import CHAPTERS
 from ribstudy.workflow.left import Left, is_done, left, left_rows, origin
 from ribstudy.workflow.plan import Plan
 

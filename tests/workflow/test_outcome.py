@@ -8,7 +8,8 @@ import pytest
 from ribstudy.stages.classifier import CLASSIFIER
 from ribstudy.stages.maps import CAM
 from ribstudy.workflow.batch import Batch, BatchRun
-from ribstudy.workflow.jobs import CHAPTERS, Job
+from ribstudy.workflow.job import Job
+from ribstudy.workflow.jobs import CHAPTERS
 from ribstudy.workflow.outcome import Failure, Failures, outcome, table
 from ribstudy.workflow.plan import Plan
 from ribstudy.workflow.waves import waves

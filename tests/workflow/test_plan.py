@@ -19,7 +19,8 @@ from ribstudy.stages.segmentation import EVALUATE_PREDICTIONS
 from ribstudy.workflow import batch, plan
 from ribstudy.workflow.batch import Batch, BatchRun
 from ribstudy.workflow.book import chapters_of, presets_shown_with
-from ribstudy.workflow.jobs import CHAPTERS, Job
+from ribstudy.workflow.job import Job
+from ribstudy.workflow.jobs import CHAPTERS
 
 ROOT = Path(__file__).resolve().parents[2]
 TINY = str(ROOT / "tests" / "smallest.yml")

@@ -21,7 +21,8 @@ from ribstudy.stages.maps import RIB
 from ribstudy.stages.source import other_code, source_digest
 from ribstudy.training.files import HISTORY
 from ribstudy.workflow import costs
-from ribstudy.workflow.jobs import CHAPTERS, Job
+from ribstudy.workflow.job import Job
+from ribstudy.workflow.jobs import CHAPTERS
 from ribstudy.workflow.publication import Publication, PublicationError
 
 

@@ -13,7 +13,8 @@ from ribstudy.stages.classifier import CLASSIFIER
 from ribstudy.stages.evaluate import MAP_EVALUATIONS
 from ribstudy.stages.masks import EVALUATE_MASKS
 from ribstudy.workflow.contents import PublicationError
-from ribstudy.workflow.jobs import CHAPTERS, Job
+from ribstudy.workflow.job import Job
+from ribstudy.workflow.jobs import CHAPTERS
 from ribstudy.workflow.publication import Publication
 
 

@@ -13,7 +13,8 @@ from ribstudy.store import Store
 from ribstudy.workflow import batch
 from ribstudy.workflow.batch import Batch, BatchRun
 from ribstudy.workflow.book import notebooks
-from ribstudy.workflow.jobs import CHAPTERS, Job
+from ribstudy.workflow.job import Job
+from ribstudy.workflow.jobs import CHAPTERS
 from ribstudy.workflow.plan import Plan
 from ribstudy.workflow.requests import GIB, TFLOP, UNKNOWN_MINUTES, Request, Requests
 from ribstudy.workflow.waves import parts, waves

@@ -11,7 +11,8 @@ from ribstudy.evaluation.protocol import FROM_VAL
 from ribstudy.evaluation.statistics import Estimate
 from ribstudy.report.figures.common import BLUE, GREEN, LINE, RED, WIDTH, legend_below
 from ribstudy.report.frontier import Measured, gains
-from ribstudy.workflow.frontier import KINDS, PLAIN
+from ribstudy.workflow.frontier import KINDS
+from ribstudy.workflow.methods import CAM_NAME
 
 STYLES = dict(zip(KINDS, ((LINE, "s"), (RED, "o"), (BLUE, "^"), (GREEN, "D")), strict=True))
 
@@ -27,9 +28,9 @@ def frontier_figure(found: Mapping[str, Measured], costs: Mapping[str, float], *
     """
     if not found:
         return None
-    over_cam = {name: by_rule[FROM_VAL].difference for name, by_rule in gains(found, PLAIN).items()}
+    over_cam = {name: by_rule[FROM_VAL].difference for name, by_rule in gains(found, CAM_NAME).items()}
     figure, axes = plt.subplots(2, figsize=(WIDTH, 6.5), sharex=True)
-    _draw(axes[0], found, costs, {PLAIN: Estimate(0.0), **over_cam})
+    _draw(axes[0], found, costs, {CAM_NAME: Estimate(0.0), **over_cam})
     _draw(axes[1], found, costs, {name: of.alike for name, of in found.items()})
     axes[0].axhline(0, color=LINE, linewidth=1)
     for kind, (color, marker) in STYLES.items():
