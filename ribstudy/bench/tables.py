@@ -73,7 +73,7 @@ def _threads(record: Record, *, everything: bool) -> str:
     return f", {count} thread" + "s" * (count > 1)
 
 
-def parts_table(records: Sequence[Record]) -> pd.DataFrame:
+def pieces_table(records: Sequence[Record]) -> pd.DataFrame:
     """Computations around the network: times of the obvious implementation and of the study's, and their ratio."""
     rows = [
         {

@@ -115,7 +115,7 @@ def _net(variant: Variant, workload: Workload, device: str) -> CamNet:
     if variant.schedule == "reference":  # plain torch
         use_exact_kernels(tf32=variant.precision == "tf32")
         return net.to(device)
-    net = net.to(device, memory_format=torch.channels_last)  # the memory format of `classifier.load_classifier`
+    net = net.to(device, memory_format=torch.channels_last)  # the memory format of `stages.classifier.trained_net`
     return net.compute_with(precision=variant.precision, compile=variant.compile)
 
 

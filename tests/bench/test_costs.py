@@ -21,7 +21,7 @@ TINY = Workload(16, 16, num_auxiliary=1, crop_side=8, num_classes=3, iterations=
 TABLES = (
     tables.device_table,
     tables.schedule_table,
-    tables.parts_table,
+    tables.pieces_table,
     tables.loading_table,
     tables.options_table,
     tables.deviation_table,
