@@ -160,7 +160,10 @@ class Chapter:
         return self.variant(job.overrides, job.images)
 
     def stored(self, *name: Any) -> StoredItems:
-        """The items of one of the chapter's jobs (scores, as a rule), by image name; see `computed`."""
+        """Computes what is missing of one of the chapter's jobs, perhaps for hours, and returns its items by image name.
+
+        The items are scores, as a rule. Unlike this method, `Run.stored` only reads. See `computed`.
+        """
         return self.computed(self._job(name).stage, self.run_of(*name))
 
     def items(self, *name: Any, images: Iterable[str]) -> StoredItems:

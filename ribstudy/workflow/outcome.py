@@ -11,9 +11,8 @@ from ribstudy.workflow import slurm
 from ribstudy.workflow.plan import Plan
 from ribstudy.workflow.waves import Wave
 
-Row = tuple[
-    str, str, str
-]  # a run, a group of jobs or a part of a wave; its state; why it failed, and the file or group to look at
+# A run, a group of jobs or a part of a wave; its state; why it failed, and the file or group to look at.
+Row = tuple[str, str, str]
 
 
 @dataclass(frozen=True)
