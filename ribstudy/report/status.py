@@ -5,13 +5,13 @@ from operator import attrgetter
 from typing import Any
 
 from ribstudy import datasets
-from ribstudy.config import Settings, load_settings, preset_name
+from ribstudy.config import Settings, preset_name
 from ribstudy.datasets.listed import read_listing
 from ribstudy.report.chapter import Chapter
 from ribstudy.stages import STAGES, Run, of_images, status
 from ribstudy.stages.source import other_code
 from ribstudy.store import Store, commit_name
-from ribstudy.workflow.book import presets_shown_with
+from ribstudy.workflow.book import presets_shown_with, runs_shown_with
 from ribstudy.workflow.job import Job
 from ribstudy.workflow.planned import planned_jobs
 from ribstudy.workflow.spot_check import Check, spot_check, tolerance_of
@@ -19,17 +19,11 @@ from ribstudy.workflow.spot_check import Check, spot_check, tolerance_of
 OTHER_CODE = "by other code"
 
 
-def runs(chapter: Chapter) -> dict[str, Run]:
-    """The run of each preset that the page of `chapter` is about (`presets_shown_with`); its own has its overrides."""
-    others = [preset for preset in presets_shown_with(chapter.preset) if preset != chapter.preset]
-    return {**{preset: Run(load_settings(preset), store=chapter.run.store) for preset in others}, chapter.preset: chapter.run}
-
-
 def job_rows(chapter: Chapter) -> list[dict[str, Any]]:
     """A row for each job of all chapters, under the settings of each preset. Reads records and computes nothing."""
     return [
         {"preset": preset_name(preset), **_row(job, job_run, run.settings)}
-        for preset, run in runs(chapter).items()
+        for preset, run in runs_shown_with(chapter.preset, chapter.run).items()
         for job, job_run in planned_jobs(preset, _overrides(chapter, preset), run)
     ]
 
@@ -66,12 +60,13 @@ def _differs(name: str, settings: Settings, others: Settings) -> bool:
 def spot_checks(chapter: Chapter) -> dict[str, list[Check]]:
     """The spot check of each preset, of one image for each stage."""
     store = chapter.run.store
-    return {preset: spot_check(preset, _overrides(chapter, preset), store, per_stage=1) for preset in runs(chapter)}
+    shown = presets_shown_with(chapter.preset)
+    return {preset: spot_check(preset, _overrides(chapter, preset), store, per_stage=1) for preset in shown}
 
 
 def unchecked_text(chapter: Chapter) -> str:
     """Which presets have published results that cannot be checked, because their photographs are not at hand; "" if none."""
-    datas = {run.settings.data.listed: run.settings.data for run in runs(chapter).values()}
+    datas = {run.settings.data.listed: run.settings.data for run in runs_shown_with(chapter.preset, chapter.run).values()}
     missing = [read_listing(name) for name, data in datas.items() if name and not datasets.has_pictures(data)]
     return " ".join(
         f"**Not computed again:** results on {listing.about}, because its photographs are not at hand. To check them too, "

@@ -2,8 +2,10 @@
 
 from pathlib import Path
 
+from ribstudy.config import load_settings
 from ribstudy.runtime.paths import PROJECT
 from ribstudy.runtime.strict_yaml import read_mapping
+from ribstudy.stages import Run
 from ribstudy.workflow.batch import Batch, read
 from ribstudy.workflow.jobs import CHAPTERS
 
@@ -26,6 +28,12 @@ def presets_shown_with(preset: str) -> tuple[str, ...]:
     """The presets of a page about all results: the presets of the book if `preset` is its own, or else only `preset`."""
     batch = batch_of_book()
     return batch.presets if preset == batch.preset else (preset,)
+
+
+def runs_shown_with(preset: str, run: Run) -> dict[str, Run]:
+    """The run of each preset of a page about all results (`presets_shown_with`); `run` is the one of the page's own preset."""
+    shown = presets_shown_with(preset)
+    return {other: run if other == preset else Run(load_settings(other), store=run.store) for other in shown}
 
 
 def chapters_of(preset: str) -> tuple[str, ...]:

@@ -5,8 +5,9 @@ from helpers.shown_study import IMAGES
 from helpers.two_presets import show_two_presets
 
 from ribstudy.report.chapter import Chapter
-from ribstudy.report.status import OTHER_CODE, check_rows, job_rows, runs, unchecked_text
+from ribstudy.report.status import OTHER_CODE, check_rows, job_rows, unchecked_text
 from ribstudy.runtime.machine import machine_name
+from ribstudy.workflow.book import runs_shown_with
 from ribstudy.workflow.spot_check import Check, Difference
 
 
@@ -72,8 +73,9 @@ def test_the_page_of_the_book_is_about_all_its_presets(study, monkeypatch, tmp_p
     monkeypatch.setattr("ribstudy.runtime.paths.DATA", tmp_path)
     show_two_presets(monkeypatch, tmp_path)
     chapter = Chapter("status", "study", {})
-    assert list(runs(chapter)) == ["voc12-lite", "study"]
+    shown = runs_shown_with(chapter.preset, chapter.run)
+    assert list(shown) == ["voc12-lite", "study"]
+    assert shown["study"] is chapter.run
     assert {row["preset"] for row in job_rows(chapter)} == {"study"}  # the test's only chapter does not show the other
     assert unchecked_text(chapter).startswith("**Not computed again:** results on a public third of PASCAL VOC 2012")
     assert unchecked_text(Chapter("status", "mini", {})) == ""
-    assert list(runs(Chapter("status", "mini", {}))) == ["mini"]
