@@ -15,6 +15,7 @@ BOOK = Path(__file__).resolve().parent.parent / "book"
 MAX_FUNCTION_LINES = 12  # a helper for one figure; longer functions belong in the library
 # Code that draws: a statement that ends a cell with a semicolon. `page.figure` requires an alternative text itself.
 DRAWS = re.compile(r"(figures?|look)\.\w+\(.*\);$|^display\(")
+PLUMBING = re.compile(r"\bpage\.figure\(|\bchapter\.note\w*\(|\bnote_\w+\(|\bglue\w*\(")
 TRAINING = re.compile(r"\.backward\(|\.zero_grad\(|optimizer\.step\(")
 
 
@@ -31,7 +32,7 @@ def problems_of(path: Path) -> list[str]:
         problems.append("git would keep outputs, or what an editor writes into it: run make setup, or make format")
     for cell in code:
         problems += _code_problems(cell.source)
-        problems += _figure_problems(cell)
+        problems += _figure_problems(cell) + _plumbing_problems(cell)
     return problems
 
 
@@ -64,13 +65,13 @@ def _parameter_problems(code: list) -> list[str]:
 
 
 def _ending_problems(code: list) -> list[str]:
-    """JupyterLab shows the numbers that `finish` returns as a table. The book has them in its text and leaves the table out."""
+    """JupyterLab shows the numbers that `finish` returns as a table. The book has them in its text and leaves the cell out."""
     problems = []
     for cell in code:
         if "chapter.finish(" in cell.source and cell.source.splitlines()[-1] != "chapter.finish()":
             problems.append("chapter.finish() is not the last line of its cell, which shows its table of numbers")
-        if "chapter.finish(" in cell.source and not {"remove-output", "remove-cell"} & set(cell.metadata.get("tags", [])):
-            problems.append("the cell with chapter.finish() lacks the tag remove-output")
+        if "chapter.finish(" in cell.source and "remove-cell" not in cell.metadata.get("tags", []):
+            problems.append("the cell with chapter.finish() lacks the tag remove-cell")
     return problems
 
 
@@ -89,6 +90,14 @@ def _figure_problems(cell: nbformat.NotebookNode) -> list[str]:
     drawn = [line for line in lines if DRAWS.search(line)]
     alt = cell.metadata.get("mystnb", {}).get("image", {}).get("alt", "")
     return [] if alt.strip() or not drawn else [f"figure without an alternative text (mystnb: image: alt): {drawn[-1]}"]
+
+
+def _plumbing_problems(cell: nbformat.NotebookNode) -> list[str]:
+    """Calls that bring numbers and figures to the page do not explain the method, so the book folds them away."""
+    found = PLUMBING.search(cell.source)
+    if found is None or {"hide-input", "remove-cell"} & set(cell.metadata.get("tags", [])):
+        return []
+    return [f"calls {found[0]}...) without the tag hide-input"]
 
 
 def all_problems(paths: Sequence[Path] = ()) -> list[str]:

@@ -59,7 +59,7 @@ def _effect(judged: Verdict, adjusted: float) -> str:
         return f"{'better' if difference.value > 0 else 'worse'} than the default{size}{depends}"
     if difference.excludes_zero:
         return f"not more than chance can do with this many variants{depends}"
-    return "no difference of 0.01 or more" if judged.word == NO else "not distinguishable from the default"
+    return f"{'no difference of 0.01 or more' if judged.word == NO else 'not distinguishable from the default'}{depends}"
 
 
 def power_text(bars: Mapping[str, Comparison]) -> str:

@@ -27,9 +27,9 @@ def compared_sentence(first: str, second: str, differences: Mapping[str, Estimat
     """
     ending = f" {ending}" if ending else ""
     if not differences:
-        return f"Not run: {first} and {second}{ending}."
+        return f"Not run: {first} against {second}{ending}."
     if isnan(next(iter(differences.values())).value):
-        return f"Not compared: {first} and {second}{ending}."
+        return f"Not compared: {first} with {second}{ending}."
     judged = verdict(differences)
     found = judged.headline
     if judged.word == YES or (judged.word == NO and found.excludes_zero):

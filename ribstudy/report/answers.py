@@ -213,8 +213,9 @@ def _toy_answer(name: str, record: Mapping[str, Estimate]) -> Answer:
 
 def _styled(table: pd.DataFrame, name: str) -> Styler:
     """The table as HTML whose cells have several lines."""
-    layout = {"selector": "th, td", "props": "text-align: left; vertical-align: top; font-weight: normal"}
-    return table.style.set_uuid(name).set_table_attributes('class="dataframe"').set_table_styles([layout])
+    layout = {"selector": "th, td", "props": "text-align: left; vertical-align: top"}
+    questions = {"selector": "tbody th", "props": "font-weight: normal"}
+    return table.style.set_uuid(name).set_table_attributes('class="dataframe"').set_table_styles([layout, questions])
 
 
 def minute(shown: Sequence[Shown]) -> HTML:
@@ -265,6 +266,6 @@ def _size(name: str, record: Mapping[str, Estimate]) -> str:
     told, needed = (record.get(f"{what}_{name}") for what in ("told", "images_for"))
     if told is None or needed is None or isnan(told.value):
         return NOT_RUN
-    images = "no number of images" if needed.value == float("inf") else f"{needed.value:,.0f} images"
+    needs = "cannot be told by more images" if needed.value == float("inf") else f"needs {needed.value:,.0f} images"
     counts = _counts(Estimate(0, n=int(record["num_reported"].value)), record)
-    return f"{counts}: tell {told.value:.3f}; {EFFECT:.2f} needs {images}"
+    return f"{counts}: tell {told.value:.3f}; {EFFECT:.2f} {needs}"

@@ -16,6 +16,7 @@ from ribstudy.evaluation.protocol import BEST, Resampled, Scored, compare, resam
 from ribstudy.evaluation.statistics import Comparison, Estimate
 from ribstudy.evaluation.sweeps import Sweep
 from ribstudy.evaluation.verdicts import verdict
+from ribstudy.report.answer_box import by_sign
 
 
 def under_less_over(drawn: Resampled) -> dict[str, Comparison]:
@@ -40,7 +41,32 @@ def extent_sentence(differences: Mapping[str, Estimate]) -> str:
         said, size, sides = "too large", found.negative.text(1, signed=False, percent=True), sides[::-1]
     more, less = sides
     text = f"The maps are {said}: they {more} {size} percentage points more of the union than they {less}."
-    return f"{text} With another rule for thresholds, the answer is another." if judged.depends_on_rule else text
+    return f"{text} Another rule for thresholds gives another answer." if judged.depends_on_rule else text
+
+
+def leak_sentence(extra: Estimate, growth: Estimate) -> str:
+    """What RIB does to the background that a map takes for the class that comes with it.
+
+    Args:
+        extra: the share that RIB adds to the CAM, each at its own threshold.
+        growth: the share that RIB's later maps add to its first map, at one threshold.
+    """
+    more = by_sign(
+        extra,
+        "With this background, RIB leaks more than the CAM",
+        "With this background, RIB leaks less than the CAM",
+        "With this background, RIB and the CAM cannot be told apart",
+        tell=lambda found: found.text(3),
+    )
+    later = by_sign(
+        growth,
+        "Its later maps add to the leak",
+        "Its later maps reduce the leak",
+        "Its later maps do not clearly change the leak",
+        tell=lambda found: found.text(3),
+    )
+    kept = extra.excludes_zero and extra.value < 0 and growth.excludes_zero and growth.value > 0
+    return f"{more} {later}{' It is the threshold that keeps the leak small, not the maps.' if kept else ''}"
 
 
 def choice_table(candidates: Mapping[float, Sweep]) -> tuple[float, pd.DataFrame]:

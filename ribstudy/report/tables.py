@@ -8,6 +8,7 @@ from IPython.display import HTML
 
 from ribstudy.evaluation.statistics import NOT_RUN
 
+NBSP = "\N{NO-BREAK SPACE}"
 NOTHING = ("", "–")  # cells without a value, apart from those that say "not run"
 INTERVAL = re.compile(r"([+-]?[\d.]+%?) (\([^()]* to [^()]*\))")
 
@@ -45,8 +46,8 @@ def to_html(table: pd.DataFrame) -> str:
 
 
 def two_lines(text: str) -> str:
-    """HTML of a text, with each interval in a small second line."""
-    return INTERVAL.sub(r"\1<br><small>\2</small>", escape(text))
+    """HTML of a text, with each interval in a small second line that does not break."""
+    return INTERVAL.sub(lambda found: f"{found[1]}<br><small>{found[2].replace(' ', NBSP)}</small>", escape(text))
 
 
 def searchable(table: pd.DataFrame) -> HTML:

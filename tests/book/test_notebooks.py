@@ -78,6 +78,7 @@ def test_style_check_finds_each_problem(tmp_path):
             cell(long_function),
             cell("figures.gains(rows);"),
             cell("chapter.finish();"),
+            cell("chapter.note_estimate('a', found)"),
             cell("figures.coverage(rows);", metadata={"mystnb": {"image": {"alt": "lines"}}}),
         ]
     )
@@ -92,7 +93,8 @@ def test_style_check_finds_each_problem(tmp_path):
         "optimizer.step()",
         "def f has more",
         "not the last line of its cell",
-        "lacks the tag remove-output",
+        "lacks the tag remove-cell",
+        "calls chapter.note_estimate(...) without the tag hide-input",
     ):
         assert words in problems
     assert "alternative text (mystnb: image: alt): figures.gains(rows);" in problems

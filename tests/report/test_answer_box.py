@@ -33,7 +33,7 @@ def sentence(*estimates):
             Estimate(0.2),
             "This study cannot tell whether RIB's maps or the CAM's score higher: +20.0 (no interval) points.",
         ),
-        (Estimate(float("nan")), "Not compared: RIB's maps and the CAM's."),
+        (Estimate(float("nan")), "Not compared: RIB's maps with the CAM's."),
     ],
 )
 def test_a_finding_follows_from_the_interval(found, expected):
@@ -41,7 +41,7 @@ def test_a_finding_follows_from_the_interval(found, expected):
 
 
 def test_a_finding_names_its_limits():
-    assert sentence() == "Not run: RIB's maps and the CAM's."
+    assert sentence() == "Not run: RIB's maps against the CAM's."
     by_rule = sentence(Estimate(0.025, 0.009, 0.039), Estimate(-0.01, -0.02, 0.01))
     assert by_rule.endswith("(0.9 to 3.9). The answer depends on the rule for thresholds.")
     after = compared_sentence("masks", "others", {FROM_VAL: Estimate(0.02, 0.01, 0.03)}, ending="after the CRF")

@@ -142,7 +142,7 @@ def test_the_size_of_the_study_is_next_to_what_it_needs():
     record |= {"told_blur": Estimate(0.02), "images_for_blur": Estimate(math.inf)}
     table = size_table([shown(power=record)])["Images"]
     assert table["RIB − CAM"] == "500 images, 3 trainings: tell 0.009; 0.01 needs 405 images"
-    assert table["CAM, blurred − CAM"].endswith("tell 0.020; 0.01 needs no number of images")
+    assert table["CAM, blurred − CAM"].endswith("tell 0.020; 0.01 cannot be told by more images")
     assert table["RIB − CAM, blurred"] == "not run"
 
 

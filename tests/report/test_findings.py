@@ -35,7 +35,7 @@ def test_the_extent_of_maps_follows_from_the_interval(value, half, said):
     found = Estimate(value, value - half, value + half)
     text = findings.extent_sentence({BEST: found})
     assert text.startswith(f"The maps are {said}")
-    assert findings.extent_sentence({BEST: found, WITHOUT_MASKS: found.negative}).endswith("the answer is another.")
+    assert findings.extent_sentence({BEST: found, WITHOUT_MASKS: found.negative}).endswith("gives another answer.")
 
 
 def test_the_best_candidate_is_chosen_at_the_best_threshold_of_each():
@@ -67,3 +67,18 @@ def test_reach_is_the_outer_edge_of_the_longest_row_of_bins_above_zero(places, e
 
 def test_bins_without_an_interval_do_not_count():
     assert np.isnan(findings.reach(Coverage([Estimate(np.nan)] * len(DISTANCE_EDGES), Estimate(0.0))))
+
+
+@pytest.mark.parametrize(
+    ("extra", "growth", "words"),
+    [
+        ((-0.01, -0.02, -0.005), (0.02, 0.01, 0.03), ("leaks less", "add to the leak", "It is the threshold")),
+        ((0.01, 0.005, 0.02), (0.02, 0.01, 0.03), ("leaks more", "add to the leak")),
+        ((0.01, -0.02, 0.02), (-0.02, -0.03, -0.01), ("cannot be told apart", "reduce the leak")),
+        ((-0.01, -0.02, -0.005), (0.0, -0.01, 0.01), ("leaks less", "do not clearly change")),
+    ],
+)
+def test_the_threshold_is_named_only_if_the_maps_leak_more(extra, growth, words):
+    sentence = findings.leak_sentence(Estimate(*extra), Estimate(*growth))
+    assert all(word in sentence for word in words)
+    assert ("It is the threshold" in sentence) == (len(words) == 3)

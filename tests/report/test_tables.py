@@ -4,8 +4,8 @@ from ribstudy.report.tables import as_far_as_run, narrow, searchable, to_html, t
 
 
 def test_an_interval_has_a_line_of_its_own():
-    assert two_lines("+0.012 (-0.003 to +0.027)") == "+0.012<br><small>(-0.003 to +0.027)</small>"
-    assert two_lines("48.8% (47.0% to 50.0%)") == "48.8%<br><small>(47.0% to 50.0%)</small>"
+    assert two_lines("+0.012 (-0.003 to +0.027)") == "+0.012<br><small>(-0.003\xa0to\xa0+0.027)</small>"
+    assert two_lines("48.8% (47.0% to 50.0%)") == "48.8%<br><small>(47.0%\xa0to\xa050.0%)</small>"
     assert two_lines("0.5 (no interval) & so on") == "0.5 (no interval) &amp; so on"
 
 

@@ -46,9 +46,10 @@ def _line_length(labels: Sequence[str], number: int) -> int:
 
 
 def colors_of(names: Iterable[str]) -> dict[str, str]:
-    """Colours by name: a method's own colour, or a colour that no method has."""
-    style = plt.rcParams["axes.prop_cycle"].by_key()["color"]
-    free = cycle([color for color in style if color not in COLORS.values()] or style)
+    """Colours by name: a method's own colour, or one that no other name has, rather one that no method has."""
+    style, names = plt.rcParams["axes.prop_cycle"].by_key()["color"], list(names)
+    own = {COLORS.get(name) for name in names}
+    free = cycle(sorted((color for color in style if color not in own), key=lambda color: color in COLORS.values()) or style)
     return {name: COLORS.get(name) or next(free) for name in names}
 
 

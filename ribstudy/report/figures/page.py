@@ -41,7 +41,7 @@ def figure(draw: Callable[..., Figure | HTML | None], *values, alt: str, caption
 
 def _chart(chart: Figure, alt: str) -> str:
     source = chart_address(chart, "svg", transparent=True, metadata={"Date": None, "Creator": None})
-    style = "display:block;margin:0 auto;width:min(100%,36rem)"
+    style = "display:block;margin:0 auto;width:min(100%,36rem);height:auto"
     return f'<img class="chart dark-light" src="{source}" alt="{escape(alt)}" style="{style}">'
 
 

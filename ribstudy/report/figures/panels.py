@@ -85,7 +85,7 @@ def before_after(pairs: Sequence[tuple[Panel, Panel]], *, labels: tuple[str, str
         pairs: each has the title of its first panel.
         labels: the names of the first and the second pictures.
     """
-    both = "".join(f'<div class="pair">{_pair(*pair, labels)}<div>{escape(title(pair[0]))}</div></div>' for pair in pairs)
+    both = "".join(f'<div class="pair">{_pair(*pair, labels)}<div>{escape(pair[0].title)}</div></div>' for pair in pairs)
     show = "this.closest('.before-after').style.setProperty('--at',this.value+'%')"
     name = f"dividing line: {labels[0]} to its left, {labels[1]} to its right"
     control = _control('min="0" max="100" value="50"', name, show)
@@ -98,12 +98,6 @@ def _control(ends: str, name: str, show: str, *, output: str = "") -> str:
         f'<div class="control" style="display:flex;gap:1em"><input type="range" {ends} autocomplete="off" '
         f'style="flex:1" aria-label="{escape(name)}" oninput="{show}">{output}</div>'
     )
-
-
-def title(panel: Panel) -> str:
-    """The panel's title; a mask of void alone is not at hand (`true_mask`), as its title tells."""
-    missing = panel.mask is not None and (panel.mask == VOID).all()
-    return f"{panel.title}: not at hand" if missing else panel.title
 
 
 def _pair(first: Panel, second: Panel, labels: tuple[str, str]) -> str:
@@ -119,7 +113,9 @@ def _pair(first: Panel, second: Panel, labels: tuple[str, str]) -> str:
 
 
 def _row(panels: Sequence[Panel]) -> str:
-    shown = (f'<div class="panel">{_img(panel, title(panel))}<div>{escape(title(panel))}</div></div>' for panel in panels)
+    """The panels side by side, without masks of void alone, which are not at hand (`true_mask`)."""
+    panels = [panel for panel in panels if panel.mask is None or (panel.mask != VOID).any()]
+    shown = (f'<div class="panel">{_img(panel, panel.title)}<div>{escape(panel.title)}</div></div>' for panel in panels)
     return _grid("".join(shown), len(panels))
 
 
