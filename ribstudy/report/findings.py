@@ -45,7 +45,7 @@ def extent_sentence(differences: Mapping[str, Estimate]) -> str:
 
 
 def leak_sentence(extra: Estimate, growth: Estimate) -> str:
-    """What RIB does to the background that a map takes for the class that comes with it.
+    """The sentence on how RIB changes the background that a map takes for the class that comes with it.
 
     Args:
         extra: the share that RIB adds to the CAM, each at its own threshold.
