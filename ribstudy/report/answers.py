@@ -39,7 +39,7 @@ class Question:
     methods: tuple[str, ...] = ()
 
 
-# The end of the name of the note `seconds_...` in the record of the chapter on other methods, by method.
+# The end of the name of the note `seconds_...` in the records of the chapters on RIB and on other methods, by method.
 SECONDS = {"RIB": "rib", "CAM, blurred": "blur", "LayerCAM": "layercam", "AdvCAM": "advcam"}
 QUESTIONS = (
     Question("Are RIB's maps better than the CAM's, as the code does it?", RIB_CHAPTER, "gain_rib", methods=("RIB",)),
@@ -149,7 +149,9 @@ def _adjusted(record: Mapping[str, Estimate], question: Question) -> str:
 
 
 def _seconds(shown: Shown, method: str) -> str:
-    found = shown.of(METHODS_CHAPTER).get(f"seconds_{SECONDS[method]}")
+    """The time that a method takes, from the chapter on other methods or, where that was not run, from the one on RIB."""
+    known = {**shown.of(RIB_CHAPTER), **shown.of(METHODS_CHAPTER)}
+    found = known.get(f"seconds_{SECONDS[method]}")
     return "" if found is None or isnan(found.value) else f"{method}: {found.value:.2f} s for an image"
 
 

@@ -50,6 +50,13 @@ def test_an_answer_has_its_estimate_and_what_it_is_based_on():
     ]
 
 
+def test_the_time_of_rib_comes_from_its_own_chapter_if_other_methods_were_not_run():
+    record = {"gain_rib": estimate(0.02), "seconds_rib": Estimate(12.0)}
+    assert answer(question("gain_rib"), shown(rib=record)).basis[-1] == "RIB: 12.00 s for an image"
+    both = shown(rib=record, methods={"seconds_rib": Estimate(6.0)})
+    assert answer(question("gain_rib"), both).basis[-1] == "RIB: 6.00 s for an image"
+
+
 def test_an_answer_of_one_training_says_that_its_interval_leaves_trainings_out():
     record = {"gain_rib": estimate(0.02), "num_seeds": Estimate(1)}
     assert answer(question("gain_rib"), shown(rib=record)).basis[0] == "500 images, 1 training, which the interval leaves out"

@@ -82,3 +82,10 @@ def test_the_threshold_is_named_only_if_the_maps_leak_more(extra, growth, words)
     sentence = findings.leak_sentence(Estimate(*extra), Estimate(*growth))
     assert all(word in sentence for word in words)
     assert ("It is the threshold" in sentence) == (len(words) == 3)
+
+
+def test_the_published_gain_says_what_it_is_of():
+    """48.8 (LPCAM, Table 1) and 56.5 (DGW, Table 2) in data/paper_values.csv."""
+    text = findings.published_gain()
+    assert "0.488 and 0.565, +0.077" in text
+    assert "ResNet-50" in text
