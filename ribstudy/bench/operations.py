@@ -1,7 +1,8 @@
 """The floating-point operations of one adaptation, counted for the reference code's schedule and for this study's.
 
 FLOP come from torch's counter. It counts convolutions and matrix products only, and a multiplication and an addition are two
-operations. It overestimates the backward pass of grouped convolutions; ResNet-50 has none.
+operations. It takes the gradient of a grouped convolution's weights for the gradient of one without groups, so the backward
+pass of convolutions has a formula of its own here.
 
 Shapes: C classes, K steps, B auxiliary images, h_s x w_s positions of the map at scale s.
 """
@@ -13,7 +14,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.utils.flop_counter import FlopCounterMode
+from torch.utils.flop_counter import FlopCounterMode, conv_flop_count
 
 from ribstudy.method.settings import RibSettings
 from ribstudy.models.cam_net import CamNet, build_cam_net
@@ -96,9 +97,31 @@ def count_passes(net: CamNet, images: Tensor) -> tuple[float, float, float]:
 
 def count_flop(work: Callable[[], Any]) -> tuple[float, Any]:
     """The FLOP of a call of `work`, and its return value."""
-    with FlopCounterMode(display=False) as counter:
+    with FlopCounterMode(display=False, custom_mapping={torch.ops.aten.convolution_backward: _backward_flop}) as counter:
         result = work()
     return float(counter.get_total_flops()), result
+
+
+def _backward_flop(
+    gradient: Sequence[int],
+    images: Sequence[int],
+    weights: Sequence[int],
+    _bias: Any,
+    _stride: Any,
+    _padding: Any,
+    _dilation: Any,
+    transposed: bool,
+    _output_padding: Any,
+    _groups: int,
+    wanted: Sequence[bool],
+    **_: Any,
+) -> int:
+    """FLOP of the backward pass of a convolution, from the shapes of its arguments.
+
+    The gradients of the images and of the weights each take as many as the forward pass, in which the shape of the weights
+    already contains the groups: [output channels, input channels / groups, ...]. wanted: whether each gradient is computed.
+    """
+    return conv_flop_count(gradient, weights, images, transposed=not transposed) * sum(map(bool, wanted[:2]))
 
 
 def reference_flop(step: StepFlop, iterations: int) -> float:
