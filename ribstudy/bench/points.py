@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from functools import cache
 
+import pandas as pd
 import torch
 
 from ribstudy.bench.operations import Workload, count_flop
@@ -65,6 +66,12 @@ def flop_of_points(chapter: Chapter, found: Mapping[str, Measured]) -> dict[str,
         name: point_flop(of.point.maps.name, chapter.variant(of.point.overrides).settings, classes=classes, updates=of.updates)
         for name, of in found.items()
     }
+
+
+def flop_by_maps(settings: Settings, table: pd.DataFrame) -> pd.DataFrame:
+    """The table `gain_by_maps` of RIB with a column `flop`, of one image."""
+    flop = [point_flop("rib", settings, classes=1, updates=updates) for updates in table.get("updates", ())]
+    return table.assign(flop=flop)
 
 
 @cache

@@ -1,7 +1,7 @@
 """Tables of counted operations and of projected costs on the page on costs, and of the targets that were set beforehand."""
 
 import math
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,7 +10,7 @@ import pandas as pd
 from ribstudy.bench.operations import count_step, reference_flop, savings, study_flop
 from ribstudy.bench.projections import COCO, VOC, DataSetSize, StageCost, hours, maps_bytes
 from ribstudy.bench.records import Record
-from ribstudy.bench.tables import COMMAND, missing_devices, number, table
+from ribstudy.bench.tables import COMMAND, missing_devices, number, places, table
 from ribstudy.evaluation.statistics import NOT_RUN
 
 DATA_SETS = (VOC, COCO)
@@ -133,7 +133,7 @@ def targets_table(records: Sequence[Record]) -> pd.DataFrame:
 
 
 def _targets(record: Record) -> list[tuple[Target, float]]:
-    found = []
+    found = [*_exact_targets(record)]
     for passes in ("forward", "forward and backward"):
         speed_up = record.value("pooling", f"loops, labelled maps, {passes}: speed-up")
         found.append((Target(f"GNDRP {passes}, against loops", 20, "times as fast"), speed_up))
@@ -148,3 +148,14 @@ def _targets(record: Record) -> list[tuple[Target, float]]:
         (Target("all of VOC", 1, "h", at_least=False), projected_hours(record, fastest, VOC)),
         (Target("all of COCO", 9, "h", at_least=False), projected_hours(record, fastest, COCO)),
     ]
+
+
+def _exact_targets(record: Record) -> Iterator[tuple[Target, float]]:
+    """The targets of the exact mode against the reference's schedule: time on a CPU, and memory."""
+    for prefix, where in places(record):
+        if record.is_cpu:
+            bound = 1.5 if prefix else 1.8
+            speed_up = record.value("adaptation", f"{prefix}speed-up")
+            yield Target(f"exact mode, {where}, against the reference's schedule", bound, "times as fast"), speed_up
+        study, reference = (record.value("adaptation", f"{prefix}{name}: memory") for name in ("study", "reference"))
+        yield Target(f"peak memory, {where}", 1, "times the reference's", at_least=False), study / reference

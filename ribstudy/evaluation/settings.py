@@ -43,8 +43,11 @@ class AblationSettings(Section):
 
 
 class CostSettings(Section):
-    """Images and seeds of the chapter on costs, on which savings and controls are compared."""
+    """Images and seeds of the chapter on costs, and the points that it compares with CAM and RIB (`workflow/frontier.py`)."""
 
+    points: Annotated[tuple[str, ...], Strict(False)] | None = Field(
+        None, description="names of the savings, controls and other methods that are compared with CAM and RIB; None: all"
+    )
     images: ImageSelection = Field(description="images with masks on which every saving and control is reported")
     choices: ImageSelection = Field(description="images with masks on which thresholds are chosen for these")
     seeds: Count = Field(description="repetitions: trainings from seed, seed + 1, ...")

@@ -50,7 +50,21 @@ class Point:
 
 
 def points(settings: Settings) -> dict[str, Point]:
-    """The points by name, in the order of `KINDS`."""
+    """The points that are computed, by name in the order of `KINDS`: CAM, RIB, and all others or the preset's choice of them.
+
+    Raises ValueError if `costs.points` names one that does not exist under these settings.
+    """
+    known = every_point(settings)
+    chosen = settings.costs.points if settings.costs else None
+    if chosen is None:
+        return known
+    if unknown := [name for name in chosen if name not in known]:
+        raise ValueError(f"costs.points: {unknown[0]!r} is not a point here; known: {'; '.join(known)}")
+    return {name: point for name, point in known.items() if point.kind == "reference" or name in chosen}
+
+
+def every_point(settings: Settings) -> dict[str, Point]:
+    """All points by name, including those that the preset leaves out, in the order of `KINDS`."""
     fast = {"rib.mode": "fast", "rib.learning_rate": fast_rate(settings)}
     blur = settings.controls.blur
     return {
@@ -122,7 +136,10 @@ def few_steps(settings: Settings, count: int, factor: float) -> dict[str, Any]:
 
 
 def choices_on_val(settings: Settings) -> dict[tuple, tuple[ItemStage, dict[str, Any]]]:
-    """The compared values of learning rates, lengths and widths: by name, the stage that scores the maps, and settings."""
+    """The compared values of learning rates, lengths and widths: by name, the stage that scores the maps, and settings.
+
+    Only of the points that are computed.
+    """
     of_rib, rates = MAP_EVALUATIONS["rib"], settings.controls.rates or (fast_rate(settings),)
     found: dict[tuple, tuple[ItemStage, dict[str, Any]]] = {}
     for rate in rates:
@@ -132,7 +149,8 @@ def choices_on_val(settings: Settings) -> dict[tuple, tuple[ItemStage, dict[str,
             found[f"{count} steps", factor] = (of_rib, few_steps(settings, count, factor))
     for width in DILATIONS:
         found[f"{CAM_NAME}, dilated", width] = (EVALUATE_DILATED, {"dilation.width": width})
-    return found
+    shown = points(settings)
+    return {name: choice for name, choice in found.items() if name[0] in shown}
 
 
 def cost_seeds(settings: Settings) -> range:

@@ -152,6 +152,17 @@ def test_targets_are_compared_with_measurements():
     )
 
 
+def test_the_exact_mode_is_judged_on_one_core_and_on_all():
+    memory = {
+        "reference: memory": 2.0,
+        "study: memory": 1.0,
+        "all cores, reference: memory": 2.0,
+        "all cores, study: memory": 3.0,
+    }
+    table = projection_tables.targets_table([record("cpu", adaptation={"speed-up": 1.8, **memory})]).reset_index()
+    assert table["verdict"][:4].tolist() == ["met", "met", "not run", "missed"]
+
+
 @pytest.fixture(scope="module")
 def full_run():
     return projections.full_run(VOC, load_settings("voc12"), num_val=10)

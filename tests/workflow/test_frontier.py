@@ -6,8 +6,9 @@ from ribstudy.config import load_settings
 from ribstudy.method.settings import rate_factors
 from ribstudy.runtime.paths import PROJECT
 from ribstudy.runtime.strict_yaml import read_mapping
+from ribstudy.stages import STAGES
 from ribstudy.stages.stage import result_key
-from ribstudy.workflow.frontier import FAST, FEW_STEPS, KINDS, frontier_jobs, points
+from ribstudy.workflow.frontier import FAST, FEW_STEPS, KINDS, choices_on_val, every_point, frontier_jobs, points
 from ribstudy.workflow.jobs import CHAPTERS
 from ribstudy.workflow.methods import CAM_NAME, RIB_NAME
 
@@ -33,7 +34,7 @@ def test_every_point_is_valid_and_has_maps_of_its_own(preset):
 @pytest.mark.parametrize("preset", PRESETS)
 def test_several_steps_are_together_as_long_as_the_fast_one(preset):
     settings = load_settings(preset)
-    found = points(settings)
+    found = every_point(settings)
     whole = sum(rate_factors(settings.rib)) * load_settings(preset, found[FAST].overrides).rib.learning_rate
     for count in FEW_STEPS:
         rib = load_settings(preset, found[f"{count} steps"].overrides).rib
@@ -42,9 +43,42 @@ def test_several_steps_are_together_as_long_as_the_fast_one(preset):
 
 
 def test_there_are_jobs_only_with_the_section():
-    assert frontier_jobs(load_settings("study")) == {}
+    assert frontier_jobs(load_settings("voc12")) == {}
     jobs = frontier_jobs(load_settings("study", COSTS))
-    assert {name[0] for name in jobs} == {"val", "coarse", *points(load_settings("study"))}
+    assert {name[0] for name in jobs} == {"val", "coarse", *every_point(load_settings("study"))}
+
+
+def test_a_preset_names_its_points():
+    settings = load_settings("study", {"costs.points": ["AdvCAM", FAST]})
+    assert list(points(settings)) == [CAM_NAME, RIB_NAME, FAST, "AdvCAM"]
+    assert {name[0] for name in frontier_jobs(settings)} == {"val", "coarse", *points(settings)}
+    assert {name for name, _ in choices_on_val(settings)} == {FAST}
+    assert choices_on_val(load_settings("study", {"costs.points": []})) == {}
+    with pytest.raises(ValueError, match=r"costs\.points: 'faster' is not a point here; known: CAM; RIB; fast; "):
+        points(load_settings("study", {"costs.points": ["faster"]}))
+
+
+def test_no_stage_reads_the_section():
+    changed = load_settings("study", {"costs": None})
+    assert changed != load_settings("study")
+    for stage in STAGES.values():
+        assert result_key(stage, changed) == result_key(stage, load_settings("study")), stage.name
+
+
+@pytest.mark.parametrize("preset", ["study", "voc12-code"])
+def test_only_the_fast_mode_adds_scores_to_those_of_other_chapters(preset):
+    settings = load_settings(preset)
+    known = {
+        (key(job.stage, preset, job.overrides), job.images)
+        for chapter in ("04_rib", "08_other_methods")
+        for job in CHAPTERS[chapter](settings).values()
+    }
+    added = {
+        name[0]
+        for name, job in frontier_jobs(settings).items()
+        if name[0] != "coarse" and (key(job.stage, preset, job.overrides), job.images) not in known
+    }
+    assert added == {"val", FAST, "fast, blurred"}
 
 
 def test_the_methods_of_other_chapters_have_their_results():
