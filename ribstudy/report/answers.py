@@ -18,7 +18,8 @@ from ribstudy.report.shown import Shown
 from ribstudy.runtime.words import counted
 
 NOT_COMPARED = "not compared"  # in place of a verdict, if the chapter has reasons against one
-RIB_CHAPTER, METHODS_CHAPTER, TOY_CHAPTER, POWER_CHAPTER = "04_rib", "08_other_methods", "01_toy", "power"
+RIB_CHAPTER, METHODS_CHAPTER, COSTS_CHAPTER = "04_rib", "08_other_methods", "costs"
+TOY_CHAPTER, POWER_CHAPTER = "01_toy", "power"
 
 
 @dataclass(frozen=True)
@@ -47,6 +48,8 @@ QUESTIONS = (
     Question("Is the CAM better after a blur, which costs nothing?", RIB_CHAPTER, "gain_blur", methods=("CAM, blurred",)),
     Question("Is RIB better than the blurred CAM?", RIB_CHAPTER, "rib_less_blur"),
     Question("Is RIB better than the CAM if both are blurred?", RIB_CHAPTER, "gain_blurred_rib"),
+    Question("Is a single, longer step of RIB (the fast mode) better than the CAM?", COSTS_CHAPTER, "gain_fast"),
+    Question("Is it better than all steps of RIB?", COSTS_CHAPTER, "less_rib_fast"),
     Question("After the CRF: are RIB's masks better than the CAM's?", "05_masks", "gain_seeds_crf"),
     Question("After the CRF: better than the blurred CAM's?", "05_masks", "blur_seeds_crf"),
     Question("After the random walk: better than the CAM's?", "05_masks", "gain_walk"),
@@ -69,6 +72,7 @@ MINUTE = {
     "gain_blur": "maps: blurred CAM − CAM",
     "rib_less_blur": "maps: RIB − blurred CAM",
     "gain_blurred_rib": "maps, both blurred: RIB − CAM",
+    "less_rib_fast": "maps: one step of RIB − all steps",
     "gain_walk_crf": "masks: RIB − CAM",
     "gain_rib_crf": "networks trained on masks: RIB − CAM",
 }
@@ -131,8 +135,10 @@ def _warning(found: Estimate) -> str:
     return "unknown power" if found.detectable is None else f"low power: could tell {found.detectable:.3f}"
 
 
-def _number(chapter: str) -> int:
-    return int(chapter.partition("_")[0])
+def _place(chapter: str) -> str:
+    """The number of a chapter, or the title of the page on costs."""
+    number, _, _ = chapter.partition("_")
+    return f"chapter {int(number)}" if number.isdigit() else "page What RIB costs"
 
 
 def _counts(found: Estimate, record: Mapping[str, Estimate]) -> str:
@@ -190,7 +196,7 @@ def answers_table(shown: Sequence[Shown]) -> Styler:
     shown = answered(shown)
     chapters = {question.text: question.chapter for question in QUESTIONS} | {REACH: RIB_CHAPTER}
     rows = {
-        f"{text}<br><small>chapter {_number(chapters[text])}</small>": [found.html() for found in of_question]
+        f"{text}<br><small>{_place(chapters[text])}</small>": [found.html() for found in of_question]
         for text, of_question in answers(shown).items()
     }
     titles = [of_data.title for of_data in shown]
@@ -221,7 +227,7 @@ def _styled(table: pd.DataFrame, name: str) -> Styler:
 
 
 def minute(shown: Sequence[Shown]) -> HTML:
-    """The answer of the front page: for each data set with results a box with four findings and up to six intervals."""
+    """The answer of the front page: for each data set with results a box with four findings and up to seven intervals."""
     boxes = [_minute_box(of_data).data for of_data in shown if of_data.of(RIB_CHAPTER)]
     return HTML("".join(boxes) or f"<p>{NOT_RUN}</p>")
 
@@ -230,7 +236,7 @@ def _minute_box(of_data: Shown) -> HTML:
     asked = {
         "gain_rib": ("RIB's maps", "the CAM's", ""),
         "rib_less_blur": ("RIB's maps", "the CAM's after a mere blur", ""),
-        "gain_blurred_rib": ("RIB's maps", "the CAM's", "if both are blurred"),
+        "less_rib_fast": ("the maps of a single, longer step of RIB", "the maps of all its steps", ""),
         "gain_walk_crf": ("masks made from RIB's maps", "masks made from the CAM's", "after all steps"),
     }
     differences = {of.name: noted_differences(of_data.of(of.chapter), of.name) for of in QUESTIONS}

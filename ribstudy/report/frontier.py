@@ -9,12 +9,13 @@ import pandas as pd
 from ribstudy.config import Settings
 from ribstudy.evaluation.likeness import correlations
 from ribstudy.evaluation.map_scores import MapScores
-from ribstudy.evaluation.protocol import BEST, FROM_VAL, Resampled, Scored, compare, resample
+from ribstudy.evaluation.protocol import FROM_VAL, Resampled, Scored, compare, resample
 from ribstudy.evaluation.statistics import NOT_RUN, Comparison, Estimate, bootstrap_mean
 from ribstudy.evaluation.steps import changes_by_step
 from ribstudy.evaluation.sweeps import sweep_scores
 from ribstudy.method.rib import num_updates
 from ribstudy.report.chapter import Chapter
+from ribstudy.report.differences import SUFFIXES
 from ribstudy.stages.controls import DILATED
 from ribstudy.workflow.costs import seconds_per_item
 from ribstudy.workflow.frontier import FAST, Point, choices_on_val, cost_seeds, every_point, points
@@ -224,6 +225,6 @@ def headline(found: Mapping[str, Measured], flop: Mapping[str, float]) -> dict[s
         numbers |= {f"alike_{short}": of.alike, f"gflop_{short}": Estimate(flop[name] / 1e9)}
         for kind, compared in (("gain", over_cam), ("less_rib", over_exact)):
             if name in compared:
-                numbers[f"{kind}_{short}"] = compared[name][FROM_VAL].difference
-                numbers[f"{kind}_{short}_best"] = compared[name][BEST].difference
+                by_rule = compared[name].items()
+                numbers |= {f"{kind}_{short}{SUFFIXES[rule]}": each.difference for rule, each in by_rule}
     return {name: estimate for name, estimate in numbers.items() if not np.isnan(estimate.value)}

@@ -32,11 +32,12 @@ COUNTS = re.compile(
 SETTINGS = re.compile(r"epochs|learning_rate|paper_rate|blur_width|advcam_steps|step_size|curve_steps")
 ROUNDING = re.compile(r"(torchcam|gradcam)_difference")
 TIMES = re.compile(r"seconds_\w+")
+SCORES = re.compile(r"(gain|less|alike)_\w+")
 
 
 def kind_of(chapter: str, name: str) -> Kind:
     """How equal a number of a chapter has to be on another machine."""
-    if chapter in MACHINE_CHAPTERS or TIMES.fullmatch(name):
+    if TIMES.fullmatch(name) or (chapter in MACHINE_CHAPTERS and not SCORES.fullmatch(name)):
         return "machine"
     if ROUNDING.fullmatch(name):
         return "rounding"

@@ -114,6 +114,7 @@ def test_the_table_has_a_row_for_each_question_and_a_column_for_each_data_set_wi
     row = table.loc[f"{question('gain_rib').text}<br><small>chapter 4</small>"]
     assert row["Images"].startswith("<b>yes</b>")
     assert row["Other images"] == "<b>not run</b>"
+    assert f"{question('gain_fast').text}<br><small>page What RIB costs</small>" in table.index
     text = counts_text([new, first, second])
     assert text.startswith("New images: not run. Images: of")
     assert list(answers_table([new]).data.columns) == list(size_table([new])) == ["New images"]

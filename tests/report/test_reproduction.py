@@ -20,6 +20,7 @@ PUBLISHED = Estimate(0.5, 0.4, 0.6, 40)
         ("08_other_methods", "torchcam_difference", "rounding"),
         ("08_other_methods", "early_difference", "training"),
         ("08_other_methods", "seconds_rib", "machine"),
+        ("costs", "gain_fast", "training"),
         ("costs", "tflop_study_rib", "machine"),
     ],
 )
