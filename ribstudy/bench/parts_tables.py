@@ -1,5 +1,6 @@
 """Tables and texts about the parts of an adaptation: how often each is computed, its share of the FLOP, and its seconds."""
 
+import math
 from collections.abc import Sequence
 
 import pandas as pd
@@ -44,9 +45,11 @@ def seconds_table(records: Sequence[Record]) -> pd.DataFrame:
     rows = []
     for record in records:
         parts = _parts(record)
-        if not parts["exact"]:
+        names = dict.fromkeys(name for of_mode in parts.values() for name in of_mode)
+        if all(math.isnan(record.value("parts", name)) for name in names):
             rows.append({"device": record.device["name"], "part": NOT_RUN})
-        for name in dict.fromkeys(name for of_mode in parts.values() for name in of_mode):
+            continue
+        for name in names:
             seconds = record.value("parts", name)
             times = {f"s, {mode}": number(_count(of_mode.get(name)) * seconds, "{:.2f}") for mode, of_mode in parts.items()}
             share = number(_share(record, parts["exact"][name]), "{:.0%}") if parts["exact"][name].flop else ""
