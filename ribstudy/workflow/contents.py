@@ -1,7 +1,7 @@
 """The published part of each result: the items and files that chapters show, and those that the spot check needs."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import chain
 from pathlib import Path
@@ -11,7 +11,9 @@ from ribstudy.config import load_settings, preset_name
 from ribstudy.stages import STAGES, ItemStage, Run
 from ribstudy.stages.stage import only_checks
 from ribstudy.workflow.book import chapters_of
+from ribstudy.workflow.job import Job
 from ribstudy.workflow.jobs import CHAPTERS
+from ribstudy.workflow.left import is_done
 from ribstudy.workflow.planned import PlannedResult, is_training, result_name
 
 
@@ -67,18 +69,25 @@ def read_by_chapters(
 def finished(preset: str, overrides: Mapping[str, Any], run: Run) -> dict[str, Content]:
     """The items and files of the chapters' jobs that are there, by name of the result; only of results that are finished."""
     contents: dict[str, Content] = {}
+    for job, own in _shown(preset, overrides, run):
+        result = own.result(job.stage)
+        if not result.finished:
+            continue
+        content = contents.setdefault(result_name(job.stage, own), Content())
+        if isinstance(job.stage, ItemStage):
+            content.items.update(filter(result.has_item, own.items(job.stage)))
+        else:
+            content.files.update(filter(result.has_file, job.stage.files if job.files is None else job.files))
+    return contents
+
+
+def _shown(preset: str, overrides: Mapping[str, Any], run: Run) -> Iterator[tuple[Job, Run]]:
+    """The jobs of the preset's chapters, each with its run, apart from mere checks."""
     for chapter in chapters_of(preset):
         for job in CHAPTERS[chapter](run.settings).values():
-            own = replace(run, settings=load_settings(preset, {**overrides, **job.overrides})).with_images(job.images)
-            result = own.result(job.stage)
-            if only_checks(job.stage) or not result.finished:
-                continue
-            content = contents.setdefault(result_name(job.stage, own), Content())
-            if isinstance(job.stage, ItemStage):
-                content.items.update(filter(result.has_item, own.items(job.stage)))
-            else:
-                content.files.update(filter(result.has_file, job.stage.files if job.files is None else job.files))
-    return contents
+            if not only_checks(job.stage):
+                own = replace(run, settings=load_settings(preset, {**overrides, **job.overrides}))
+                yield job, own.with_images(job.images)
 
 
 def add_weights(contents: dict[str, Content], planned: Mapping[str, PlannedResult], run: Run) -> set[str]:
@@ -93,10 +102,16 @@ def add_weights(contents: dict[str, Content], planned: Mapping[str, PlannedResul
     return weights
 
 
-def add_weights_for_missing(contents: dict[str, Content], planned: Mapping[str, PlannedResult]) -> None:
-    """Adds the finished trainings on which missing results depend."""
-    missing = [result for result in planned.values() if not all(run.is_finished(result.stage) for run in result.runs)]
-    for name in sorted(set().union(*(result.trainings for result in missing))):
+def add_weights_for_missing(
+    contents: dict[str, Content], planned: Mapping[str, PlannedResult], preset: str, overrides: Mapping[str, Any], run: Run
+) -> None:
+    """Adds the finished trainings on which results depend that chapters show and that are missing."""
+    missing = [
+        result_name(job.stage, own)
+        for job, own in _shown(preset, overrides, run)
+        if not is_done(job, own.settings, store=run.store)
+    ]
+    for name in sorted(set().union(*(planned[of].trainings for of in missing))):
         training = planned[name]
         if training.runs[0].is_finished(training.stage):
             contents.setdefault(name, Content()).files.update(training.stage.files)

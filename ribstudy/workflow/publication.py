@@ -109,7 +109,7 @@ class Publication:
         planned = planned_results(preset, overrides, run)
         shown = [chapter for chapter in chapters_of(preset) if reads_file(chapter, preset, run).is_file()]
         contents = merged(finished(preset, overrides, run), read_by_chapters(shown, preset, run, planned))
-        add_weights_for_missing(contents, planned)
+        add_weights_for_missing(contents, planned, preset, overrides, run)
         add_weights(contents, planned, run)
         old = Published.of(store.published_folder)
         new = {name: content for name, content in contents.items() if not _contains(old.bundle(name), content)}
