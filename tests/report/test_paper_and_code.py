@@ -58,7 +58,7 @@ def test_every_row_is_in_one_table_and_the_largest_effect_comes_first():
     numbers = [int(label.split()[0]) for label in (*shown.index, *others.index)]
     assert sorted(numbers) == ROWS.index.tolist()
     assert shown.loc["2 P", ["photographs", "drawn"]].tolist() == [
-        "region: -0.020<br><small>(-0.030 to -0.010)</small>",
+        "region: -0.020<br><small>(-0.030\N{NO-BREAK SPACE}to\N{NO-BREAK SPACE}-0.010)</small>",
         "region: not run",
     ]
     assert shown.loc["2 P", "difference"].startswith("<b>Paper:</b> the mean over the region<br><b>Code:</b> the sum")
