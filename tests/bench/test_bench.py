@@ -57,15 +57,11 @@ def test_one_benchmark_can_be_run_again(quick):
 
 
 def test_page_shows_a_record(quick, monkeypatch, tmp_path):
+    """With the preset mini, which computes no point of the frontier."""
     monkeypatch.setenv("RIBSTUDY_RESULTS", str(quick))
-    papermill.execute_notebook(
-        ROOT / "book" / "costs.ipynb",
-        tmp_path / "out.ipynb",
-        {"overrides": {"costs": None}},
-        kernel_name="python3",
-        progress_bar=False,
-    )
-    numbers = json.loads((quick / "records" / "costs.study.json").read_text())
+    page, parameters = ROOT / "book" / "costs.ipynb", {"preset": "mini"}
+    papermill.execute_notebook(page, tmp_path / "out.ipynb", parameters, kernel_name="python3", progress_bar=False)
+    numbers = json.loads((quick / "records" / "costs.mini.json").read_text())
     assert numbers["tflop_reference_voc"]["value"] == pytest.approx(47.5, abs=0.1)
     assert any(name.startswith("speed_up-") for name in numbers)
 
