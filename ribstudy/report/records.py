@@ -119,19 +119,11 @@ class Headline:
 def headline_table(rows: Sequence[Headline], presets: Sequence[str], store: Store | None = None) -> pd.DataFrame:
     """Headline numbers of several presets next to each other, as texts; a row for each of `rows`, a column for each data set.
 
-    A record from here replaces the published one. A number without a record reads "not run".
-
-    Raises:
-        ValueError: a chapter was run, but its records do not contain a name.
+    A record from here replaces the published one. A number that no record has reads "not run": the chapter was not run, or its
+    preset leaves this number out.
     """
     store = store or Store()
     records = [latest_records(store, preset_name(preset), {row.chapter for row in rows}) for preset in presets]
-    for row in rows:
-        known = [of_preset.get(row.chapter, {}) for of_preset in records]
-        if any(known) and not any(row.name in found for found in known):
-            raise ValueError(
-                f"chapter {row.chapter} notes no number {row.name!r}; it notes: {', '.join(sorted(max(known, key=len)))}"
-            )
     texts = [[row.text(of_preset.get(row.chapter, {}).get(row.name)) for of_preset in records] for row in rows]
     return pd.DataFrame(texts, index=[row.label for row in rows], columns=[_column(preset) for preset in presets])
 

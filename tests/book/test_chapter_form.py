@@ -1,12 +1,15 @@
 """Each chapter of the study begins with its answer and ends with a summary and exercises (CONTRIBUTING.md)."""
 
 import json
+import re
 from pathlib import Path
 
 import pytest
 import yaml
 
-BOOK = Path(__file__).resolve().parents[2] / "book"
+ROOT = Path(__file__).resolve().parents[2]
+BOOK = ROOT / "book"
+NUMBER = re.compile(r"\| (\w+)::(\w+):")  # in a row of a table of headline numbers
 WITHOUT = ("10_full_runs", "paper_and_code")  # pages of tables
 PARTS = {part["caption"]: part for part in yaml.safe_load((BOOK / "_toc.yml").read_text())["parts"]}
 CHAPTERS = [page["file"] for page in PARTS["The study"]["chapters"] if page["file"] not in WITHOUT]
@@ -41,3 +44,15 @@ def test_chapters_have_the_numbers_of_their_files():
     assert PARTS["The study"]["numbered"] == 1
     numbers = {name: place for place, name in enumerate(CHAPTERS, 1)}
     assert {name: place for name, place in numbers.items() if name[:2].isdigit() and int(name[:2]) != place} == {}
+
+
+def test_tables_of_headline_numbers_name_numbers_that_chapters_note():
+    """A number without a record reads "not run", so a mistyped name would, too."""
+    shown = {found for path in BOOK.glob("*.ipynb") for found in NUMBER.findall(path.read_text())}
+    noted = {
+        (path.name.partition(".")[0], name)
+        for path in (ROOT / "published" / "records").glob("*.json")
+        for name in json.loads(path.read_text())
+    }
+    assert len(shown) > 5
+    assert shown - noted == set()
