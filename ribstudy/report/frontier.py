@@ -216,15 +216,16 @@ def headline(found: Mapping[str, Measured], flop: Mapping[str, float]) -> dict[s
     if not found:
         return {}
     over_cam, over_exact = gains(found, CAM_NAME), gains(found, RIB_NAME)
-    numbers = {}
+    compared = found[CAM_NAME].drawn
+    numbers = {"num_images": Estimate(len(compared.names)), "num_choices": Estimate(len(compared.choices))}
     if FAST in found:
         numbers["fewer_fast"] = Estimate(flop[RIB_NAME] / flop[FAST])
         numbers["sooner_fast"] = Estimate(found[RIB_NAME].seconds / found[FAST].seconds)
     for name, of in found.items():
         short = name.lower().replace(",", "").replace("'", "").replace("-", "_").replace(" ", "_")
         numbers |= {f"alike_{short}": of.alike, f"gflop_{short}": Estimate(flop[name] / 1e9)}
-        for kind, compared in (("gain", over_cam), ("less_rib", over_exact)):
-            if name in compared:
-                by_rule = compared[name].items()
+        for kind, over in (("gain", over_cam), ("less_rib", over_exact)):
+            if name in over:
+                by_rule = over[name].items()
                 numbers |= {f"{kind}_{short}{SUFFIXES[rule]}": each.difference for rule, each in by_rule}
     return {name: estimate for name, estimate in numbers.items() if not np.isnan(estimate.value)}
