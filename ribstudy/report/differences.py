@@ -53,7 +53,7 @@ def noted_differences(record: Mapping[str, Estimate], name: str) -> dict[str, Es
 
 
 def rules_table(rows: Mapping[str, ByRule], *, trainings: int) -> pd.DataFrame:
-    """The differences in mIoU by every rule, a line for each comparison.
+    """The answer of each comparison, its differences in mIoU by every rule, and what they rest on.
 
     A and B are the mIoUs by the rule of the headline. "could tell" is the smallest difference that the headline tells from
     zero (`Estimate.detectable`).
@@ -70,13 +70,13 @@ def _line(found: ByRule, trainings: int) -> dict[str, str | int]:
     judged, compared = verdict_of(found), next(iter(found.values()))
     images, told = judged.headline.n, judged.headline.detectable
     return {
+        "A larger?": judged.answer(),
         "A": f"{compared.second.value:.3f}",
         "B": f"{compared.first.value:.3f}",
         **{f"{rule} (95 %)": judged.differences[rule].text() if rule in found else MISSING for rule in RULES},
         "could tell": MISSING if told is None else f"{told:.3f}",
         "trainings": trainings,
         "images": MISSING if images is None else f"{images:,}",
-        "A larger?": judged.answer(),
     }
 
 

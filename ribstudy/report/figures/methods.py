@@ -29,8 +29,8 @@ STYLES = {
 
 def method_panels(image: np.ndarray, truth: np.ndarray, maps: Mapping[str, StoredMaps], *, class_name: str) -> list[Panel]:
     """An image, its true mask, and the map of its first class by each method."""
-    shown = [Panel(name, image, map=stored.normalized()[0]) for name, stored in maps.items()]
-    return [Panel(f"image: {class_name}", image), Panel("true mask", image, mask=truth), *shown]
+    shown = [Panel(f"{name}: {class_name}", image, map=stored.normalized()[0]) for name, stored in maps.items()]
+    return [Panel("image", image), Panel("true mask", image, mask=truth), *shown]
 
 
 def method_curves(sweeps: Mapping[str, Sequence[Sweep]], chosen: Mapping[str, Sequence[int]]) -> Figure:

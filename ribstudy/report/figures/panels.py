@@ -35,7 +35,7 @@ class Panel:
 
 
 def photograph(dataset: Dataset, name: str, size: tuple[int, int]) -> np.ndarray:
-    """An image, uint8 [H, W, 3]; where the photographs are not at hand, a light grey image of `size` (H, W)."""
+    """An image, uint8 [H, W, 3]; where the photographs are not at hand, a light grey stand-in of `size` (H, W)."""
     return dataset.image(name) if dataset.has_pictures else np.full((*size, 3), GREY, np.uint8)
 
 
@@ -113,10 +113,17 @@ def _pair(first: Panel, second: Panel, labels: tuple[str, str]) -> str:
 
 
 def _row(panels: Sequence[Panel]) -> str:
-    """The panels side by side, without masks of void alone, which are not at hand (`true_mask`)."""
-    panels = [panel for panel in panels if panel.mask is None or (panel.mask != VOID).any()]
+    """The panels side by side, without those that show nothing because the data are not at hand."""
+    panels = [panel for panel in panels if _shows_something(panel)]
     shown = (f'<div class="panel">{_img(panel, panel.title)}<div>{escape(panel.title)}</div></div>' for panel in panels)
-    return _grid("".join(shown), len(panels))
+    return _grid("".join(shown), len(panels)) if panels else ""
+
+
+def _shows_something(panel: Panel) -> bool:
+    """Whether it is more than the stand-in of `photograph` or of `true_mask`."""
+    if panel.mask is not None:
+        return bool((panel.mask != VOID).any())
+    return panel.map is not None or bool((panel.image != GREY).any())
 
 
 def _grid(content: str, number: int) -> str:

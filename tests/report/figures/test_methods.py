@@ -25,7 +25,7 @@ def test_panels_are_the_image_the_truth_and_each_method():
     image = np.zeros((32, 32, 3), np.uint8)
     maps = StoredMaps(np.array([1]), (32, 32), steps=(np.ones((1, 1, 2, 2)),))
     shown = method_panels(image, np.zeros((32, 32), np.uint8), {"CAM": maps, "LayerCAM, two layers": maps}, class_name="cat")
-    assert [panel.title for panel in shown] == ["image: cat", "true mask", "CAM", "LayerCAM, two layers"]
+    assert [panel.title for panel in shown] == ["image", "true mask", "CAM: cat", "LayerCAM, two layers: cat"]
 
 
 def test_curves_have_a_line_and_a_dot_for_each_method():

@@ -3,9 +3,15 @@ import re
 import numpy as np
 
 from ribstudy.datasets.pictures import PALETTE
-from ribstudy.report.figures.panels import Panel, before_after, gallery, picture, slider
+from ribstudy.report.figures.panels import Panel, before_after, gallery, photograph, picture, slider
 
 BLACK = np.zeros((4, 4, 3), np.uint8)
+
+
+class NoPictures:
+    """A data set whose photographs are not at hand."""
+
+    has_pictures = False
 
 
 def test_void_and_background_are_not_painted():
@@ -18,6 +24,14 @@ def test_void_and_background_are_not_painted():
 def test_a_map_is_brightest_at_its_maximum():
     shown = picture(Panel("t", BLACK, map=np.linspace(0, 1, 16).reshape(4, 4))).sum(axis=2).ravel()
     assert (np.diff(shown) > 0).all()
+
+
+def test_a_photograph_that_is_not_at_hand_has_no_panel():
+    stand_in = photograph(NoPictures(), "a name", (4, 4))
+    html = gallery(
+        [[Panel("image", stand_in), Panel("map", stand_in, map=np.zeros((4, 4)))], [Panel("another", stand_in)]]
+    ).data
+    assert re.findall(r'alt="([^"]*)"', html) == ["map"]
 
 
 def test_a_mask_that_is_not_at_hand_has_no_panel():
