@@ -1,5 +1,6 @@
 """The answers of the study: a verdict on each question for each data set, from the records of the chapters."""
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import isnan
@@ -95,19 +96,22 @@ class Answer:
         estimate: the estimate that gives it.
         warning: its limits, which precede it.
         depends_on_rule: whether the answer, or the sign of the difference, depends on the rule for thresholds.
-        basis: images, trainings and other numbers.
+        counts: the numbers of images and trainings.
+        basis: other numbers.
     """
 
     word: str
     estimate: str = ""
     warning: str = ""
     depends_on_rule: bool = False
+    counts: str = ""
     basis: tuple[str, ...] = ()
 
-    def html(self) -> str:
-        """The lines of a cell of the table."""
+    def html(self, *, usual: str = "") -> str:
+        """The lines of a cell of the table, without its counts if they are the `usual` ones, which the column's title says."""
         sign = "the answer depends on the rule" if self.depends_on_rule else ""
-        small = (f"<small>{line}</small>" if line else "" for line in (self.warning, sign, *self.basis))
+        counts = self.counts if self.counts != usual else ""
+        small = (f"<small>{line}</small>" if line else "" for line in (self.warning, sign, counts, *self.basis))
         warning, *others = small
         return "<br>".join(filter(None, (warning, f"<b>{self.word}</b> {self.estimate}".strip(), *others)))
 
@@ -124,8 +128,9 @@ def answer(question: Question, shown: Shown) -> Answer:
     if question.opposite:
         differences = {rule: found.negative for rule, found in differences.items()}
     judged = verdict(differences)
-    basis = (_counts(headline, record), _adjusted(record, question), *(_seconds(shown, method) for method in question.methods))
-    return Answer(judged.word, judged.headline.text(), _warning(headline), judged.depends_on_rule, basis)
+    basis = (_adjusted(record, question), *(_seconds(shown, method) for method in question.methods))
+    counts = _counts(headline, record)
+    return Answer(judged.word, judged.headline.text(), _warning(headline), judged.depends_on_rule, counts, basis)
 
 
 def _warning(found: Estimate) -> str:
@@ -136,9 +141,8 @@ def _warning(found: Estimate) -> str:
 
 
 def _place(chapter: str) -> str:
-    """The number of a chapter, or the title of the page on costs."""
     number, _, _ = chapter.partition("_")
-    return f"chapter {int(number)}" if number.isdigit() else "page What RIB costs"
+    return f"chapter {int(number)}" if number.isdigit() else f"chapter on {chapter}"
 
 
 def _counts(found: Estimate, record: Mapping[str, Estimate]) -> str:
@@ -172,7 +176,7 @@ def reach_answer(shown: Shown) -> Answer:
     }
     headline, *others = texts.values()
     differ = [f"{rule}: {text}" for rule, text in texts.items()] if set(others) - {headline} else []
-    return Answer(headline, basis=(*differ[1:], _counts(next(iter(by_rule.values())), record)))
+    return Answer(headline, counts=_counts(next(iter(by_rule.values())), record), basis=tuple(differ[1:]))
 
 
 def answers(shown: Sequence[Shown]) -> dict[str, list[Answer]]:
@@ -195,19 +199,15 @@ def answers_table(shown: Sequence[Shown]) -> Styler:
     """The table of all answers: a row for each question with its chapter, and a column for each of the `answered` data sets."""
     shown = answered(shown)
     chapters = {question.text: question.chapter for question in QUESTIONS} | {REACH: RIB_CHAPTER}
-    rows = {
-        f"{text}<br><small>{_place(chapters[text])}</small>": [found.html() for found in of_question]
-        for text, of_question in answers(shown).items()
-    }
-    titles = [of_data.title for of_data in shown]
-    return _styled(pd.DataFrame.from_dict(rows, orient="index", columns=titles), "answers")
+    rows = {f"{text}<br><small>{_place(chapters[text])}</small>": found for text, found in answers(shown).items()}
+    return _styled(rows, [of_data.title for of_data in shown], "answers")
 
 
 def toy_table(shown: Sequence[Shown]) -> Styler:
     """The answers of the simulated experiment, which has data of its own."""
     record = next((record for of_data in shown if (record := of_data.of(TOY_CHAPTER))), {})
-    rows = {toy_findings.QUESTIONS[name]: _toy_answer(name, record).html() for name in TOY}
-    return _styled(pd.DataFrame({"digits with markers": rows}), "toy-answers")
+    rows = {toy_findings.QUESTIONS[name]: [_toy_answer(name, record)] for name in TOY}
+    return _styled(rows, ["digits with markers"], "toy-answers")
 
 
 def _toy_answer(name: str, record: Mapping[str, Estimate]) -> Answer:
@@ -215,14 +215,20 @@ def _toy_answer(name: str, record: Mapping[str, Estimate]) -> Answer:
         return Answer(NOT_RUN)
     found = record[name]
     paper = record.get("extra_fall_paper") if name == TOY[0] else None
-    basis = (f"{found.n} seeds", "" if paper is None else f"the paper's figure: {paper.value:+.2f}")
-    return Answer(word_of(found), found.text(2), basis=basis)
+    basis = () if paper is None else (f"the paper's figure: {paper.value:+.2f}",)
+    return Answer(word_of(found), found.text(2), counts=f"{found.n} seeds", basis=basis)
 
 
-def _styled(table: pd.DataFrame, name: str) -> Styler:
-    """The table as HTML whose cells have several lines."""
+def _styled(rows: Mapping[str, Sequence[Answer]], titles: Sequence[str], name: str) -> Styler:
+    """The table as HTML whose cells have several lines. The title of a column has the counts of most of its answers."""
+    columns = {}
+    for title, found in zip(titles, zip(*rows.values(), strict=True), strict=True):
+        counts = Counter(one.counts for one in found if one.counts).most_common(1)
+        usual = counts[0][0] if counts else ""
+        columns[f"{title}<br><small>{usual}</small>" if usual else title] = [one.html(usual=usual) for one in found]
     layout = {"selector": "th, td", "props": "text-align: left; vertical-align: top"}
     questions = {"selector": "tbody th", "props": "font-weight: normal"}
+    table = pd.DataFrame(columns, index=list(rows))
     return table.style.set_uuid(name).set_table_attributes('class="dataframe"').set_table_styles([layout, questions])
 
 

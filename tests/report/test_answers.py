@@ -42,7 +42,7 @@ def shown(**records):
 def test_an_answer_has_its_estimate_and_what_it_is_based_on():
     found = answer(question("gain_rib"), shown(rib={"gain_rib": estimate(0.02)}, methods={"seconds_rib": Estimate(6.0)}))
     assert (found.word, found.estimate, found.warning) == ("yes", "+0.020 (+0.016 to +0.024)", "")
-    assert found.basis == ("500 images, 3 trainings", "", "RIB: 6.00 s for an image")
+    assert (found.counts, found.basis) == ("500 images, 3 trainings", ("", "RIB: 6.00 s for an image"))
     assert found.html().split("<br>") == [
         "<b>yes</b> +0.020 (+0.016 to +0.024)",
         "<small>500 images, 3 trainings</small>",
@@ -59,7 +59,7 @@ def test_the_time_of_rib_comes_from_its_own_chapter_if_other_methods_were_not_ru
 
 def test_an_answer_of_one_training_says_that_its_interval_leaves_trainings_out():
     record = {"gain_rib": estimate(0.02), "num_seeds": Estimate(1)}
-    assert answer(question("gain_rib"), shown(rib=record)).basis[0] == "500 images, 1 training, which the interval leaves out"
+    assert answer(question("gain_rib"), shown(rib=record)).counts == "500 images, 1 training, which the interval leaves out"
 
 
 def test_a_weak_comparison_says_so_first():
@@ -98,27 +98,38 @@ def test_what_was_not_run_or_not_compared_has_no_verdict():
 def test_the_reach_is_a_distance_or_nowhere():
     found = reach_answer(shown(rib={"reach": Estimate(0.5, n=500), "reach_best": Estimate(math.nan, n=500)}))
     assert found.word == "up to 0.50 object sizes"
-    assert found.basis == ("best on these images: nowhere", "500 images, 3 trainings")
+    assert (found.counts, found.basis) == ("500 images, 3 trainings", ("best on these images: nowhere",))
     same = reach_answer(shown(rib={"reach": Estimate(math.nan, n=500), "reach_best": Estimate(math.nan, n=500)}))
-    assert (same.word, same.basis) == ("nowhere", ("500 images, 3 trainings",))
+    assert (same.word, same.basis) == ("nowhere", ())
 
 
 def test_the_table_has_a_row_for_each_question_and_a_column_for_each_data_set_with_an_answer():
     first, new = shown(rib={"gain_rib": estimate(0.02)}), Shown("New images", {"03_cam": {"miou_cam": Estimate(0.4)}})
     second = Shown("Other images", {"04_rib": {"gain_blur": estimate(0.01)}})
     table = answers_table([new, first, second]).data
-    assert list(table.columns) == ["Images", "Other images"]
+    assert [column.split("<br>")[0] for column in table.columns] == ["Images", "Other images"]
+    table.columns = ["Images", "Other images"]
     assert len(table) == len(QUESTIONS) + 1
     assert len({one.text for one in QUESTIONS}) == len(QUESTIONS)
     assert REACH in answers([first])
     row = table.loc[f"{question('gain_rib').text}<br><small>chapter 4</small>"]
     assert row["Images"].startswith("<b>yes</b>")
     assert row["Other images"] == "<b>not run</b>"
-    assert f"{question('gain_fast').text}<br><small>page What RIB costs</small>" in table.index
+    assert f"{question('gain_fast').text}<br><small>chapter on costs</small>" in table.index
     text = counts_text([new, first, second])
     assert text.startswith("New images: not run. Images: of")
     assert list(answers_table([new]).data.columns) == list(size_table([new])) == ["New images"]
     assert f"Images: of {len(QUESTIONS)} questions, 1 have the answer yes, 0 no, {len(QUESTIONS) - 1} not run." in text
+
+
+def test_counts_of_most_answers_stand_in_the_title_of_their_column():
+    record = {name: estimate(0.02) for name in ("gain_rib", "gain_blur")}
+    few = {"difference_bce": Estimate(-0.02, -0.024, -0.016, 60, standard_error=0.002)}
+    table = answers_table([shown(rib=record, ablations=few)]).data
+    (title,) = table.columns
+    assert title == "Images<br><small>500 images, 3 trainings</small>"
+    with_counts = [cell for cell in table[title] if "trainings" in cell]
+    assert with_counts == ["<b>yes</b> +0.020 (+0.016 to +0.024)<br><small>60 images, 3 trainings</small>"]
 
 
 def test_the_front_page_has_four_findings_for_each_data_set_with_results():
@@ -139,8 +150,8 @@ def test_the_front_page_has_four_findings_for_each_data_set_with_results():
 
 def test_the_toy_is_shown_from_the_data_set_that_has_it():
     record = {name: Estimate(0.1, 0.05, 0.15, 20) for name in TOY} | {"extra_fall_paper": Estimate(0.56)}
-    table = toy_table([shown(), shown(toy=record)]).data["digits with markers"]
-    assert table[toy_findings.QUESTIONS[TOY[0]]].startswith("<b>yes</b> +0.10 (+0.05 to +0.15)<br><small>20 seeds</small>")
+    table = toy_table([shown(), shown(toy=record)]).data["digits with markers<br><small>20 seeds</small>"]
+    assert table[toy_findings.QUESTIONS[TOY[0]]].startswith("<b>yes</b> +0.10 (+0.05 to +0.15)<br><small>the paper's")
     assert "the paper's figure: +0.56" in table.iloc[0]
     assert toy_table([shown()]).data.iloc[0, 0] == "<b>not run</b>"
 
