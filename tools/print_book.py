@@ -1,8 +1,9 @@
 """Prints the rendered book as one PDF: `python -m tools.print_book [folder]`, default: _build/html.
 
-All pages are joined into one page in the order of the table of contents, and their links are changed to stay within it.
-Chromium prints it to `ribstudy.pdf` in the folder, and the front page gets a link to it. The style sheet `custom.css` hides the
-parts that make no sense on paper, and opens what is folded.
+All pages are joined into one page in the order of the table of contents, except the API, which one searches on a screen. Their
+links are changed to stay within it, and links to other files of the folder become text, because a PDF travels alone. Chromium
+prints it to `ribstudy.pdf` in the folder, and the front page gets a link to it. The style sheet `custom.css` hides the parts
+that make no sense on paper, and opens what is folded.
 """
 
 import argparse
@@ -19,20 +20,23 @@ from PIL import Image
 from tools.browser import open_browser
 
 NAME = "ribstudy.pdf"
+API = "api/"  # folder of the pages that are not printed
+ELSEWHERE = ("http:", "https:", "data:", "mailto:", "//")  # beginnings of links that lead out of the book
 PLACE = "print-version"  # id of the element of the front page for the link
 QUALITY = 90  # of the JPEGs: Chromium stores pictures of other kinds without loss, which takes several times as much
 
 
 def page_names(html: Path) -> list[str]:
-    """The pages of a rendered book in the order of its table of contents, which is in the folder `src` next to `html`."""
+    """The printed pages of a book in the order of its table of contents, which is in the folder `src` next to `html`."""
     contents = yaml.safe_load((html.resolve().parent / "src" / "_toc.yml").read_text())
     chapters = [chapter for part in contents["parts"] for chapter in part["chapters"]]
-    return [contents["root"], *(page["file"] for chapter in chapters for page in (chapter, *chapter.get("sections", ())))]
+    names = [contents["root"], *(page["file"] for chapter in chapters for page in (chapter, *chapter.get("sections", ())))]
+    return [name for name in names if not name.startswith(API)]
 
 
 def _moved(link: str, page: str, names: list[str]) -> str:
     """A link of `page`, changed for the joined page in the book's root folder."""
-    if link.startswith(("http:", "https:", "data:", "mailto:", "//")):
+    if link.startswith(ELSEWHERE):
         return link
     target, anchor = urldefrag(link)
     parts: list[str] = []
@@ -93,13 +97,16 @@ def section(soup: BeautifulSoup, page: str, names: list[str]) -> Tag:
         for attribute in ("href", "src"):
             if tag.get(attribute):
                 tag[attribute] = _moved(tag[attribute], page, names)
+    for link in article.find_all("a", href=True):
+        if not link["href"].startswith(("#", *ELSEWHERE)):
+            link.unwrap()
     holder = soup.new_tag("section", attrs={"class": "printed-page", "id": page})
     holder.append(article.extract())
     return holder
 
 
 def joined(html: Path) -> str:
-    """All pages of the book as one HTML page."""
+    """All printed pages of the book as one HTML page."""
     names = page_names(html)
     sections = [section(BeautifulSoup((html / f"{name}.html").read_text(), "html.parser"), name, names) for name in names]
     whole = BeautifulSoup((html / "index.html").read_text(), "html.parser")

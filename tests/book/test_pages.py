@@ -111,25 +111,30 @@ def test_the_book_is_printed_and_linked(tiny_book, tmp_path):
 
 
 @needs_browser
-def test_a_small_book_becomes_a_pdf(tmp_path, monkeypatch):
-    monkeypatch.setattr(print_book, "page_names", lambda html: ["index", "api/a"])
+def test_a_small_book_becomes_a_pdf(tmp_path):
+    contents = {"root": "index", "parts": [{"chapters": [{"file": "api/method"}, {"file": "part/a"}]}]}
+    (tmp_path / "src").mkdir()
+    (tmp_path / "src" / "_toc.yml").write_text(yaml.safe_dump(contents))
+    html = tmp_path / "html"
     article = '<!doctype html><html><head><title></title></head><body><article class="bd-article">{}</article></body></html>'
-    (tmp_path / "api").mkdir()
-    cited = citation("Tan", "Tan: A.", "api/a.html#b", identifier="citation-0")
-    (tmp_path / "index.html").write_text(
-        article.format(f'<div id="print-version"></div>{cited}<img loading="lazy" src="a.webp">')
+    (html / "part").mkdir(parents=True)
+    cited = citation("Tan", "Tan: A.", "part/a.html#b", identifier="citation-0")
+    others = '<a href="data.csv">numbers</a> <a href="api/method.html">method</a> <a href="https://example.org">far</a>'
+    (html / "index.html").write_text(
+        article.format(f'<div id="print-version"></div>{cited}<img loading="lazy" src="a.webp">{others}')
     )
-    Image.new("RGB", (2, 2)).save(tmp_path / "a.webp")
-    (tmp_path / "api" / "a.html").write_text(article.format('<h1 id="b">B<a>#</a></h1><a href="../index.html">home</a>'))
-    joined = print_book.joined(tmp_path)
-    assert '<a href="#api/a--b">Tan</a><img src="data:image/jpeg;base64,' in joined
+    Image.new("RGB", (2, 2)).save(html / "a.webp")
+    (html / "part" / "a.html").write_text(article.format('<h1 id="b">B<a>#</a></h1><a href="../index.html">home</a>'))
+    joined = print_book.joined(html)
+    assert '<a href="#part/a--b">Tan</a><img src="data:image/jpeg;base64,' in joined
     assert 'href="#index"' in joined
-    assert '<div id="index--print-version"><ul><li><a href="#api/a">B</a></li></ul></div>' in joined
+    assert '<div id="index--print-version"><ul><li><a href="#part/a">B</a></li></ul></div>' in joined
+    assert 'numbers method <a href="https://example.org">far</a>' in joined
     for _ in range(2):
-        pdf = print_book.print_book(tmp_path)
+        pdf = print_book.print_book(html)
         assert pdf.read_bytes().startswith(b"%PDF-")
-        assert (tmp_path / "index.html").read_text().count('href="ribstudy.pdf"') == 1
-    assert not (tmp_path / "_printed.html").exists()
+        assert (html / "index.html").read_text().count('href="ribstudy.pdf"') == 1
+    assert not (html / "_printed.html").exists()
     with pytest.raises(ValueError, match="make book first"):
         print_book.print_book(tmp_path / "none")
 
@@ -142,6 +147,7 @@ def test_paper_shows_what_needs_a_click_on_a_screen():
     divided = panels.before_after([(panels_of["CAM"], panels_of["RIB"])], labels=("CAM", "RIB")).data
     looked = look_report.part(Explanation(black, "cat", 0.4, np.zeros((3, 4, 4), np.float32), np.ones(3), "RIB"))
     content = f"{growing}{divided}{looked}<details><summary>Solution</summary><p id='solution'>4</p></details>"
+    content += "<div class='tag_screen-only'>a table of hundreds of rows</div>"
     style = (ROOT / "book" / "_static" / "custom.css").read_text()
     with open_browser() as browser:
         page = browser.new_page()
@@ -149,7 +155,14 @@ def test_paper_shows_what_needs_a_click_on_a_screen():
         page.emulate_media(media="print")
         shown = {
             selector: [element.is_visible() for element in page.query_selector_all(selector)]
-            for selector in (".frame", ".look figure + figure img", "input", ".before-after .line", "#solution")
+            for selector in (
+                ".frame",
+                ".look figure + figure img",
+                "input",
+                ".before-after .line",
+                "#solution",
+                ".tag_screen-only",
+            )
         }
         first, second = (page.query_selector(f'.pictures img[alt="{name}"]').bounding_box() for name in ("CAM", "RIB"))
         caption = page.evaluate("() => getComputedStyle(document.querySelector('[data-first]'), '::before').content")
@@ -159,6 +172,7 @@ def test_paper_shows_what_needs_a_click_on_a_screen():
         "input": [False] * 3,
         ".before-after .line": [False],
         "#solution": [True],
+        ".tag_screen-only": [False],
     }
     assert first["x"] + first["width"] <= second["x"]
     assert first["width"] == second["width"]
