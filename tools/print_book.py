@@ -21,6 +21,7 @@ from tools.browser import open_browser
 
 NAME = "ribstudy.pdf"
 API = "api/"  # folder of the pages that are not printed
+STYLED = "T_"  # ids in a styled table of pandas begin so; its style sheet names them, so they stay
 ELSEWHERE = ("http:", "https:", "data:", "mailto:", "//")  # beginnings of links that lead out of the book
 PLACE = "print-version"  # id of the element of the front page for the link
 QUALITY = 90  # of the JPEGs: Chromium stores pictures of other kinds without loss, which takes several times as much
@@ -92,7 +93,7 @@ def section(soup: BeautifulSoup, page: str, names: list[str]) -> Tag:
     assert article is not None, page
     _prepare_for_paper(article, soup)
     for tag in article.find_all(True):
-        if tag.get("id"):
+        if tag.get("id") and not tag["id"].startswith(STYLED):
             tag["id"] = f"{page}--{tag['id']}"
         for attribute in ("href", "src"):
             if tag.get(attribute):

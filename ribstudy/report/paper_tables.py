@@ -164,7 +164,7 @@ def gain_table(data: str, records: Records) -> pd.DataFrame:
 def sources_table(*tables: str) -> pd.DataFrame:
     """The source of each published value; a row for each value."""
     rows = pd.concat({table: paper.values(table) for table in tables}, names=["table"])
-    return rows.reset_index("table")[["table", "row", "column", "value", "by", "status", "source", "note"]]
+    return rows.reset_index("table").set_index("table")[["row", "column", "value", "by", "status", "source", "note"]]
 
 
 def count_values(data: str, records: Records) -> tuple[int, int]:

@@ -125,7 +125,10 @@ def test_a_small_book_becomes_a_pdf(tmp_path):
     )
     Image.new("RGB", (2, 2)).save(html / "a.webp")
     (html / "part" / "a.html").write_text(article.format('<h1 id="b">B<a>#</a></h1><a href="../index.html">home</a>'))
+    styled = '<style>#T_a { color: red }</style><table id="T_a"></table>'
+    (html / "index.html").write_text((html / "index.html").read_text().replace("</article>", f"{styled}</article>"))
     joined = print_book.joined(html)
+    assert styled in joined  # a style sheet names the ids of its table
     assert '<a href="#part/a--b">Tan</a><img src="data:image/jpeg;base64,' in joined
     assert 'href="#index"' in joined
     assert '<div id="index--print-version"><ul><li><a href="#part/a">B</a></li></ul></div>' in joined

@@ -93,6 +93,15 @@ def test_the_figure_has_every_point_in_every_panel(style):
     plt.close("all")
 
 
+def test_a_short_logarithmic_axis_has_few_labels_without_powers(style):
+    axis = frontier_figure(FOUND, {**FLOP, CAM_NAME: 38e9, RIB_NAME: 612e9}, label="GFLOP").axes[1]
+    axis.set_xlim(38, 612)
+    axis.figure.canvas.draw()
+    shown = [text.get_text() for text in axis.get_xticklabels(which="both") if 38 <= text.get_position()[0] <= 612]
+    assert [text for text in shown if text] == ["50", "100", "200", "500"]
+    plt.close("all")
+
+
 def test_what_a_preset_leaves_out_is_named_in_a_sentence():
     few = load_settings("study", {"costs.points": [name for name in every_point(load_settings("study")) if name != "2 steps"]})
     assert not_run_text(few) == "Not run on these images: 2 steps."

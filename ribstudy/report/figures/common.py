@@ -10,7 +10,9 @@ from itertools import cycle
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
+from matplotlib.axis import Axis
 from matplotlib.figure import Figure
+from matplotlib.ticker import LogLocator, NullFormatter, StrMethodFormatter
 
 BLUE, RED, GREEN, PINK, ORANGE, SKY = "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9"  # Okabe and Ito
 LINE = "#333333"  # of lines that mark a value
@@ -31,6 +33,13 @@ def use_style() -> None:
     plt.rc("axes.spines", top=False, right=False)
     plt.rc("grid", alpha=0.25)
     plt.rc("legend", frameon=False, fontsize=10)
+
+
+def show_plain_ticks(axis: Axis) -> None:
+    """Labels a logarithmic axis with 1, 2, 5, 10, ..., which do not overlap on a short one as powers of ten between them do."""
+    axis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    axis.set_major_formatter(StrMethodFormatter("{x:g}"))
+    axis.set_minor_formatter(NullFormatter())
 
 
 def legend_below(figure: Figure, *, title: str | None = None) -> None:

@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 
 from ribstudy.evaluation.protocol import FROM_VAL
 from ribstudy.evaluation.statistics import Estimate
-from ribstudy.report.figures.common import BLUE, GREEN, LINE, RED, WIDTH, legend_below
+from ribstudy.report.figures.common import BLUE, GREEN, LINE, RED, WIDTH, legend_below, show_plain_ticks
 from ribstudy.report.frontier import Measured, gains
 from ribstudy.workflow.frontier import KINDS
 from ribstudy.workflow.methods import CAM_NAME
@@ -38,6 +38,7 @@ def frontier_figure(found: Mapping[str, Measured], costs: Mapping[str, float], *
         axes[0].plot([], [], marker, color=color, label=kind)
     axes[0].set(title="gain over the CAM", ylabel="mIoU")
     axes[1].set(title="likeness to the maps of RIB", xscale="log", xlabel=label, ylabel="correlation")
+    show_plain_ticks(axes[1].xaxis)
     legend_below(figure)
     return figure
 
@@ -74,6 +75,7 @@ def maps_figure(table: pd.DataFrame, found: Mapping[str, Measured], costs: Mappi
         color, marker = STYLES[kind]
         axis.plot([], [], marker, color=color, label=kind)
     axis.set(xscale="log", xlabel="GFLOP for an image", ylabel="gain over the CAM in mIoU")
+    show_plain_ticks(axis.xaxis)
     legend_below(figure)
     return figure
 
