@@ -92,8 +92,9 @@ format: .venv/.ready
 
 setup: .venv/.ready filter
 
-# What an editor writes into a notebook stays out of git. .gitattributes names the filter.
-filter:
+# What an editor writes into a notebook stays out of git. .gitattributes names the filter; JupyterLab tells git after it saves.
+filter: .venv/.ready
+	@install -D -m 644 profiles/jupyterlab/ribstudy.json .venv/etc/jupyter/jupyter_server_config.d/ribstudy.json
 	@! git rev-parse --git-dir > /dev/null 2>&1 || \
 	  git config filter.notebook.clean '"$(CURDIR)/$(BIN)/python" -m ribstudy.workflow.stripped'
 

@@ -43,7 +43,8 @@ def project(tmp_path, places) -> Path:
     for name in ("play", "02_data"):
         text = stripped((ROOT / "book" / f"{name}.ipynb").read_text())
         (folder / "book" / f"{name}.ipynb").write_text(re.sub(r'preset = \\"\w+\\"', r'preset = \\"tiny\\"', text))
-    shutil.copy(ROOT / ".gitattributes", folder)
+    for name in (".gitattributes", ".gitignore"):
+        shutil.copy(ROOT / name, folder)
     for command in (
         ["init", "-q"],
         ["config", "filter.notebook.clean", f"{shlex.quote(sys.executable)} -P -m ribstudy.workflow.stripped"],
@@ -113,10 +114,10 @@ def test_an_editor_runs_all_cells_sees_numbers_and_pictures_moves_a_slider_and_s
         page.set_default_timeout(1000 * PATIENCE)
         open_when_ready(page, server)
         run_all(page)
-        table = page.locator(".jp-OutputArea table", has_text="95 % interval")
-        table.wait_for()
-        assert "num_images" in table.inner_text()
-        assert "records/play.tiny.json" in page.locator(".jp-OutputArea", has=table).inner_text()
+        numbers = page.locator(".jp-OutputArea", has=page.locator("table", has_text="95 % interval"))
+        numbers.wait_for()
+        assert "num_images" in numbers.locator("table").inner_text()
+        assert "records/play.tiny.json" in numbers.inner_text()
         assert "classifier: computing" in page.locator(".jp-Notebook").inner_text()
         before = shown(page)
         page.locator(SLIDER, has_text="threshold").locator(".noUi-handle").press("ArrowRight")
