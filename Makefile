@@ -94,7 +94,7 @@ setup: .venv/.ready filter
 
 # What an editor writes into a notebook stays out of git. .gitattributes names the filter; JupyterLab tells git after it saves.
 filter: .venv/.ready
-	@install -D -m 644 profiles/jupyterlab/ribstudy.json .venv/etc/jupyter/jupyter_server_config.d/ribstudy.json
+	@install -D -m 644 profiles/jupyterlab/jupyter_server_config.json -t .venv/etc/jupyter
 	@! git rev-parse --git-dir > /dev/null 2>&1 || \
 	  git config filter.notebook.clean '"$(CURDIR)/$(BIN)/python" -m ribstudy.workflow.stripped'
 

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import nbformat
 import pytest
-from jupyter_server.services.contents.filemanager import FileContentsManager
+from jupyter_server.services.contents.largefilemanager import AsyncLargeFileManager
+from traitlets.config import JSONFileConfigLoader
 
 from ribstudy.workflow.stripped import after_save, main, stripped
 
@@ -95,6 +96,7 @@ def test_saving_outside_a_checkout_or_a_new_notebook_changes_nothing(checkout, t
     assert checkout("status", "--porcelain") == "?? new.ipynb\n"
 
 
-def test_jupyterlab_finds_the_function(tmp_path):
-    settings = json.loads((ROOT / "profiles" / "jupyterlab" / "ribstudy.json").read_text())
-    assert FileContentsManager(root_dir=str(tmp_path), **settings["FileContentsManager"]).post_save_hook is after_save
+def test_jupyterlab_calls_the_function(tmp_path):
+    """Jupyter reads only this name in a folder of settings."""
+    loaded = JSONFileConfigLoader("jupyter_server_config.json", str(ROOT / "profiles" / "jupyterlab")).load_config()
+    assert AsyncLargeFileManager(root_dir=str(tmp_path), config=loaded).post_save_hook is after_save
