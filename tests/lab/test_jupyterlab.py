@@ -19,6 +19,7 @@ from ribstudy.workflow.stripped import stripped
 from tools.browser import find_browser, open_browser
 
 ROOT = Path(__file__).resolve().parents[2]
+WORKING_TREE = {"PYTHONPATH": str(ROOT), "JUPYTER_CONFIG_PATH": str(ROOT / "profiles" / "jupyterlab")}
 PATIENCE = 900  # seconds; guards against hanging, and measures no speed
 TOKEN = "x"
 TALL = {"width": 1280, "height": 4000}  # pixels: JupyterLab leaves out the outputs that are far outside the window
@@ -29,10 +30,10 @@ SLIDER = ".jupyter-widgets.widget-slider"
 
 @pytest.fixture(scope="module")
 def places(tmp_path_factory) -> dict[str, str]:
-    """The environment of commands whose results are in a folder of their own, and which import this working tree."""
+    """The environment of commands whose results are in a folder of their own, and which use this working tree."""
     folder = tmp_path_factory.mktemp("lab")
     given = {f"RIBSTUDY_{name}": str(folder / name.lower()) for name in ("RESULTS", "DATA", "PUBLISHED")}
-    return {**os.environ, **given, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", "RIBSTUDY_CORES": "1"}
+    return {**os.environ, **given, **WORKING_TREE, "OMP_NUM_THREADS": "1", "RIBSTUDY_CORES": "1"}
 
 
 @pytest.fixture
