@@ -9,7 +9,7 @@ from ribstudy.bench.operations import count_step, study_flop
 from ribstudy.bench.parts import Part, parts_of, total_flop
 from ribstudy.bench.projections import DataSetSize
 from ribstudy.bench.records import Record
-from ribstudy.bench.tables import missing_devices, number, table
+from ribstudy.bench.tables import devices_table, number
 from ribstudy.evaluation.statistics import NOT_RUN
 from ribstudy.method.settings import RibSettings
 
@@ -55,7 +55,7 @@ def seconds_table(records: Sequence[Record]) -> pd.DataFrame:
             share = number(_share(record, parts["exact"][name]), "{:.0%}") if parts["exact"][name].flop else ""
             once = number(seconds, "{:.3f}")
             rows.append({"device": record.device["name"], "part": name, "s once": once, **times, "of the matmul rate": share})
-    return table(rows + missing_devices(records), "device")
+    return devices_table(rows, records)
 
 
 def roofline_text(records: Sequence[Record]) -> str:

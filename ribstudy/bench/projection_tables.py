@@ -10,7 +10,7 @@ import pandas as pd
 from ribstudy.bench.operations import count_step, reference_flop, savings, study_flop
 from ribstudy.bench.projections import COCO, VOC, DataSetSize, StageCost, hours, maps_bytes
 from ribstudy.bench.records import Record
-from ribstudy.bench.tables import COMMAND, missing_devices, number, places, table
+from ribstudy.bench.tables import COMMAND, devices_table, missing_devices, number, places
 from ribstudy.evaluation.statistics import NOT_RUN
 
 DATA_SETS = (VOC, COCO)
@@ -52,7 +52,7 @@ def projection_table(records: Sequence[Record]) -> pd.DataFrame:
             rate = number(record.flop_rate(variant, all_cores=record.is_cpu) / 1e12, "{:.3g}")
             times = {f"{data.name}, hours": number(projected_hours(record, variant, data), "{:,.1f}") for data in DATA_SETS}
             rows.append({"device": record.device["name"], "schedule": variant, "TFLOP/s": rate, **times})
-    return table(rows + missing_devices(records), "device")
+    return devices_table(rows, records)
 
 
 def _projected_variants(record: Record) -> tuple[str, ...]:
@@ -89,7 +89,7 @@ def full_run_table(records: Sequence[Record], stages: Mapping[str, StageCost]) -
     stages: from `projections.full_run`.
     """
     rates = {record.device["name"]: record.flop_rate("study", all_cores=record.is_cpu) for record in records}
-    missing = [row["device"] for row in missing_devices(records)]
+    missing = missing_devices(records)
     rows = {}
     for stage, cost in {**stages, "all of them": _sum(stages.values())}.items():
         times = {device: "CRF" if cost.flop is None else number(cost.flop / r / 3600, "{:,.1f}") for device, r in rates.items()}
@@ -129,7 +129,7 @@ def targets_table(records: Sequence[Record]) -> pd.DataFrame:
             aim = f"{target.name}: {'at least' if target.at_least else 'at most'} {target.bound:g} {target.unit}"
             found = {"aim": aim, "found": number(value, "{:.3g}"), "verdict": target.verdict(value)}
             rows.append({"device": record.device["name"], **found})
-    return table(rows + missing_devices(records), "device")
+    return devices_table(rows, records)
 
 
 def _targets(record: Record) -> list[tuple[Target, float]]:

@@ -49,7 +49,7 @@ def schedule_table(records: Sequence[Record]) -> pd.DataFrame:
                     "memory, GiB": " and ".join(number(value / 2**30, "{:.2f}") for value in memory),
                 }
             )
-    return table(rows + missing_devices(records), "device")
+    return devices_table(rows, records)
 
 
 def places(record: Record) -> list[tuple[str, str]]:
@@ -86,7 +86,7 @@ def pieces_table(records: Sequence[Record]) -> pd.DataFrame:
         for record in records
         for piece, (bench, slow, fast, ratio) in PIECES.items()
     ]
-    return table(rows + missing_devices(records), "device")
+    return devices_table(rows, records)
 
 
 def _gndrp_piece(method: str, passes: str) -> tuple[str, str, str, str]:
@@ -126,7 +126,7 @@ def loading_table(records: Sequence[Record]) -> pd.DataFrame:
         found = record.benches["loading"].measurements if "loading" in record.benches else {}
         shown = {name: str(found[name]) for name in found if name.startswith(("crops", "evaluated"))}
         rows.append({"device": record.device["name"], **(shown or {"state": NOT_RUN})})
-    return table(rows + missing_devices(records), "device")
+    return devices_table(rows, records)
 
 
 def options_table(records: Sequence[Record]) -> pd.DataFrame:
@@ -149,7 +149,7 @@ def options_table(records: Sequence[Record]) -> pd.DataFrame:
                     "memory, GiB": number(record.value("adaptation", f"{name}: memory") / 2**30, "{:.2f}"),
                 }
             )
-    return table(rows + missing_devices(records), "device")
+    return devices_table(rows, records)
 
 
 def deviation_table(records: Sequence[Record]) -> pd.DataFrame:
@@ -164,7 +164,7 @@ def deviation_table(records: Sequence[Record]) -> pd.DataFrame:
         for record in records
         for option in ("bf16", "compiled")
     ]
-    return table(rows + missing_devices(records), "device")
+    return devices_table(rows, records)
 
 
 def _percent(found: Measurement) -> str:
@@ -190,13 +190,16 @@ def table(rows: Sequence[dict], index: str) -> pd.DataFrame:
     return pd.DataFrame(rows).set_index(index).fillna("")
 
 
-def missing_devices(records: Sequence[Record]) -> list[dict]:
-    """One row for each kind of device without a record: it names the command that measures it."""
+def devices_table(rows: Sequence[dict], records: Sequence[Record]) -> pd.DataFrame:
+    """`table` by device, with a row for each kind of device that was not measured."""
+    missing = [{"device": f"{name}: {NOT_RUN}"} for name in missing_devices(records)]
+    return table([*rows, *missing], "device")
+
+
+def missing_devices(records: Sequence[Record]) -> list[str]:
+    """The kinds of devices without a record."""
     kinds = {record.device["kind"] for record in records}
-    rows = [] if "cpu" in kinds else [{"device": "a CPU", "state": f"{NOT_RUN}: {COMMAND} --device cpu"}]
-    if "cuda" not in kinds:
-        rows.append({"device": "a GPU", "state": f"{NOT_RUN}: {COMMAND} on a machine that has one"})
-    return rows
+    return [name for kind, name in (("cpu", "a CPU"), ("cuda", "a GPU")) if kind not in kinds]
 
 
 def number(value: float, form: str) -> str:
