@@ -14,6 +14,7 @@ from pathlib import Path
 import nbformat
 import pytest
 import requests
+from playwright.sync_api import TimeoutError
 
 from ribstudy.workflow.stripped import stripped
 from tools.browser import find_browser, open_browser
@@ -96,14 +97,28 @@ def answers(server: str) -> bool:
 
 
 def run_all(page) -> None:
-    """Runs all cells when the notebook has its kernel, for which JupyterLab can ask. It forgets an earlier command."""
+    """Runs all cells when the notebook has its kernel, for which JupyterLab can ask. It can forget an early command."""
     idle, asks = page.locator('.jp-Notebook-ExecutionIndicator[data-status="idle"]'), page.locator(".jp-Dialog .jp-mod-accept")
     idle.or_(asks).first.wait_for()
     if asks.count():
         asks.click()
         idle.wait_for()
+    begun = page.locator(".jp-InputPrompt", has_text=re.compile(r"\[[*\d]+\]")).first
+    wait_for(lambda: run_all_again(page) or became_visible(begun))
+
+
+def run_all_again(page) -> None:
     page.get_by_role("menuitem", name="Run", exact=True).click()
     page.get_by_role("menuitem", name="Run All Cells", exact=True).click()
+
+
+def became_visible(locator) -> bool:
+    """Whether an element is there within ten seconds, in which a command reaches the kernel or is lost."""
+    try:
+        locator.wait_for(timeout=10_000)
+    except TimeoutError:
+        return False
+    return True
 
 
 @pytest.mark.skipif("RIBSTUDY_LAB_TESTS" not in os.environ, reason="takes minutes: make lab-test")
