@@ -24,12 +24,13 @@ class Verdict:
 
     Args:
         word: "yes", "no" or "cannot tell", of the headline.
-        depends_on_rule: whether the sign of the difference, or the answer, is another by another rule.
+        depends: "answer" if another rule gives the opposite answer, "sign" if it only gives the opposite sign of the
+            difference, "" if neither depends on the rule.
         differences: the difference by rule; the first is the headline.
     """
 
     word: str
-    depends_on_rule: bool
+    depends: str
     differences: Mapping[str, Estimate]
 
     @property
@@ -37,8 +38,8 @@ class Verdict:
         return next(iter(self.differences.values()))
 
     def answer(self) -> str:
-        """The word and what limits it, such as "cannot tell; the answer depends on the rule for thresholds"."""
-        return self.word + ("; the answer depends on the rule for thresholds" if self.depends_on_rule else "")
+        """The word and what limits it, such as "cannot tell; the sign depends on the rule for thresholds"."""
+        return self.word + (f"; the {self.depends} depends on the rule for thresholds" if self.depends else "")
 
     def sentence(self) -> str:
         """The answer and the differences that it is based on, and before them a warning if the comparison cannot tell much."""
@@ -51,7 +52,7 @@ class Verdict:
 def verdict(differences: Mapping[str, Estimate]) -> Verdict:
     """The verdict on a difference in mIoU.
 
-    The word is the headline's (`word_of`). The verdict depends on the rule if differences by two rules have opposite signs.
+    The word is the headline's (`word_of`).
 
     Args:
         differences: by rule, the headline first, such as {rule: found.difference for rule, found in compare(...).items()}.
@@ -62,7 +63,7 @@ def verdict(differences: Mapping[str, Estimate]) -> Verdict:
         raise ValueError("there is no difference to judge")
     words = [word_of(found) for found in differences.values()]
     values = [found.value for found in differences.values()]
-    depends = min(values) < 0 < max(values) or {YES, NO} <= set(words)
+    depends = "answer" if {YES, NO} <= set(words) else "sign" if min(values) < 0 < max(values) else ""
     return Verdict(words[0], depends, dict(differences))
 
 
@@ -84,9 +85,9 @@ def cannot_tell_much(found: Estimate) -> bool:
 
 
 def power_sentence(found: Estimate) -> str:
-    """The smallest difference that the comparison could have told, as a sentence."""
+    """The smallest true difference that the comparison detects, as a sentence."""
     if found.detectable is None:
         return "It is not known which difference this comparison could tell from none."
     images = "" if found.n is None else f" on {found.n:,} images"
-    told = f"This comparison{images} tells a difference of {found.detectable:.3f} from none with a power of 80 %"
-    return f"{told}, and cannot tell one of {TO_TELL:.2f}." if cannot_tell_much(found) else f"{told}."
+    told = f"This comparison{images} detects a true difference of {found.detectable:.3f} with a probability of 80 %"
+    return f"{told}, and one of {TO_TELL:.2f} less often." if cannot_tell_much(found) else f"{told}."

@@ -41,9 +41,9 @@ def compared_sentence(first: str, second: str, differences: Mapping[str, Estimat
     else:
         text = f"This study cannot tell whether {first} or {second} score higher{ending}: {_signed(found)} points."
         if found.detectable is not None:
-            text += f" It could have told a difference of {POINTS * found.detectable:.1f} points."
+            text += f" It detects a true difference of {POINTS * found.detectable:.1f} points with a probability of 80 %."
     text = text[0].upper() + text[1:]
-    return f"{text} The answer depends on the rule for thresholds." if judged.depends_on_rule else text
+    return f"{text} The {judged.depends} depends on the rule for thresholds." if judged.depends else text
 
 
 def _points(found: Estimate) -> str:

@@ -95,7 +95,7 @@ class Answer:
         word: the verdict, "not compared" or "not run".
         estimate: the estimate that gives it.
         warning: its limits, which precede it.
-        depends_on_rule: whether the answer, or the sign of the difference, depends on the rule for thresholds.
+        depends: what depends on the rule for thresholds, as in `Verdict`.
         counts: the numbers of images and trainings.
         basis: other numbers.
     """
@@ -103,13 +103,13 @@ class Answer:
     word: str
     estimate: str = ""
     warning: str = ""
-    depends_on_rule: bool = False
+    depends: str = ""
     counts: str = ""
     basis: tuple[str, ...] = ()
 
     def html(self, *, usual: str = "") -> str:
         """The lines of a cell of the table, without its counts if they are the `usual` ones, which the column's title says."""
-        sign = "the answer depends on the rule" if self.depends_on_rule else ""
+        sign = f"the {self.depends} depends on the rule" if self.depends else ""
         counts = self.counts if self.counts != usual else ""
         small = (f"<small>{line}</small>" if line else "" for line in (self.warning, sign, counts, *self.basis))
         warning, *others = small
@@ -130,14 +130,14 @@ def answer(question: Question, shown: Shown) -> Answer:
     judged = verdict(differences)
     basis = (_adjusted(record, question), *(_seconds(shown, method) for method in question.methods))
     counts = _counts(headline, record)
-    return Answer(judged.word, judged.headline.text(), _warning(headline), judged.depends_on_rule, counts, basis)
+    return Answer(judged.word, judged.headline.text(), _warning(headline), judged.depends, counts, basis)
 
 
 def _warning(found: Estimate) -> str:
     """The smallest difference that could have been told, if it is so large that the comparison says little; "" otherwise."""
     if not cannot_tell_much(found):
         return ""
-    return "unknown power" if found.detectable is None else f"low power: could tell {found.detectable:.3f}"
+    return "unknown power" if found.detectable is None else f"low power: detects {found.detectable:.3f}"
 
 
 def _place(chapter: str) -> str:
@@ -262,9 +262,9 @@ def counts_text(shown: Sequence[Shown]) -> str:
         words = {word: sum(one.word == word for one in found) for word in (YES, NO, CANNOT_TELL, NOT_RUN, NOT_COMPARED)}
         told = [f"{words[YES]} have the answer yes", f"{words[NO]} no"]
         told += [f"{count} {word}" for word, count in list(words.items())[2:] if count]
-        depend = sum(one.depends_on_rule for one in found)
+        depend = sum(one.depends == "answer" for one in found)
         sentences.append(
-            f"{of_data.title}: of {len(found)} questions, {', '.join(told)}. "
+            f"{of_data.title}: of {len(found)} questions about a difference, {', '.join(told)}. "
             f"The answer depends on the rule for thresholds in {depend}."
         )
     return " ".join(sentences)

@@ -70,7 +70,7 @@ def _line(found: ByRule, trainings: int) -> dict[str, str | int]:
     judged, compared = verdict_of(found), next(iter(found.values()))
     images, told = judged.headline.n, judged.headline.detectable
     return {
-        "A larger?": judged.word + (" (depends on the rule)" if judged.depends_on_rule else ""),
+        "A larger?": judged.word + (f" (the {judged.depends} depends on the rule)" if judged.depends else ""),
         "A": f"{compared.second.value:.3f}",
         "B": f"{compared.first.value:.3f}",
         **{f"{rule} (95 %)": judged.differences[rule].text() if rule in found else MISSING for rule in RULES},

@@ -42,7 +42,7 @@ def extent_sentence(differences: Mapping[str, Estimate]) -> str:
         said, size, sides = "too large", found.negative.text(1, signed=False, percent=True), sides[::-1]
     more, less = sides
     text = f"The maps are {said}: they {more} {size} percentage points more of the union than they {less}."
-    return f"{text} Another rule for thresholds gives another answer." if judged.depends_on_rule else text
+    return f"{text} Another rule for thresholds gives another {judged.depends}." if judged.depends else text
 
 
 def published_gain() -> str:

@@ -22,7 +22,7 @@ READINGS: dict[str, tuple[str, str]] = {
     "sigmoid": ("sigmoid", "after"),
     "sigmoid, read before it": ("sigmoid", "before"),
     "fine-tuned with RIB": ("rib", "before"),
-    "fine-tuned with BCE": ("bce", "before"),
+    "fine-tuned with cross-entropy": ("bce", "before"),
     "softmax": ("softmax", "after"),
     "sigmoid, squared error": ("sigmoid_mse", "after"),
     "tanh": ("tanh", "after"),
@@ -37,7 +37,7 @@ READINGS: dict[str, tuple[str, str]] = {
 HEADLINE_READINGS = {
     "sigmoid": "sigmoid",
     "rib": "fine-tuned with RIB",
-    "bce": "fine-tuned with BCE",
+    "bce": "fine-tuned with cross-entropy",
     "none": "none",
     "softplus": "softplus",
     "untrained": "untrained",
@@ -46,7 +46,7 @@ HEADLINE_PAIRS = {
     "sigmoid_none": ("sigmoid", "none"),
     "sigmoid_untrained": ("sigmoid", "untrained"),
     "sigmoid_softplus": ("sigmoid", "softplus"),
-    "bce_rib": ("fine-tuned with BCE", "fine-tuned with RIB"),
+    "bce_rib": ("fine-tuned with cross-entropy", "fine-tuned with RIB"),
 }
 
 
@@ -206,7 +206,7 @@ def _of_curves(runs: list[Run]) -> dict[str, np.ndarray]:
 def _of_fine_tuning(runs: list[Run]) -> dict[str, np.ndarray]:
     """The changes by fine-tuning with RIB and with cross-entropy."""
     tuned, control = (
-        last_ratio(runs, reading=f"fine-tuned with {name}", region="non_discriminative") for name in ("RIB", "BCE")
+        last_ratio(runs, reading=f"fine-tuned with {name}", region="non_discriminative") for name in ("RIB", "cross-entropy")
     )
     moved_rib, moved_bce = stack(runs, "moved").T
     return {

@@ -84,7 +84,7 @@ def words(runs: Sequence[summary.Run], conditions: Conditions, numbers: Mapping[
         "word_thresholds": _by_threshold(runs),
         "word_none": _relation(numbers["difference_sigmoid_none"], {YES: "less than", NO: "no less than"}),
         "word_softplus": _relation(numbers["difference_sigmoid_softplus"], {YES: "less than", NO: "no less than"}),
-        "word_rib": _relation(numbers["difference_bce_rib"], {YES: "smaller than", NO: "no smaller than"}),
+        "word_rib": _relation(numbers["difference_bce_rib"], {YES: "smaller than", NO: "not clearly smaller than"}),
         "word_bits_digit": _change(numbers["bits_digit_change_layers"]),
         "word_bits_marker": _change(numbers["bits_marker_change_layers"]),
         "word_map": map_choice(conditions),

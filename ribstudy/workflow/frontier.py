@@ -118,7 +118,9 @@ def _savings_of_fast(settings: Settings, fast: Mapping[str, Any]) -> dict[str, P
         "fast, 1 auxiliary image": Point("saving", RIB, {**fast, **one_other}, "which the loss sees too"),
         "fast, last stage": Point("saving", RIB, {**fast, "rib.trained": "last_stage"}, "fast, with fewer layers"),
         "fast, classifier": Point("saving", RIB, {**fast, "rib.trained": "classifier"}, "fast, with the classifier alone"),
-        "fast, blurred": Point("saving", RIB, {**fast, "rib.blur": settings.controls.blur}, "both together"),
+        "fast, blurred": Point(
+            "saving", RIB, {**fast, "rib.blur": settings.controls.blur}, "the maps of the fast mode, blurred"
+        ),
     }
 
 

@@ -27,7 +27,7 @@ def sentence(*estimates):
         (
             Estimate(0.006, -0.01, 0.023, 200, 0.008),
             "This study cannot tell whether RIB's maps or the CAM's score higher: +0.6 (-1.0 to +2.3) points. "
-            "It could have told a difference of 2.2 points.",
+            "It detects a true difference of 2.2 points with a probability of 80 %.",
         ),
         (
             Estimate(0.2),
@@ -43,7 +43,7 @@ def test_a_finding_follows_from_the_interval(found, expected):
 def test_a_finding_names_its_limits():
     assert sentence() == "Not run: RIB's maps against the CAM's."
     by_rule = sentence(Estimate(0.025, 0.009, 0.039), Estimate(-0.01, -0.02, 0.01))
-    assert by_rule.endswith("(0.9 to 3.9). The answer depends on the rule for thresholds.")
+    assert by_rule.endswith("(0.9 to 3.9). The sign depends on the rule for thresholds.")
     after = compared_sentence("masks", "others", {FROM_VAL: Estimate(0.02, 0.01, 0.03)}, ending="after the CRF")
     assert after == "Masks score 2.0 points higher than others after the CRF (1.0 to 3.0)."
 

@@ -65,7 +65,7 @@ def test_an_answer_of_one_training_says_that_its_interval_leaves_trainings_out()
 def test_a_weak_comparison_says_so_first():
     found = answer(question("gain_seeds_crf"), shown(masks={"gain_seeds_crf": estimate(0.001, error=0.01)}))
     assert found.word == "cannot tell"
-    assert found.html().startswith("<small>low power: could tell 0.028</small><br><b>cannot tell</b>")
+    assert found.html().startswith("<small>low power: detects 0.028</small><br><b>cannot tell</b>")
     alone = answer(question("gain_seeds_crf"), shown(masks={"gain_seeds_crf": Estimate(0.1)}))
     assert alone.html().startswith("<small>unknown power</small><br><b>cannot tell</b> +0.100 (no interval)")
 
@@ -73,7 +73,7 @@ def test_a_weak_comparison_says_so_first():
 def test_a_sign_that_depends_on_the_rule_is_named():
     record = {"gain_walk": estimate(0.02), "gain_walk_unmasked": estimate(-0.02)}
     found = answer(question("gain_walk"), shown(masks=record))
-    assert (found.word, found.depends_on_rule) == ("yes", True)
+    assert (found.word, found.depends) == ("yes", "answer")
     assert "the answer depends on the rule" in found.html()
 
 
@@ -119,7 +119,10 @@ def test_the_table_has_a_row_for_each_question_and_a_column_for_each_data_set_wi
     text = counts_text([new, first, second])
     assert text.startswith("New images: not run. Images: of")
     assert list(answers_table([new]).data.columns) == list(size_table([new])) == ["New images"]
-    assert f"Images: of {len(QUESTIONS)} questions, 1 have the answer yes, 0 no, {len(QUESTIONS) - 1} not run." in text
+    assert (
+        f"Images: of {len(QUESTIONS)} questions about a difference, 1 have the answer yes, 0 no, {len(QUESTIONS) - 1} not run."
+        in text
+    )
 
 
 def test_counts_of_most_answers_stand_in_the_title_of_their_column():

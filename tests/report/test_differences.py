@@ -40,7 +40,7 @@ def test_a_difference_is_noted_by_rule_with_its_texts(chapter, glued):
     }
     assert judged == differences.verdict_of(SEEDS)
     assert glued == {"gain_answer": judged.answer(), "gain_sentence": judged.sentence()}
-    assert glued["gain_answer"].startswith("yes; the answer depends on the rule")
+    assert glued["gain_answer"].startswith("yes; the sign depends on the rule")
 
 
 def test_the_verdict_can_be_found_from_a_record(chapter, glued):
@@ -63,7 +63,7 @@ def test_the_table_has_both_values_all_rules_the_size_of_the_study_and_the_verdi
         "could tell": "0.014",
         "trainings": 3,
         "images": "1,319",
-        "A larger?": "yes (depends on the rule)",
+        "A larger?": "yes (the sign depends on the rule)",
     }
     assert table.loc["RIB, masks − CAM, masks", "A larger?"] == "cannot tell"
     assert table.loc["RIB, masks − CAM, masks"].tolist()[4:] == ["–", "–", "0.042", 3, "1,319"]

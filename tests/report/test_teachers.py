@@ -44,7 +44,7 @@ def test_drawn_images_have_a_level_and_photographs_have_none():
 
 
 def test_what_could_be_told_precedes_the_result(chapter, glued):
-    for half, told in ((0.01, "of 0.014 from none with a power of 80 %. Yes: "), (0.02, "of 0.028 from none")):
+    for half, told in ((0.01, "of 0.014 with a probability of 80 %. Yes: "), (0.02, "of 0.028 with")):
         teachers.note_teachers(chapter, found(half), ranked=True)
         assert chapter.notes["gain"].value == 0.03
         assert told in glued["gain_told"]
