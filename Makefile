@@ -98,7 +98,8 @@ filter: .venv/.ready
 	@! git rev-parse --git-dir > /dev/null 2>&1 || \
 	  git config filter.notebook.clean '"$(CURDIR)/$(BIN)/python" -m ribstudy.workflow.stripped'
 
-# On a Slurm that the tests start on this machine. Needs root, and: apt install slurm-wlm slurmdbd munge mariadb-server
+# On a Slurm and an NFS server that the tests start on this machine. Needs root, and: apt install slurm-wlm slurmdbd munge mariadb-server
+# user-mode-linux nfs-kernel-server
 cluster-test: .venv/.ready
 	RIBSTUDY_CLUSTER_TESTS=1 $(BIN)/python -m pytest --durations=0 -v -rs tests/cluster
 
