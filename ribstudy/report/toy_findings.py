@@ -66,11 +66,13 @@ _AS_IN_PAPER = {YES: "at least as large as", NO: "smaller than"}
 
 
 def answer_sentences(numbers: Mapping[str, Estimate]) -> list[str]:
-    """The findings of the chapter, the main one first; the numbers: as in `findings`."""
+    """The findings of the chapter, the main one first; the numbers: as in `findings`, and of `toy_conditions.headline`."""
     words = (YES, NO, CANNOT_TELL)
     told = [sentences[words.index(word_of(numbers[name]))] for name, sentences in _FOUND.items()]
     size = _relation(over_paper(numbers["extra_fall_sigmoid"]), _AS_IN_PAPER)
-    return [told[0], f"The effect is {size} the effect in the paper's figure.", *told[1:]]
+    above = numbers["conditions_above_zero"]
+    under = f"The interval is above zero under {above.value * above.n:.0f} of {above.n} conditions."
+    return [told[0], f"The effect is {size} the effect in the paper's figure.", under, *told[1:]]
 
 
 def words(runs: Sequence[summary.Run], conditions: Conditions, numbers: Mapping[str, Estimate]) -> dict[str, str]:

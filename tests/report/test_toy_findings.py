@@ -19,14 +19,16 @@ def test_an_effect_is_as_large_as_the_papers_if_it_reaches_what_the_figure_allow
 def test_the_findings_of_the_chapter_follow_from_its_numbers():
     names = ("extra_fall_sigmoid", "difference_sigmoid_none", "difference_bce_rib")
     above, beneath, unknown = Estimate(0.1, 0.05, 0.15), Estimate(-0.1, -0.2, -0.05), Estimate(0.1)
-    told = report.answer_sentences(dict(zip(names, (above, beneath, unknown), strict=True)))
+    conditions = {"conditions_above_zero": Estimate(0.25, n=44)}
+    told = report.answer_sentences({**dict(zip(names, (above, beneath, unknown), strict=True)), **conditions})
     assert [sentence.partition(" ")[2] for sentence in told] == [
         "its last step, the network loses more of the marker than of the digit.",
         "effect is smaller than the effect in the paper's figure.",
+        "interval is above zero under 11 of 44 conditions.",
         "loss is no larger with a sigmoid than without a last activation.",
         "seeds cannot tell whether RIB reduces it more than fine-tuning with cross-entropy does.",
     ]
-    assert "does not lose more" in report.answer_sentences(dict.fromkeys(names, beneath))[0]
+    assert "does not lose more" in report.answer_sentences({**dict.fromkeys(names, beneath), **conditions})[0]
 
 
 def test_reliance_on_the_marker_needs_a_change_of_the_accuracy():
