@@ -10,9 +10,8 @@ import yaml
 ROOT = Path(__file__).resolve().parents[2]
 BOOK = ROOT / "book"
 NUMBER = re.compile(r"\| (\w+)::(\w+):")  # in a row of a table of headline numbers
-WITHOUT = ("10_full_runs", "paper_and_code")  # pages of tables
 PARTS = {part["caption"]: part for part in yaml.safe_load((BOOK / "_toc.yml").read_text())["parts"]}
-CHAPTERS = [page["file"] for page in PARTS["The study"]["chapters"] if page["file"] not in WITHOUT]
+CHAPTERS = [page["file"] for page in PARTS["The study"]["chapters"]]
 
 
 @pytest.fixture(params=CHAPTERS)

@@ -74,7 +74,7 @@ def packed(example: Example) -> dict[str, Any]:
     first = next(iter(example.maps.values()))
     values = mask_values(first.classes).tolist()
     return {
-        "image": picture_address(example.image, "jpeg"),
+        "image": picture_address(example.image, "webp"),
         "size": list(first.size),
         "values": values,  # of the classes in a mask
         "names": [example.class_names[index] for index in first.classes],

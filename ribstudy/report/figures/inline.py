@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 TYPES = {"svg": "image/svg+xml", "png": "image/png", "webp": "image/webp", "jpeg": "image/jpeg", "csv": "text/csv"}
-QUALITIES = {"webp": 82, "jpeg": 85}  # a map of ten steps then takes about 200 kB in the report of `look`
+QUALITIES = {"webp": 75, "jpeg": 85}  # a map of ten steps then takes about 200 kB in the report of `look`
 
 
 def address(kind: str, content: bytes) -> str:
