@@ -34,6 +34,7 @@ SEARCH_SCRIPTS = ("searchtools.js", "language_data.js", "searchindex.js")
 CORRECTIONS = (
     (re.compile(rf"<th\b({ATTRIBUTES})>(?:\s|&nbsp;|<p>\s*</p>)*</th>"), r"<td\1></td>"),  # no header, only an empty cell
     (re.compile(r'(<summary\b[^>]*?) aria-label="Toggle hidden content"'), r"\1"),  # hides the visible name
+    (re.compile(r'<summary>(?=<span class="toctree-toggle")'), '<summary aria-label="pages below">'),  # shows only an arrow
     (re.compile(r'(search-button__button[^>]*?) aria-label="Search"'), r'\1 aria-label="Search Ctrl+K"'),  # as it is shown
     (re.compile(r'role="doc-biblioentry"'), 'role="listitem"'),  # a deprecated role, in an element that is a list
     (re.compile(r'<div id="pst-primary-sidebar"'), '<div role="navigation" aria-label="Book" id="pst-primary-sidebar"'),

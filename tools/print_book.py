@@ -9,6 +9,7 @@ that make no sense on paper, and opens what is folded.
 import argparse
 import base64
 import io
+import re
 import sys
 from pathlib import Path
 from urllib.parse import urldefrag
@@ -124,14 +125,10 @@ def joined(html: Path) -> str:
 def link_from_front_page(html: Path) -> None:
     """Writes the link into its element of the front page. Calling it again changes nothing."""
     path = html / "index.html"
-    soup = BeautifulSoup(path.read_text(), "html.parser")
-    place = soup.find(id=PLACE)
-    assert place is not None, f"the front page has no element with the id {PLACE}"
-    place.clear()
-    link = soup.new_tag("a", href=NAME)
-    link.string = "This book as a PDF"
-    place.append(link)
-    path.write_text(str(soup))
+    link = f'<div id="{PLACE}"><a href="{NAME}">This book as a PDF</a></div>'
+    text, count = re.subn(rf'<div id="{PLACE}">.*?</div>', link, path.read_text(), flags=re.DOTALL)
+    assert count == 1, f"the front page has {count} elements with the id {PLACE}"
+    path.write_text(text)
 
 
 def print_book(html: Path) -> Path:

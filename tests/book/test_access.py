@@ -8,7 +8,18 @@ from tools.browser import open_browser
 from tools.check_links import read_pages
 from tools.page_weight import first_load, site_size
 
-TYPICAL = ("index", "04_rib", "07_ablations", "paper_and_code", "glossary", "api/method", "_modules/ribstudy/method/pooling")
+TYPICAL = (
+    "index",
+    "explorer",
+    "04_rib",
+    "07_ablations",
+    "08_other_methods",
+    "your_photograph",
+    "paper_and_code",
+    "glossary",
+    "api/method",
+    "_modules/ribstudy/method/pooling",
+)
 MOST_OF_A_PAGE, MOST_OF_THE_SITE = 1.5e6, 25e6  # bytes
 RULES = {"rules": {"label-content-name-mismatch": {"enabled": True}}}  # axe leaves it out by default
 

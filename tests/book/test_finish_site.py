@@ -66,13 +66,14 @@ def test_an_empty_header_becomes_a_cell():
 def test_names_and_roles_of_the_theme_are_corrected():
     page = (
         '<div id="pst-primary-sidebar"><button class="search-button__button" aria-label="Search">Search Ctrl+K</button></div>'
-        '<summary aria-label="Toggle hidden content">Show</summary><div role="list"><div role="doc-biblioentry"></div></div>'
+        '<summary aria-label="Toggle hidden content">Show</summary><summary><span class="toctree-toggle"></span></summary>'
+        '<div role="list"><div role="doc-biblioentry"></div></div>'
     )
     found = with_correct_names(page)
     assert with_correct_names(found) == found
     soup = BeautifulSoup(found, "html.parser")
     assert soup.button["aria-label"] == soup.button.get_text()
-    assert not soup.summary.attrs
+    assert [summary.get("aria-label") for summary in soup.find_all("summary")] == [None, "pages below"]
     assert soup.find(role="list").div["role"] == "listitem"
     assert soup.find(id="pst-primary-sidebar")["role"] == "navigation"
 
