@@ -11,6 +11,7 @@ from ribstudy.evaluation.statistics import NOT_RUN, Estimate
 from ribstudy.evaluation.verdicts import NO, YES, verdict
 from ribstudy.report.chapter import Chapter
 from ribstudy.report.differences import noted_differences
+from ribstudy.runtime.progress import is_live
 from ribstudy.runtime.words import counted
 
 POINTS = 100  # an mIoU is told in points, its hundredths
@@ -165,7 +166,7 @@ def glue_answer(
     basis: str | None = None,
     tell: Callable[[Estimate], str] = miou_text,
 ) -> None:
-    """Makes the box available to the page as `answer`, from the notes of the chapter.
+    """Makes the box available to the page as `answer`, from the notes of the chapter, and shows it to an editor.
 
     Args:
         sentences: the findings.
@@ -179,7 +180,7 @@ def glue_answer(
         else:
             sentences = [*sentences, f"{label}: {NOT_RUN}."]
     box = answer_box(sentences, estimates, basis=basis or basis_sentence(chapter.notes), tell=tell)
-    glue("answer", box, display=False)
+    glue("answer", box, display=is_live())
 
 
 def told(chapter: Chapter, first: str, second: str, name: str, *, ending: str = "") -> str:

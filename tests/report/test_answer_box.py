@@ -97,6 +97,16 @@ def box(monkeypatch):
     return BeautifulSoup(glued["answer"].data, "html.parser")
 
 
+@pytest.mark.parametrize("live", [True, False])
+def test_an_editor_sees_the_box_at_the_end_of_the_notebook(live, monkeypatch):
+    """JupyterLab does not show what Markdown glues; the page of the book shows it below the question."""
+    shown = []
+    monkeypatch.setattr(answer_box, "is_live", lambda: live)
+    monkeypatch.setattr(answer_box, "glue", lambda name, box, display: shown.append(display))
+    answer_box.glue_answer(SimpleNamespace(notes={}), ["First."], {}, basis="2 images")
+    assert shown == [live]
+
+
 def test_the_box_shows_findings_intervals_and_numbers(box):
     assert box.strong.get_text() == "First."
     assert "Second. masks < maps: not run." in box.get_text()
