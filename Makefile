@@ -44,7 +44,7 @@ OF_PRESET := $(if $(PRESET),--preset '$(PRESET)')
 WITH_PRESET := $(if $(PRESET),preset='$(PRESET)')
 config = $(if $(strip $(1) $(CONFIG)),--config $(1) $(CONFIG))
 
-book: .venv/.ready filter
+book: filter
 	$(SNAKEMAKE) book $(call config,$(WITH_PRESET))
 	@echo "The book: file://$(CURDIR)/_build/html/index.html"
 
@@ -90,7 +90,7 @@ format: .venv/.ready
 	$(BIN)/ruff format .
 	$(BIN)/python -m ribstudy.workflow.stripped book/*.ipynb
 
-setup: .venv/.ready filter
+setup: filter
 
 # What an editor writes into a notebook stays out of git. .gitattributes names the filter; JupyterLab tells git after it saves.
 filter: .venv/.ready

@@ -37,9 +37,14 @@ class Verdict:
     def headline(self) -> Estimate:
         return next(iter(self.differences.values()))
 
+    @property
+    def limit(self) -> str:
+        """The dependence on the rule, such as "the sign depends on the rule for thresholds"; "" if there is none."""
+        return f"the {self.depends} depends on the rule for thresholds" if self.depends else ""
+
     def answer(self) -> str:
         """The word and what limits it, such as "cannot tell; the sign depends on the rule for thresholds"."""
-        return self.word + (f"; the {self.depends} depends on the rule for thresholds" if self.depends else "")
+        return "; ".join(filter(None, (self.word, self.limit)))
 
     def sentence(self) -> str:
         """The answer and the differences that it is based on, and before them a warning if the comparison cannot tell much."""

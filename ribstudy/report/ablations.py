@@ -53,7 +53,7 @@ def _judged(name: str, found: Found) -> Verdict:
 
 def _effect(judged: Verdict, adjusted: float) -> str:
     difference = judged.headline
-    depends = f"; the {judged.depends} depends on the rule for thresholds" if judged.depends else ""
+    depends = f"; {judged.limit}" if judged.limit else ""
     if adjusted < LEVEL:
         size = f", by less than {NO_SIZE}" if max(abs(difference.low), abs(difference.high)) < NO_SIZE else ""
         return f"{'better' if difference.value > 0 else 'worse'} than the default{size}{depends}"

@@ -44,7 +44,7 @@ def compared_sentence(first: str, second: str, differences: Mapping[str, Estimat
         if found.detectable is not None:
             text += f" It detects a true difference of {POINTS * found.detectable:.1f} points with a probability of 80 %."
     text = text[0].upper() + text[1:]
-    return f"{text} The {judged.depends} depends on the rule for thresholds." if judged.depends else text
+    return f"{text} {judged.limit.capitalize()}." if judged.limit else text
 
 
 def _points(found: Estimate) -> str:

@@ -120,13 +120,12 @@ def test_a_small_book_becomes_a_pdf(tmp_path):
     (html / "part").mkdir(parents=True)
     cited = citation("Tan", "Tan: A.", "part/a.html#b", identifier="citation-0")
     others = '<a href="data.csv">numbers</a> <a href="api/method.html">method</a> <a href="https://example.org">far</a>'
+    styled = '<style>#T_a { color: red }</style><table id="T_a"></table>'
     (html / "index.html").write_text(
-        article.format(f'<div id="print-version"></div>{cited}<img loading="lazy" src="a.webp">{others}')
+        article.format(f'<div id="print-version"></div>{cited}<img loading="lazy" src="a.webp">{others}{styled}')
     )
     Image.new("RGB", (2, 2)).save(html / "a.webp")
     (html / "part" / "a.html").write_text(article.format('<h1 id="b">B<a>#</a></h1><a href="../index.html">home</a>'))
-    styled = '<style>#T_a { color: red }</style><table id="T_a"></table>'
-    (html / "index.html").write_text((html / "index.html").read_text().replace("</article>", f"{styled}</article>"))
     joined = print_book.joined(html)
     assert styled in joined  # a style sheet names the ids of its table
     assert '<a href="#part/a--b">Tan</a><img src="data:image/jpeg;base64,' in joined

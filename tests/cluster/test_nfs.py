@@ -60,13 +60,13 @@ def _maps(results: Path) -> Path:
 def two_nodes(places, out: Path, *, kill_at: int) -> Path:
     """The folder of the maps after both nodes have ended."""
     Path("/lib/modules").mkdir(exist_ok=True)  # where the script mounts the modules of the User-mode Linux
-    variables = {**places, "RESULTS": places["RIBSTUDY_RESULTS"], "OUT": out, "PROJECT": ROOT, "KILL_AT": kill_at}
-    environment = [f"{name}={shlex.quote(str(value))}" for name, value in variables.items() if name != "RIBSTUDY_RESULTS"]
+    given = {"RESULTS": places["RIBSTUDY_RESULTS"], "OUT": out, "PROJECT": ROOT, "KILL_AT": kill_at, "COMMAND": shlex.join(RIB)}
+    lines = [f"export {name}={shlex.quote(str(value))}" for name, value in {**places, **given}.items()]
     script = out / "init.sh"
-    lines = [*(f"export {line}" for line in environment), f"export COMMAND={shlex.quote(shlex.join(RIB))}"]
-    script.write_text("\n".join(["#!/bin/bash", *lines, f"exec {shlex.quote(str(Path(__file__).with_name('nfs_nodes.sh')))}"]))
-    for path in (script, Path(__file__).with_name("nfs_nodes.sh")):
-        path.chmod(0o755)
+    script.write_text(
+        "\n".join(["#!/bin/bash", *lines, f"exec bash {shlex.quote(str(Path(__file__).with_name('nfs_nodes.sh')))}"])
+    )
+    script.chmod(0o755)
     command = [
         "linux.uml",
         "mem=3000M",
