@@ -26,6 +26,7 @@ from ribstudy.config import load_settings, preset_name
 from ribstudy.datasets import title
 from ribstudy.workflow import batch as batches
 from ribstudy.runtime import paths
+from ribstudy.runtime.limits import NEEDS_MEMORY
 from ribstudy.runtime.files import digest
 from ribstudy.runtime.words import counted
 from ribstudy.stages.stage import only_checks
@@ -297,19 +298,23 @@ rule stage:
     shell: RUN + " > {output:q} " + SAYING
 
 
-# A group that fails is written into the mark, and the others continue. A killed command ends the job, which is tried again.
+# A group that fails is written into the mark, and the others continue. A killed command ends the job, which is tried again with
+# more memory. So is a job in which a group reports that memory ran out, when its other groups are done.
 WORK = """
 : > {output:q}
 mkdir -p {params.logs:q}
+needs_memory=0
 work() {{
   local group=$1 code=0
   shift
   OMP_NUM_THREADS={threads} RIBSTUDY_CORES={threads} python -m ribstudy "$@" --shard {wildcards.part}/{wildcards.parts} \\
     2> >(tee {params.logs:q}/"$group.{wildcards.part}-{wildcards.parts}.log" >&2) || code=$?
   [ "$code" -le 128 ] || exit "$code"
+  if [ "$code" -eq {params.memory_code} ] && [ {resources.attempt} -eq 1 ]; then needs_memory=$code; return; fi
   [ "$code" -eq 0 ] || echo "$group" >> {output:q}
 }}
 {params.commands}
+exit $needs_memory
 """
 
 
@@ -317,9 +322,9 @@ rule wave:
     input: before_wave
     output: DONE / "{wave}.{part}-{parts}"
     wildcard_constraints: wave=any_of(WAVES), part=r"\d+", parts=r"\d+"
-    params: commands=commands, logs=str(LOGS)
+    params: commands=commands, logs=str(LOGS), memory_code=NEEDS_MEMORY
     threads: THREADS
-    resources: gpu=gpus_of_wave, mem_mb=memory, runtime=minutes
+    resources: gpu=gpus_of_wave, mem_mb=memory, runtime=minutes, attempt=lambda wildcards, attempt: attempt
     priority: 1
     message: "part {wildcards.part} of {wildcards.parts} of\n{params.commands}"
     shell: WORK

@@ -239,12 +239,23 @@ def _shorten_signature(_app: Sphinx, *documented: Any) -> tuple[str | None, str 
     return (short_signature(signature) if signature else signature), result
 
 
+def _unwrap_boxes(_app: Sphinx, tree: nodes.document) -> None:
+    """Replaces a paragraph that consists of one pasted piece of HTML, such as the box with a chapter's answer, by this piece.
+
+    The pages paste it by a role, which JupyterLab shows as plain text. It shows a directive that it does not know as an error.
+    """
+    for paragraph in list(tree.findall(nodes.paragraph)):
+        if len(paragraph) == 1 and isinstance(paragraph[0], nodes.raw):
+            paragraph.replace_self(paragraph[0])
+
+
 def setup(app: Sphinx) -> dict[str, bool]:
     app.connect("config-inited", _add_buttons)
     app.connect("builder-inited", _leave_thebe_out)
     app.connect("html-page-context", _buttons_of_second_page, priority=900)  # after the theme has added its buttons
     app.connect("html-page-context", _without_colab, priority=900)
     app.connect("autodoc-process-signature", _shorten_signature)
+    app.connect("doctree-read", _unwrap_boxes)
     app.connect("build-finished", _redirect)
     app.add_role("repository", RepositoryLink())
     app.add_directive("settings-table", SettingsTable)

@@ -15,7 +15,7 @@ BOOK = Path(__file__).resolve().parent.parent / "book"
 MAX_FUNCTION_LINES = 12  # a helper for one figure; longer functions belong in the library
 # Code that draws: a statement that ends a cell with a semicolon. `page.figure` requires an alternative text itself.
 DRAWS = re.compile(r"(figures?|look)\.\w+\(.*\);$|^display\(")
-PLUMBING = re.compile(r"\bpage\.figure\(|\bchapter\.note\w*\(|\bnote_\w+\(|\bglue\w*\(")
+PLUMBING = re.compile(r"\bpage\.figure\(|\bchapter\.(?:note\w*|say)\(|\bnote_\w+\(|\bglue\w*\(")
 TRAINING = re.compile(r"\.backward\(|\.zero_grad\(|optimizer\.step\(")
 
 

@@ -35,11 +35,13 @@ from ribstudy.models.affinity_net import boundary, build_affinity_net
 from ribstudy.models.deeplab import build_deeplab
 from ribstudy.training.fit import new_net
 
-# The modes of RIB by name, as settings of `RibSettings`. The slice of the study times the same modes.
+# The modes of RIB by name, as settings of `RibSettings`. The slice of the study times these. RIB as the paper writes it takes
+# as long as the exact mode.
 MODES: dict[str, dict[str, Any]] = {
     "exact": {},
     "fast": {"mode": "fast"},
 }
+COMPARED_MODES = {**MODES, "as written": {"mode": "paper"}}
 PRECISIONS = ("fp32", "tf32", "bf16")
 THRESHOLDS = (0.35, 0.17)  # of the masks that the CRF of the affinity labels starts from, as in the preset voc12
 
@@ -108,7 +110,7 @@ def _names() -> list[tuple[str, str, str]]:
     """(name, quantity, precision) of every check."""
     rows = [
         (f"RIB, {mode}", quantity, precision)
-        for mode in MODES
+        for mode in COMPARED_MODES
         for precision in PRECISIONS
         for quantity in ("maps", "effect of the steps", "CRF input, labels", "second run")
     ]
@@ -137,7 +139,7 @@ def _measured(name: str, quantities: tuple[str, ...], work: Callable[[], Mapping
 def _of_adaptations(plan: Plan, folder: Path) -> dict[str, Measurement]:
     workload, found = _workload(plan), {}
     quantities = ("maps", "effect of the steps", "CRF input, labels", "second run")
-    for mode, changes in MODES.items():
+    for mode, changes in COMPARED_MODES.items():
         steps = partial(adapted_maps, changes, workload, folder=folder)
         exact = steps("fp32", device="cpu")
         for precision in PRECISIONS:

@@ -15,11 +15,12 @@ from ribstudy.cli import settings as settings_command
 from ribstudy.cli import study as study_commands
 from ribstudy.config import DEFAULT_PRESET, load_settings, preset_names
 from ribstudy.datasets.settings import ImageSelection
+from ribstudy.runtime.limits import NEEDS_MEMORY, OutOfMemory
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Runs one command. Returns the exit code: 0, or 1 after an error that the user can correct, which is printed without a
-    traceback."""
+    """Runs one command. Returns the exit code: 0, `NEEDS_MEMORY` if memory ran out, or 1 after another error that the user can
+    correct. An error is printed without a traceback."""
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
     options = _parser().parse_args(arguments)
     try:
@@ -27,7 +28,7 @@ def main(arguments: list[str] | None = None) -> int:
     except (ValueError, OSError, ArithmeticError) as error:
         lines = [f"error: {error}", *getattr(error, "__notes__", [])]
         print("\n".join(lines), file=sys.stderr)
-        return 1
+        return NEEDS_MEMORY if isinstance(error, OutOfMemory) else 1
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -191,9 +192,10 @@ def _run_stage(options: argparse.Namespace) -> int:
         try:
             print(execute(options.stage, run, shard=_shard(options), processes=_processes(options)).folder)
         except ItemsFailed as error:
-            failed.append(str(error))
+            failed.append(error)
     if failed:
-        raise ValueError("\n".join(failed))
+        kind = OutOfMemory if any(error.out_of_memory for error in failed) else ValueError
+        raise kind("\n".join(map(str, failed)))
     return 0
 
 

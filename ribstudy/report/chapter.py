@@ -30,6 +30,7 @@ from ribstudy.report.notebook import (
     open_file,
     origin,
     saved_since,
+    shorten_interrupts,
     shortened,
     show_messages,
     text_of_other_code,
@@ -83,6 +84,7 @@ def start(
     figures.use_style()
     pd.set_option("display.max_colwidth", None)  # tables show their texts in full
     shell = get_ipython()
+    shorten_interrupts(shell)
     register(shell.display_formatter.formatters)
     try:
         chapter, used = _started(name, settings, view, shell.user_ns)
@@ -141,6 +143,7 @@ class Chapter:
         self.run = Run(load_settings(preset, overrides))
         self.jobs: dict[Any, Job] = CHAPTERS[name](self.settings) if name in CHAPTERS else {}
         self.notes: dict[str, Estimate] = {}
+        self.said: dict[str, str] = {}
         self._started = started
         self._reads: dict[tuple[str, str], tuple[set[str], set[str]]] = {}  # items and files by stage and key
         self._said: set[str] = set()  # messages
@@ -204,7 +207,7 @@ class Chapter:
         try:
             execute(stage, run, processes=None)
         except KeyboardInterrupt:
-            raise Interrupted(stage.name, result.folder) from None
+            raise Interrupted.at(stage.name, result.folder) from None
 
     def sessions(self, *name: Any) -> list[dict]:
         """The logs of the processes that computed the maps or masks of a job (`Result.sessions`), here or as published."""
@@ -273,10 +276,17 @@ class Chapter:
         numbers = {key: None if number is None else float(number) for key, number in vars(estimate).items()}
         self.notes[name] = Estimate(**numbers | {"n": None if estimate.n is None else int(estimate.n)})
 
+    def say(self, name: str, value: str | float | Markdown) -> None:
+        """Makes a sentence, or a number that needs no record, available to the text of the page by its name."""
+        text = value.data if isinstance(value, Markdown) else value
+        self.said[name] = f"{text:.4g}" if isinstance(text, float) else str(text)
+        _give_to_page(name, value)
+
     def finish(self) -> Recorded:
         """Writes the headline numbers to results/records/<chapter>.<preset>.json and makes them available to the text.
 
-        The cell that calls it shows them as a table, because an editor such as JupyterLab does not put them into the text.
+        The cell that calls it shows them, and the sentences of `say`, as tables, because an editor such as JupyterLab does not
+        put them into the text.
 
         If the settings or the data differ from the preset's, the record is <chapter>.<preset>-<digest>.json. The results that
         the chapter read are listed in results/reads/, in a file of the same name: they are what has to be published.
@@ -288,11 +298,11 @@ class Chapter:
         for name, estimate in self.notes.items():
             numbers = {"": estimate.value, "_low": estimate.low, "_high": estimate.high, "_detectable": estimate.detectable}
             for suffix, number in numbers.items():
-                glue(name + suffix, _plain(number), display=False)
+                _give_to_page(name + suffix, _plain(number))
         root, file = self.run.store.root, f"{self.name}.{self.settings_name()}.json"
         write_json(root / "reads" / file, self.reads())
         write_json(root / "records" / file, {name: asdict(estimate) for name, estimate in self.notes.items()})
-        return Recorded(self.notes, root / "records" / file)
+        return Recorded(self.notes, self.said, root / "records" / file)
 
     def reads(self) -> list[dict]:
         """The results that the chapter has read so far: stage, key, names of items and names of files, sorted."""
@@ -318,6 +328,15 @@ def _is_published(data: DataSettings) -> bool:
         counts = paper.values(f"{data.name}_counts").set_index(["row", "column"])["value"]
         return all(len(datasets.open_dataset(data, split)) == counts[split, "images"] for split in datasets.splits(data))
     return data.name == "minivoc"
+
+
+def _give_to_page(name: str, value: Any) -> None:
+    """Adds an output that the text of the page can take by its name.
+
+    An editor has no use for it, and JupyterLab shows only the first 50 outputs of a cell, also if most of them are invisible.
+    """
+    if not is_live():
+        glue(name, value, display=False)
 
 
 def _plain(number: float | None) -> int | float:

@@ -3,7 +3,6 @@
 from collections.abc import Mapping
 
 import pandas as pd
-from myst_nb import glue
 
 from ribstudy.evaluation.protocol import BEST, FROM_VAL, RULES, WITHOUT_MASKS
 from ribstudy.evaluation.statistics import Comparison, Estimate
@@ -42,8 +41,8 @@ def note_differences(chapter: Chapter, name: str, found: ByRule) -> Verdict:
     """
     judged = verdict_of(found)
     note_by_rule(chapter, name, judged.differences)
-    glue(f"{name}_answer", judged.answer(), display=False)
-    glue(f"{name}_sentence", judged.sentence(), display=False)
+    chapter.say(f"{name}_answer", judged.answer())
+    chapter.say(f"{name}_sentence", judged.sentence())
     return judged
 
 

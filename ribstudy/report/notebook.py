@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from IPython.core.interactiveshell import InteractiveShell
+
 from ribstudy.report.parameters import Cell, values_not_in_use
 from ribstudy.runtime import environment, paths
 from ribstudy.runtime.progress import in_notebook, is_live
@@ -19,14 +21,26 @@ OTHER_CODE = (
 
 
 class Interrupted(KeyboardInterrupt):
-    """A person has interrupted a computation. A notebook shows two lines, without a traceback."""
+    """A person has interrupted a cell. A notebook shows two lines, without a traceback."""
 
-    def __init__(self, stage: str, folder: Path):
-        super().__init__(f"{stage}: interrupted; what is finished is kept in {shortened(folder)}")
+    @classmethod
+    def at(cls, stage: str, folder: Path) -> "Interrupted":
+        """While a stage computed, whose result is in a folder."""
+        return cls(f"{stage}: interrupted; what is finished is kept in {shortened(folder)}")
 
     def _render_traceback_(self) -> list[str]:
         """The lines that IPython shows in place of the traceback."""
         return [str(self), "Run the cell again to compute the rest."]
+
+
+def shorten_interrupts(shell: InteractiveShell) -> None:
+    """Lets a notebook show every interrupt in two lines, whatever the cell was doing."""
+
+    def show(shell: InteractiveShell, _kind: type, error: BaseException, _traceback: Any, tb_offset: int | None = None) -> None:
+        told = error if isinstance(error, Interrupted) else Interrupted("interrupted; what stages have finished is kept")
+        shell.showtraceback((type(told), told, None))
+
+    shell.set_custom_exc((KeyboardInterrupt,), show)
 
 
 class _Lines(logging.Handler):

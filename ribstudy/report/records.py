@@ -43,14 +43,16 @@ def latest_records(store: Store, settings_name: str, chapters: Iterable[str]) ->
 
 @dataclass(frozen=True)
 class Recorded:
-    """The headline numbers of a chapter that has ended, which a notebook shows as a table.
+    """The headline numbers of a chapter that has ended, and its sentences, which a notebook shows as tables.
 
     Args:
         numbers: by name.
+        said: the texts that the chapter has made available to the page, by name.
         path: the file that contains them.
     """
 
     numbers: Mapping[str, Estimate]
+    said: Mapping[str, str]
     path: Path
 
     def table(self) -> pd.DataFrame:
@@ -65,11 +67,17 @@ class Recorded:
         }
         return pd.DataFrame.from_dict(rows, orient="index", columns=["value", "95 % interval", "n"])
 
+    def texts(self) -> pd.DataFrame:
+        """A row for each text."""
+        return pd.DataFrame.from_dict(self.said, orient="index", columns=["text"])
+
     def __repr__(self) -> str:
-        return f"{self.table().to_string()}\n\nrecord: {self.path}"
+        texts = "".join(f"\n{name}: {text}" for name, text in self.said.items())
+        return f"{self.table().to_string()}\n{texts}\n\nrecord: {self.path}"
 
     def _repr_html_(self) -> str:
-        return f"{self.table().to_html()}<p>These numbers are in <code>{escape(str(self.path))}</code>.</p>"
+        texts = self.texts().to_html() if self.said else ""
+        return f"{self.table().to_html()}<p>These numbers are in <code>{escape(str(self.path))}</code>.</p>{texts}"
 
 
 def _rounded(number: float) -> str:

@@ -3,8 +3,6 @@
 from collections.abc import Mapping
 from math import nan
 
-from myst_nb import glue
-
 from ribstudy.evaluation.statistics import Estimate
 from ribstudy.evaluation.verdicts import Verdict, cannot_tell_much, power_sentence
 from ribstudy.report.answers import NOT_COMPARED
@@ -50,11 +48,11 @@ def note_teachers(chapter: Chapter, found: Mapping[str, ByRule], *, ranked: bool
     """
     for name, by_rule in found.items():
         if ranked:
-            glue(f"{name}_told", told_sentence(note_differences(chapter, name, by_rule)), display=False)
+            chapter.say(f"{name}_told", told_sentence(note_differences(chapter, name, by_rule)))
         else:
             chapter.note(name, nan)
-            glue(f"{name}_answer", NOT_COMPARED, display=False)
-            glue(f"{name}_told", f"{NOT_COMPARED.capitalize()}.", display=False)
+            chapter.say(f"{name}_answer", NOT_COMPARED)
+            chapter.say(f"{name}_told", f"{NOT_COMPARED.capitalize()}.")
 
 
 def told_sentence(judged: Verdict) -> str:

@@ -107,11 +107,16 @@ def locked(path: Path, what: str) -> Iterator[None]:
         lock.acquire()
     try:
         with contextlib.suppress(OSError):  # on a full disk, the work itself raises an error
-            owner.write_text(f"process {os.getpid()} on {platform.node()}, since {datetime.now(UTC):%Y-%m-%d %H:%M} UTC")
+            owner.write_text(this_process())
         yield
     finally:
         owner.unlink(missing_ok=True)
         lock.release()
+
+
+def this_process() -> str:
+    """This process in words, for people who wait for its end: its number, its node, and the present time."""
+    return f"process {os.getpid()} on {platform.node()}, since {datetime.now(UTC):%Y-%m-%d %H:%M} UTC"
 
 
 def _owner(path: Path) -> str:

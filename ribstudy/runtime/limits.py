@@ -16,7 +16,12 @@ OWN_GROUP = Path("/proc/self/cgroup")
 SHARED_MEMORY = Path("/dev/shm")
 FILES = ("memory.max", "memory.limit_in_bytes")  # of version 2 and of version 1
 OUT_OF_MEMORY = re.compile(r"out of memory|allocate memory")  # in errors of torch, on a GPU and on a CPU
+NEEDS_MEMORY = 75  # exit code of a command if memory ran out: EX_TEMPFAIL of sysexits.h, as another try may succeed
 REMEDY = "smaller images (data.max_side of own images), scales, crops and batches need less, and so do fewer --processes"
+
+
+class OutOfMemory(ValueError):
+    """Memory ran out. The same work may succeed with more of it."""
 
 
 def cores() -> int:
@@ -54,13 +59,13 @@ def is_out_of_memory(error: Exception) -> bool:
 
 @contextlib.contextmanager
 def memory_named() -> Iterator[None]:
-    """Raises ValueError with a remedy if memory runs out in the block."""
+    """Raises OutOfMemory with a remedy if memory runs out in the block."""
     try:
         yield
     except (MemoryError, RuntimeError) as error:
         if not is_out_of_memory(error):
             raise
-        raise ValueError(f"memory ran out ({last_line(error)}); {REMEDY}") from error
+        raise OutOfMemory(f"memory ran out ({last_line(error)}); {REMEDY}") from error
 
 
 def last_line(error: Exception) -> str:

@@ -10,6 +10,8 @@ from concurrent.futures.process import BrokenProcessPool
 from multiprocessing import current_process, get_context, parent_process
 from typing import TypeVar
 
+from ribstudy.runtime.limits import OutOfMemory
+
 Item = TypeVar("Item")
 Outcome = TypeVar("Outcome")
 
@@ -24,7 +26,7 @@ def map_in_processes(work: Callable[[Item], Outcome], items: Sequence[Item], *, 
 
     With `processes` = 1 the work runs in this process. With more, `work` and the items must be picklable.
 
-    Raises the first exception that `work` raises, and ValueError if a worker process is killed.
+    Raises the first exception that `work` raises, and OutOfMemory if a worker process is killed.
     """
     if processes == 1 or len(items) <= 1:
         yield from map(work, items)
@@ -33,7 +35,7 @@ def map_in_processes(work: Callable[[Item], Outcome], items: Sequence[Item], *, 
         try:
             yield from pool.map(work, items)
         except BrokenProcessPool:
-            raise ValueError(
+            raise OutOfMemory(
                 "a worker process was killed, most likely because memory ran out; finished items are kept: run the command "
                 "again with fewer processes (--processes)"
             ) from None

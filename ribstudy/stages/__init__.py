@@ -9,13 +9,8 @@ stage; a *shard* is a part of the items; a *run* combines settings, images, a st
 chapter asks for. Which chapter needs which stage is declared in `ribstudy.workflow`.
 """
 
-from ribstudy.stages.execution import (
-    ItemsFailed,
-    Shard,
-    default_processes,
-    execute,
-    status,
-)
+from ribstudy.stages.execution import Shard, default_processes, execute, status
+from ribstudy.stages.failures import ItemsFailed
 from ribstudy.stages.registry import STAGES
 from ribstudy.stages.stage import ItemStage, Run, Stage, WholeStage, of_images, result_key
 

@@ -20,6 +20,7 @@ from ribstudy.runtime.claims import Claims
 from ribstudy.runtime.files import file_digest, locked
 from ribstudy.runtime.processes import map_in_processes, refuse_while_importing
 from ribstudy.runtime.progress import following, track
+from ribstudy.stages.failures import ItemFailure, ItemsFailed
 from ribstudy.stages.preflight import require, require_room, unfinished
 from ribstudy.stages.registry import STAGES
 from ribstudy.stages.source import other_code, source_digest
@@ -31,24 +32,6 @@ log = logging.getLogger(__name__)
 SECONDS_BETWEEN_LOOKS = 2.0  # at the items that other processes have claimed
 # The errors of a single image (its file, its numbers, its size), after which the other images are still computed.
 ITEM_ERRORS = (ValueError, ArithmeticError)
-
-
-class ItemsFailed(ValueError):
-    """Some items of a stage failed; all other items are kept.
-
-    Args:
-        stage: name of the stage.
-        failures: the error message of each failed item, by item name.
-        folder: the folder of the result.
-    """
-
-    def __init__(self, stage: str, failures: dict[str, str], folder: Path):
-        names_of: dict[str, list[str]] = {}
-        for name, message in failures.items():
-            names_of.setdefault(message, []).append(name)
-        shown = [f"\n  {', '.join(names)}: {message}" for message, names in names_of.items()]
-        super().__init__(f"{stage}: {len(failures)} items failed; all others are kept in {folder}" + "".join(shown))
-        self.failures = failures
 
 
 @dataclass(frozen=True)
@@ -202,7 +185,7 @@ def _locked_by_first(path: Path, stage: str) -> Iterator[None]:
 def _run_items(stage: ItemStage, run: Run, result: Result, shard: Shard) -> None:
     names = run.items(stage)
     missing = [name for name in shard.of(names) if not result.has_item(name)]
-    failures: dict[str, str] = {}
+    failures: dict[str, ItemFailure] = {}
     result.folder.mkdir(parents=True, exist_ok=True)
     with Claims(result.folder) as claims:
         while missing:
@@ -217,8 +200,10 @@ def _run_items(stage: ItemStage, run: Run, result: Result, shard: Shard) -> None
         log.info("%s: %d of %d items done; the rest belongs to other shards", stage.name, done, len(names))
 
 
-def _compute(stage: ItemStage, run: Run, result: Result, names: list[str], shard: Shard, claims: Claims) -> dict[str, str]:
-    """Computes and writes the items that no other process has claimed; returns the error messages of failed items, by name."""
+def _compute(
+    stage: ItemStage, run: Run, result: Result, names: list[str], shard: Shard, claims: Claims
+) -> dict[str, ItemFailure]:
+    """Computes and writes the items that no other process has claimed; returns the failed items by name."""
     log.info("%s: computing %d of %d", stage.name, len(names), len(run.items(stage)))
     failures = {}
     code = source_digest(stage)
@@ -236,7 +221,7 @@ def _compute(stage: ItemStage, run: Run, result: Result, names: list[str], shard
                         result.write_item(name, work(name))
                     notes["items"] += 1
                 except ITEM_ERRORS as error:
-                    failures[name] = str(error)
+                    failures[name] = ItemFailure.of(error)
                     log.error("%s: item %s failed: %s", stage.name, name, error)
                 except Exception as error:
                     error.add_note(f"stage {stage.name}, item {name}; the items before it are kept in {result.folder}")
@@ -264,7 +249,8 @@ def _left_by_others(stage: ItemStage, result: Result, names: list[str], claims: 
         if left := [name for name in names if claims.is_free(name) and not _is_there(result, name)]:
             return left
         if not told:
-            log.info("%s: waiting for another process that is working on %d items", stage.name, len(names))
+            owners = "; ".join(claims.others()) or "process not known"
+            log.info("%s: waits for another run (%s), which computes %d items", stage.name, owners, len(names))
             told = True
         time.sleep(SECONDS_BETWEEN_LOOKS)
     return []
@@ -296,8 +282,8 @@ def _run_side_by_side(stage: ItemStage, run: Run, shard: Shard, processes: int) 
         raise ItemsFailed(stage.name, failures, result.folder)
 
 
-def _run_shard(name: str, run: Run, shard: Shard) -> dict[str, str]:
-    """Runs a shard in a worker process, which finds the stage by its name; returns the messages of the failed items."""
+def _run_shard(name: str, run: Run, shard: Shard) -> dict[str, ItemFailure]:
+    """Runs a shard in a worker process, which finds the stage by its name; returns the failed items by name."""
     stage = STAGES[name]
     try:
         _run_items(stage, run, run.result(stage), shard)

@@ -28,7 +28,7 @@ def test_a_reader_of_the_first_screen_knows_the_answer(texts):
     assert subtitle.endswith("*")
     assert "\n" not in subtitle
     assert question.startswith("**")
-    assert others[0] == "```{glue} answer\n```"
+    assert others[0] == "{glue:any}`answer`"
     assert "{sub-ref}`wordcount-minutes`" in others[1]
     assert others[2].startswith("- ")
 

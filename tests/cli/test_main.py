@@ -7,7 +7,9 @@ from helpers.tiny_study import options_of, run_in
 
 from ribstudy.cli.main import _parser, main
 from ribstudy.cli.study import presets
-from ribstudy.stages import Shard
+from ribstudy.runtime.limits import NEEDS_MEMORY
+from ribstudy.stages import ItemsFailed, Shard
+from ribstudy.stages.failures import ItemFailure
 from ribstudy.workflow.book import batch_of_book
 
 
@@ -70,6 +72,17 @@ def test_a_stage_is_run_under_each_of_several_settings(tmp_path, data_root, trai
     assert len(set(capsys.readouterr().out.split())) == len(list((root / "runs").glob("cam-*"))) == 2
     assert main(["cam", *options, "--each", "{cam.scalse: [1.0]}"]) == 1
     assert "scalse" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("out_of_memory", "code"), [(True, NEEDS_MEMORY), (False, 1)])
+def test_the_exit_code_tells_whether_more_memory_may_help(tmp_path, data_root, monkeypatch, capsys, out_of_memory, code):
+    def execute(stage, run, **options):
+        failed = {"a": ItemFailure("a fault", out_of_memory=False), "b": ItemFailure("too large", out_of_memory)}
+        raise ItemsFailed(stage.name, failed, tmp_path)
+
+    monkeypatch.setattr("ribstudy.stages.execute", execute)
+    assert main(["cam", *options_of(data_root, tmp_path)]) == code
+    assert "b: too large" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("command", [["left"], ["compare"], ["publish"], ["verify"]])

@@ -24,6 +24,8 @@ PATIENCE = 1800  # seconds, on a machine that is busy with other work
 ONCE = ("--retries", "0")
 WAIT = "__import__('time').sleep({})"  # a statement
 FILL = "self.item_names() and (lambda held: __import__('time').sleep(60))(b'x' * 2**31)"  # memory, after the first item
+# A statement that runs out of memory at a job's first try.
+LACKS = "if int(__import__('os').environ.get('SLURM_MEM_PER_NODE', '0')) < 10_000: raise MemoryError"
 Noted = Callable[..., None]
 
 pytestmark = [
@@ -188,7 +190,18 @@ def test_a_killed_process_is_tried_again_with_more(project, local, noted):
     ends(project, process, 0)
     memory = accounted("ReqMem", project.submitted())
     assert memory.count("18G") == 1  # and 9 GB before
+    times = list(map(int, accounted("TimelimitRaw", project.submitted())))
+    assert [time for time in times if time > min(times)] == [2 * min(times)]
     noted("the job was tried again with twice the memory", completed(project, local, before))
+
+
+def test_a_report_that_memory_ran_out_is_answered_with_more(project, local, noted):
+    """a stage reports that memory ran out"""
+    project.before_each_item(LACKS)
+    ends(project, project.start("own", target="results"), 0)
+    memory = accounted("ReqMem", project.submitted())
+    assert memory.count("18G") == memory.count("9G") - 1 > 0  # all but the training
+    noted("the jobs were tried again with twice the memory", completed(project, local))
 
 
 def test_a_failed_node(project, local, noted):

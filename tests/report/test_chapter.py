@@ -30,6 +30,9 @@ class Shell:
         for cell in cells:
             exec(cell, self.user_ns)
 
+    def set_custom_exc(self, kinds, show):
+        pass
+
 
 @pytest.fixture
 def start(monkeypatch, tmp_path):

@@ -19,19 +19,12 @@ CRF = {FROM_VAL: comparison(0.01, 0.03)}
 
 
 @pytest.fixture
-def glued(monkeypatch):
-    texts = {}
-    monkeypatch.setattr(differences, "glue", lambda name, text, display: texts.update({name: text}))
-    return texts
-
-
-@pytest.fixture
 def chapter():
-    notes = {}
-    return SimpleNamespace(notes=notes, note_estimate=notes.__setitem__)
+    notes, said = {}, {}
+    return SimpleNamespace(notes=notes, said=said, note_estimate=notes.__setitem__, say=said.__setitem__)
 
 
-def test_a_difference_is_noted_by_rule_with_its_texts(chapter, glued):
+def test_a_difference_is_noted_by_rule_with_its_texts(chapter):
     judged = differences.note_differences(chapter, "gain", SEEDS)
     assert chapter.notes == {
         "gain": SEEDS[FROM_VAL].difference,
@@ -39,11 +32,11 @@ def test_a_difference_is_noted_by_rule_with_its_texts(chapter, glued):
         "gain_unmasked": SEEDS[WITHOUT_MASKS].difference,
     }
     assert judged == differences.verdict_of(SEEDS)
-    assert glued == {"gain_answer": judged.answer(), "gain_sentence": judged.sentence()}
-    assert glued["gain_answer"].startswith("yes; the sign depends on the rule")
+    assert chapter.said == {"gain_answer": judged.answer(), "gain_sentence": judged.sentence()}
+    assert chapter.said["gain_answer"].startswith("yes; the sign depends on the rule")
 
 
-def test_the_verdict_can_be_found_from_a_record(chapter, glued):
+def test_the_verdict_can_be_found_from_a_record(chapter):
     for name, found in (("gain", SEEDS), ("gain_crf", CRF)):
         judged = differences.note_differences(chapter, name, found)
         assert judged == verdict(differences.noted_differences(chapter.notes, name))

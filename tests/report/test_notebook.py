@@ -7,6 +7,7 @@ import nbformat
 import pytest
 from IPython.core.events import EventManager
 from nbclient import NotebookClient
+from nbclient.exceptions import CellExecutionError
 
 from ribstudy.report.notebook import Interrupted, ParameterWatch, origin, saved_since, text_of_other_code
 from ribstudy.report.parameters import NotStarted
@@ -93,7 +94,7 @@ def test_an_editor_learns_how_to_compute_a_result_of_other_code_anew(monkeypatch
 @pytest.mark.parametrize(
     ("error", "lines"),
     [
-        (Interrupted("cam", Path("/kept")), ["cam: interrupted; what is finished is kept in /kept", "Run the cell again"]),
+        (Interrupted.at("cam", Path("/kept")), ["cam: interrupted; what is finished is kept in /kept", "Run the cell again"]),
         (NotStarted("tau = 5: too large"), ["not started: tau = 5: too large"]),
     ],
 )
@@ -106,6 +107,17 @@ def test_ipython_shows_the_lines_of_an_error_and_no_traceback(error, lines):
     shell.user_ns["error"] = error
     shell.run_cell("raise error")
     assert [line[: len(expected)] for line, expected in zip(shown[0], lines, strict=True)] == lines
+
+
+def test_an_interrupt_of_any_cell_takes_two_lines_and_stops_the_cells_after_it():
+    cells = ["from IPython import get_ipython", "from ribstudy.report.notebook import shorten_interrupts"]
+    cells += ["shorten_interrupts(get_ipython())", "raise KeyboardInterrupt", "1 / 0"]
+    notebook = nbformat.v4.new_notebook(cells=list(map(nbformat.v4.new_code_cell, cells)))
+    with pytest.raises(CellExecutionError, match="interrupted; what stages"):
+        NotebookClient(notebook, kernel_name="python3").execute()
+    (shown,) = notebook.cells[3].outputs
+    assert shown.traceback == ["interrupted; what stages have finished is kept", "Run the cell again to compute the rest."]
+    assert notebook.cells[4].outputs == []
 
 
 def test_messages_and_warnings_are_plain_lines_and_live_only_under_a_server(tmp_path):

@@ -55,15 +55,17 @@ def test_a_row_of_another_form_is_refused():
         Headline.parse("RIB adds: 04_rib.gain")
 
 
-def test_a_chapter_that_has_ended_shows_its_numbers_and_where_they_are():
+def test_a_chapter_that_has_ended_shows_its_numbers_its_sentences_and_where_they_are():
     numbers = {"gain": Estimate(0.0123456, -0.5, 2.0, 513), "images": Estimate(12.0), "none": Estimate(float("nan"))}
-    recorded = Recorded(numbers, Path("/results/<1>/04_rib.mini.json"))
+    recorded = Recorded(numbers, {"told": "RIB < CAM"}, Path("/results/<1>/04_rib.mini.json"))
     assert recorded.table().to_dict("index") == {
         "gain": {"value": "0.01235", "95 % interval": "-0.5 to 2", "n": "513"},
         "images": {"value": "12", "95 % interval": "", "n": ""},
         "none": {"value": "–", "95 % interval": "", "n": ""},
     }
     assert "<td>0.01235</td>" in recorded._repr_html_()
+    assert "<td>RIB &lt; CAM</td>" in recorded._repr_html_()
+    assert "told: RIB < CAM" in repr(recorded)
     assert "<code>/results/&lt;1&gt;/04_rib.mini.json</code>" in recorded._repr_html_()
     assert "record: /results/<1>/04_rib.mini.json" in repr(recorded)
-    assert len(Recorded({}, Path("x.json")).table()) == 0
+    assert len(Recorded({}, {}, Path("x.json")).table()) == 0

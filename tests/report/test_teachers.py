@@ -7,7 +7,7 @@ import pytest
 
 from ribstudy.evaluation.protocol import FROM_VAL
 from ribstudy.evaluation.statistics import Comparison, Estimate
-from ribstudy.report import differences, teachers
+from ribstudy.report import teachers
 
 GOOD, POOR = Estimate(0.66, 0.64, 0.68), Estimate(0.4, 0.38, 0.42)
 
@@ -18,18 +18,14 @@ def found(half: float) -> dict:
 
 
 @pytest.fixture
-def glued(monkeypatch):
-    texts = {}
-    for module in (teachers, differences):
-        monkeypatch.setattr(module, "glue", lambda name, text, display: texts.update({name: text}))
-    return texts
-
-
-@pytest.fixture
 def chapter():
-    notes = {}
+    notes, said = {}, {}
     return SimpleNamespace(
-        notes=notes, note_estimate=notes.__setitem__, note=lambda name, value: notes.update({name: Estimate(value)})
+        notes=notes,
+        said=said,
+        note_estimate=notes.__setitem__,
+        note=lambda name, value: notes.update({name: Estimate(value)}),
+        say=said.__setitem__,
     )
 
 
@@ -43,16 +39,16 @@ def test_drawn_images_have_a_level_and_photographs_have_none():
     assert "No level is set" in teachers.level_sentence("voc12", POOR)
 
 
-def test_what_could_be_told_precedes_the_result(chapter, glued):
+def test_what_could_be_told_precedes_the_result(chapter):
     for half, told in ((0.01, "of 0.014 with a probability of 80 %. Yes: "), (0.02, "of 0.028 with")):
         teachers.note_teachers(chapter, found(half), ranked=True)
         assert chapter.notes["gain"].value == 0.03
-        assert told in glued["gain_told"]
-        assert glued["gain_told"].count("This comparison") == 1
-        assert glued["gain_told"].endswith(" with thresholds from val.")
+        assert told in chapter.said["gain_told"]
+        assert chapter.said["gain_told"].count("This comparison") == 1
+        assert chapter.said["gain_told"].endswith(" with thresholds from val.")
 
 
-def test_nothing_is_compared_by_poor_networks(chapter, glued):
+def test_nothing_is_compared_by_poor_networks(chapter):
     teachers.note_teachers(chapter, found(0.01), ranked=False)
     assert isnan(chapter.notes["gain"].value)
-    assert glued == {"gain_answer": "not compared", "gain_told": "Not compared."}
+    assert chapter.said == {"gain_answer": "not compared", "gain_told": "Not compared."}

@@ -45,6 +45,17 @@ def test_the_claim_of_a_killed_process_is_taken_over(owner, tmp_path):
         assert claimed
 
 
+def test_those_who_wait_learn_who_works_here_and_since_when(owner, tmp_path):
+    with Claims(tmp_path) as claims:
+        (other,) = claims.others()
+        assert other.startswith(f"process {owner.pid} on ")
+        assert ", since 2" in other
+        owner.send_signal(signal.SIGKILL)
+        owner.wait()
+        assert claims.others() == []
+    assert [path.name for path in tmp_path.iterdir()] == [".claims"]
+
+
 def test_claims_leave_one_empty_file(tmp_path):
     with Claims(tmp_path) as claims, claims.on("cat"):
         pass

@@ -131,7 +131,7 @@ def test_that_memory_ran_out_is_known_from_the_errors_of_the_libraries():
         np.empty(2**60, np.uint8)
     of_a_gpu = torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.")
     for error in (of_torch.value, of_numpy.value, of_a_gpu, MemoryError()):
-        with pytest.raises(ValueError, match=r"memory ran out \(.+\); smaller images"), limits.memory_named():
+        with pytest.raises(limits.OutOfMemory, match=r"memory ran out \(.+\); smaller images"), limits.memory_named():
             raise error
     with pytest.raises(RuntimeError, match="another fault"), limits.memory_named():
         raise RuntimeError("another fault")

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 import ribstudy
+from ribstudy.runtime.limits import OutOfMemory
 from ribstudy.runtime.processes import map_in_processes
 
 STARTS_A_WORKER = """
@@ -81,5 +82,5 @@ def _kill_this_process(item):
 
 
 def test_a_worker_that_the_kernel_kills_is_reported_with_the_setting():
-    with pytest.raises(ValueError, match=r"a worker process was killed, .* memory ran out; .* fewer processes \(--processes\)"):
+    with pytest.raises(OutOfMemory, match=r"worker process was killed, .* memory ran out; .* fewer processes \(--processes\)"):
         list(map_in_processes(_kill_this_process, [1, 2], processes=2))

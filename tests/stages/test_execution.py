@@ -124,6 +124,7 @@ def test_an_unreadable_image_is_named_and_all_others_are_kept(tmp_path, data_roo
     ) as caught:
         execute(CAM, run, processes=processes)
     assert list(caught.value.failures) == [names[1]]
+    assert not caught.value.out_of_memory
     result = run.result(CAM)
     assert [result.has_item(name) for name in names] == [True, False, True, True]
     assert not result.finished
@@ -144,6 +145,7 @@ def test_an_image_that_is_too_large_for_the_memory_is_named_and_all_others_are_k
     with pytest.raises(ItemsFailed, match=rf"{names[1]}: memory ran out \(.*allocate.*\); smaller images") as caught:
         execution._run_items(limited, run, run.result(CAM), Shard())
     assert list(caught.value.failures) == [names[1]]
+    assert caught.value.out_of_memory
     assert run.result(CAM).item_names() == sorted(set(names) - {names[1]})
 
 
