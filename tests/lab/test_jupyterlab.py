@@ -34,8 +34,7 @@ def places(tmp_path_factory) -> dict[str, str]:
     """The environment of commands whose results are in a folder of their own, and which use this working tree."""
     folder = tmp_path_factory.mktemp("lab")
     given = {f"RIBSTUDY_{name}": str(folder / name.lower()) for name in ("RESULTS", "DATA", "PUBLISHED")}
-    own = {"JUPYTERLAB_WORKSPACES_DIR": str(folder)}  # without the notebooks that somebody has left open
-    return {**os.environ, **given, **own, **WORKING_TREE, "OMP_NUM_THREADS": "1", "RIBSTUDY_CORES": "1"}
+    return {**os.environ, **given, **WORKING_TREE, "OMP_NUM_THREADS": "1", "RIBSTUDY_CORES": "1"}
 
 
 @pytest.fixture
@@ -75,8 +74,9 @@ def server(project, places) -> Iterator[str]:
         f"--IdentityProvider.token={TOKEN}",
         f"--MappingKernelManager.kernel_info_timeout={PATIENCE}",
     ]
+    own = {"JUPYTERLAB_WORKSPACES_DIR": str(project.parent)}  # without the notebooks that were left open elsewhere
     with (project.parent / "server.log").open("w") as log:
-        process = subprocess.Popen(command, cwd=project / "book", env=places, stdout=log, stderr=subprocess.STDOUT)
+        process = subprocess.Popen(command, cwd=project / "book", env={**places, **own}, stdout=log, stderr=subprocess.STDOUT)
     try:
         yield f"http://127.0.0.1:{port}"
     finally:
