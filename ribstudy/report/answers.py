@@ -233,7 +233,7 @@ def _styled(rows: Mapping[str, Sequence[Answer]], titles: Sequence[str], name: s
 
 
 def minute(shown: Sequence[Shown]) -> HTML:
-    """The answer of the front page: for each data set with results a box with four findings and up to seven intervals."""
+    """The answer of the front page: for each data set with results a box with three findings and up to seven intervals."""
     boxes = [_minute_box(of_data).data for of_data in shown if of_data.of(RIB_CHAPTER)]
     return HTML("".join(boxes) or f"<p>{NOT_RUN}</p>")
 
@@ -242,7 +242,6 @@ def _minute_box(of_data: Shown) -> HTML:
     asked = {
         "gain_rib": ("RIB's maps", "the CAM's", ""),
         "rib_less_blur": ("RIB's maps", "the CAM's after a mere blur", ""),
-        "less_rib_fast": ("the maps of a single, longer step of RIB", "the maps of all its steps", ""),
         "gain_walk_crf": ("masks made from RIB's maps", "masks made from the CAM's", "after all steps"),
     }
     differences = {of.name: noted_differences(of_data.of(of.chapter), of.name) for of in QUESTIONS}
