@@ -24,8 +24,8 @@ PATIENCE = 1800  # seconds, on a machine that is busy with other work
 ONCE = ("--retries", "0")
 WAIT = "__import__('time').sleep({})"  # a statement
 FILL = "self.item_names() and (lambda held: __import__('time').sleep(60))(b'x' * 2**31)"  # memory, after the first item
-# A statement that runs out of memory at a job's first try.
-LACKS = "if int(__import__('os').environ.get('SLURM_MEM_PER_NODE', '0')) < 10_000: raise MemoryError"
+# Memory runs out at the first item of each result.
+LACKS = "if not (self.folder / '.lacked').exists(): (self.folder / '.lacked').touch(); raise MemoryError"
 Noted = Callable[..., None]
 
 pytestmark = [
@@ -200,7 +200,7 @@ def test_a_report_that_memory_ran_out_is_answered_with_more(project, local, note
     project.before_each_item(LACKS)
     ends(project, project.start("own", target="results"), 0)
     memory = accounted("ReqMem", project.submitted())
-    assert memory.count("18G") == memory.count("9G") - 1 > 0  # all but the training
+    assert memory.count("18G") in (1, 2, 3)  # of three jobs, of which two share results
     noted("the jobs were tried again with twice the memory", completed(project, local))
 
 
