@@ -7,6 +7,7 @@ from math import isnan
 from IPython.display import HTML
 from myst_nb import glue
 
+from ribstudy import datasets
 from ribstudy.evaluation.statistics import NOT_RUN, Estimate
 from ribstudy.evaluation.verdicts import NO, YES, verdict
 from ribstudy.report.chapter import Chapter
@@ -171,7 +172,7 @@ def glue_answer(
     Args:
         sentences: the findings.
         rows: the name of a note by its label; "-name" shows the opposite difference. A row without a note reads "not run".
-        basis: the numbers of observations; None: `basis_sentence` of the notes.
+        basis: the numbers of observations; None: the data and the `basis_sentence` of the notes.
     """
     estimates = {}
     for label, name in rows.items():
@@ -179,8 +180,13 @@ def glue_answer(
             estimates[label] = _noted(chapter, name)
         else:
             sentences = [*sentences, f"{label}: {NOT_RUN}."]
-    box = answer_box(sentences, estimates, basis=basis or basis_sentence(chapter.notes), tell=tell)
+    box = answer_box(sentences, estimates, basis=basis or _basis_of(chapter), tell=tell)
     glue("answer", box, display=is_live())
+
+
+def _basis_of(chapter: Chapter) -> str:
+    title = datasets.title(chapter.settings.data)
+    return f"{title[0].upper()}{title[1:]}: {basis_sentence(chapter.notes)}"
 
 
 def told(chapter: Chapter, first: str, second: str, name: str, *, ending: str = "") -> str:

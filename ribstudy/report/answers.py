@@ -261,10 +261,10 @@ def counts_text(shown: Sequence[Shown]) -> str:
         words = {word: sum(one.word == word for one in found) for word in (YES, NO, CANNOT_TELL, NOT_RUN, NOT_COMPARED)}
         told = [f"{words[YES]} have the answer yes", f"{words[NO]} no"]
         told += [f"{count} {word}" for word, count in list(words.items())[2:] if count]
-        depend = sum(one.depends == "answer" for one in found)
+        answer, sign = (sum(one.depends == what for one in found) for what in ("answer", "sign"))
         sentences.append(
             f"{of_data.title}: of {len(found)} questions about a difference, {', '.join(told)}. "
-            f"The answer depends on the rule for thresholds in {depend}."
+            f"By another rule for thresholds, {answer} of them have another answer, and {sign} only another sign."
         )
     return " ".join(sentences)
 
