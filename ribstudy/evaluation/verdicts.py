@@ -6,6 +6,7 @@ from math import isnan
 
 from ribstudy.evaluation.protocol import BEST, FROM_VAL, WITHOUT_MASKS
 from ribstudy.evaluation.statistics import Estimate
+from ribstudy.runtime.words import capitalized
 
 YES, NO, CANNOT_TELL = "yes", "no", "cannot tell"
 NO_SIZE = 0.01  # an effect, such as a difference in mIoU, between -0.01 and 0.01 has no size that matters
@@ -50,7 +51,7 @@ class Verdict:
         """The answer and the differences that it is based on, and before them a warning if the comparison cannot tell much."""
         estimates = [f"{found.text()} {_WITH_RULE.get(rule, rule)}" for rule, found in self.differences.items()]
         answer = self.answer()
-        result = f"{answer[0].upper()}{answer[1:]}: {', '.join(estimates)}."
+        result = f"{capitalized(answer)}: {', '.join(estimates)}."
         return f"{power_sentence(self.headline)} {result}" if cannot_tell_much(self.headline) else result
 
 

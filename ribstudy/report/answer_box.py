@@ -13,7 +13,7 @@ from ribstudy.evaluation.verdicts import NO, YES, verdict
 from ribstudy.report.chapter import Chapter
 from ribstudy.report.differences import noted_differences
 from ribstudy.runtime.progress import is_live
-from ribstudy.runtime.words import counted
+from ribstudy.runtime.words import capitalized, counted
 
 POINTS = 100  # an mIoU is told in points, its hundredths
 SINGLE = "With one training, the intervals leave out how trainings differ"
@@ -44,7 +44,7 @@ def compared_sentence(first: str, second: str, differences: Mapping[str, Estimat
         text = f"This study cannot tell whether {first} or {second} score higher{ending}: {_signed(found)} points."
         if found.detectable is not None:
             text += f" It detects a true difference of {POINTS * found.detectable:.1f} points with a probability of 80 %."
-    text = text[0].upper() + text[1:]
+    text = capitalized(text)
     return f"{text} {judged.limit.capitalize()}." if judged.limit else text
 
 
@@ -185,8 +185,7 @@ def glue_answer(
 
 
 def _basis_of(chapter: Chapter) -> str:
-    title = datasets.title(chapter.settings.data)
-    return f"{title[0].upper()}{title[1:]}: {basis_sentence(chapter.notes)}"
+    return f"{capitalized(datasets.title(chapter.settings.data))}: {basis_sentence(chapter.notes)}"
 
 
 def told(chapter: Chapter, first: str, second: str, name: str, *, ending: str = "") -> str:

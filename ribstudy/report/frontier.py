@@ -16,6 +16,7 @@ from ribstudy.evaluation.sweeps import sweep_scores
 from ribstudy.method.rib import num_updates
 from ribstudy.report.chapter import Chapter
 from ribstudy.report.differences import SUFFIXES
+from ribstudy.runtime.words import capitalized
 from ribstudy.stages.controls import DILATED
 from ribstudy.workflow.costs import seconds_per_item
 from ribstudy.workflow.frontier import FAST, Point, choices_on_val, cost_seeds, every_point, points
@@ -212,7 +213,7 @@ def goal_text(found: Mapping[str, Measured], flop: Mapping[str, float], at_paper
 
 
 def _aim(aim: str, reached: bool, value: str) -> str:
-    return f"- {aim[0].upper()}{aim[1:]}: {'met' if reached else 'missed'} ({value})."
+    return f"- {capitalized(aim)}: {'met' if reached else 'missed'} ({value})."
 
 
 def headline(found: Mapping[str, Measured], flop: Mapping[str, float]) -> dict[str, Estimate]:

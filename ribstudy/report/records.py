@@ -12,6 +12,7 @@ import pandas as pd
 from ribstudy import datasets
 from ribstudy.config import load_settings, preset_name
 from ribstudy.evaluation.statistics import NOT_RUN, Estimate
+from ribstudy.runtime.words import capitalized
 from ribstudy.store import Store
 
 
@@ -137,5 +138,4 @@ def headline_table(rows: Sequence[Headline], presets: Sequence[str], store: Stor
 
 
 def _column(preset: str) -> str:
-    name = datasets.title(load_settings(preset).data)
-    return name[0].upper() + name[1:]
+    return capitalized(datasets.title(load_settings(preset).data))

@@ -8,6 +8,7 @@ from ribstudy.config import preset_name
 from ribstudy.evaluation.statistics import Estimate
 from ribstudy.report.chapter import Chapter
 from ribstudy.report.records import latest_records
+from ribstudy.runtime.words import capitalized
 from ribstudy.workflow.book import runs_shown_with
 from ribstudy.workflow.jobs import CHAPTERS
 
@@ -35,5 +36,5 @@ def shown_records(chapter: Chapter) -> list[Shown]:
     for preset, run in runs_shown_with(chapter.preset, chapter.run).items():
         name = chapter.settings_name() if preset == chapter.preset else preset_name(preset)
         title = datasets.title(run.settings.data)
-        shown.append(Shown(title[0].upper() + title[1:], latest_records(run.store, name, CHAPTERS)))
+        shown.append(Shown(capitalized(title), latest_records(run.store, name, CHAPTERS)))
     return shown

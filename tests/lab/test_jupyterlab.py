@@ -21,12 +21,18 @@ from tools.browser import find_browser, open_browser
 
 ROOT = Path(__file__).resolve().parents[2]
 WORKING_TREE = {"PYTHONPATH": str(ROOT), "JUPYTER_CONFIG_PATH": str(ROOT / "profiles" / "jupyterlab")}
-PATIENCE = int(os.environ.get("P", 900))  # seconds; guards against hanging, and measures no speed
+PATIENCE = 900  # seconds; guards against hanging, and measures no speed
 TOKEN = "x"
 TALL = {"width": 1280, "height": 4000}  # pixels: JupyterLab leaves out the outputs that are far outside the window
 STDERR = '[data-mime-type="application/vnd.jupyter.stderr"], [data-mime-type="application/vnd.jupyter.error"]'
 PICTURE = ".jp-OutputArea .widget-html .panel:nth-child(2) img"
 SLIDER = ".jupyter-widgets.widget-slider"
+
+
+def in_a_browser(test):
+    """Marks a test that needs a browser and takes long."""
+    asked = pytest.mark.skipif("RIBSTUDY_LAB_TESTS" not in os.environ, reason="takes minutes: make lab-test")
+    return asked(pytest.mark.skipif(find_browser() is None, reason="no browser is installed")(test))
 
 
 @pytest.fixture(scope="module")
@@ -123,8 +129,7 @@ def became_visible(locator) -> bool:
     return True
 
 
-@pytest.mark.skipif("RIBSTUDY_LAB_TESTS" not in os.environ, reason="takes minutes: make lab-test")
-@pytest.mark.skipif(find_browser() is None, reason="no browser is installed")
+@in_a_browser
 def test_an_editor_runs_all_cells_sees_numbers_and_pictures_moves_a_slider_and_saves(server, project):
     path = project / "book" / "play.ipynb"
     with open_browser() as browser:
@@ -149,8 +154,7 @@ def test_an_editor_runs_all_cells_sees_numbers_and_pictures_moves_a_slider_and_s
     assert status.stdout == ""
 
 
-@pytest.mark.skipif("RIBSTUDY_LAB_TESTS" not in os.environ, reason="takes minutes: make lab-test")
-@pytest.mark.skipif(find_browser() is None, reason="no browser is installed")
+@in_a_browser
 def test_an_editor_reads_the_text_the_answer_and_the_numbers_of_a_chapter(server):
     with open_browser() as browser:
         page = browser.new_page(viewport={"width": 1280, "height": 12_000})
