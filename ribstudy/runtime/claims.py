@@ -32,6 +32,7 @@ class Claims:
         self._file = os.open(self._folder / ".claims", os.O_RDWR | os.O_CREAT, 0o666)
         with contextlib.ExitStack() as stack:
             stack.enter_context(self.on(self._own.name))
+            self.others()  # so that nothing is left of a killed run in the result that the next one completes
             with contextlib.suppress(OSError):  # on a full disk, the work itself raises an error
                 self._own.write_text(this_process())
             self._until_the_end = stack.pop_all()

@@ -56,6 +56,15 @@ def test_those_who_wait_learn_who_works_here_and_since_when(owner, tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == [".claims"]
 
 
+def test_the_next_process_removes_what_a_killed_one_left(owner, tmp_path):
+    owner.send_signal(signal.SIGKILL)
+    owner.wait()
+    assert len(list(tmp_path.iterdir())) == 2
+    with Claims(tmp_path):
+        pass
+    assert [path.name for path in tmp_path.iterdir()] == [".claims"]
+
+
 def test_claims_leave_one_empty_file(tmp_path):
     with Claims(tmp_path) as claims, claims.on("cat"):
         pass
