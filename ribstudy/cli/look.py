@@ -1,14 +1,17 @@
 """The command `look`: maps of photographs by an ImageNet classifier."""
 
 import argparse
+import os
+import sys
 import webbrowser
+from pathlib import Path
 
 from ribstudy.cli import options as options_of
 from ribstudy.report.look_settings import METHODS
 
 EXAMPLES = """\
 examples:
-  python -m ribstudy look photo.jpg --open                  write photo_look.html next to the photograph, and show it
+  python -m ribstudy look photo.jpg                         write photo_look.html next to the photograph, and show it
   python -m ribstudy look holiday/ cat.jpg --top 2          a folder and a file; the two most probable classes of each
   python -m ribstudy look photo.jpg --class "Egyptian cat" --class sofa --method rib --method layercam
   python -m ribstudy look --search cat                      the ImageNet classes with "cat" in their names
@@ -53,7 +56,8 @@ def add_command(commands: argparse._SubParsersAction) -> None:
         metavar="FILE",
         help="a report (.html), or a figure of a single map (.png, .svg, .pdf); default: *_look.html next to the photograph",
     )
-    look.add_argument("--open", action="store_true", help="open the written file in the browser")
+    shown = "open the written file in the browser (default: if a terminal and a screen are there)"
+    look.add_argument("--open", action=argparse.BooleanOptionalAction, help=shown)
     look.set_defaults(command=_look)
 
 
@@ -89,6 +93,21 @@ def _look(options: argparse.Namespace) -> int:
         **{name: value for name, value in given.items() if value is not None},
     )
     print(out)
-    if options.open and not webbrowser.open(out.resolve().as_uri()):
-        raise ValueError(f"{out}: no browser could be opened; open the file yourself")
+    _show(out, options.open)
     return 0
+
+
+def _show(out: Path, wanted: bool | None) -> None:
+    """Opens a file in the browser. Without a screen, the browsers of the terminal would take it over, so it asks for a screen.
+
+    Args:
+        wanted: None if the user has not said.
+    """
+    if wanted or (wanted is None and sys.stdout.isatty() and _has_screen()):
+        opened = webbrowser.open(out.resolve().as_uri())
+        if wanted and not opened:
+            raise ValueError(f"{out}: no browser could be opened; open the file yourself")
+
+
+def _has_screen() -> bool:
+    return sys.platform in ("darwin", "win32") or bool(os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY"))

@@ -217,6 +217,38 @@ def test_the_command_writes_a_report_next_to_the_photograph(tmp_path, capsys, qu
     assert text.count('type="range"') == 2  # the CAM has a single map
 
 
+@pytest.mark.parametrize(
+    ("option", "terminal", "screen", "opened"),
+    [
+        ([], True, ":0", True),
+        ([], False, ":0", False),
+        ([], True, "", False),
+        (["--open"], False, "", True),
+        (["--no-open"], True, ":0", False),
+    ],
+)
+def test_the_report_opens_where_somebody_sits_before_a_screen(tmp_path, monkeypatch, quick, option, terminal, screen, opened):
+    asked = []
+    monkeypatch.setattr("webbrowser.open", lambda address: asked.append(address) or True)
+    monkeypatch.setattr("sys.platform", "linux")
+    monkeypatch.setattr("sys.stdout.isatty", lambda: terminal, raising=False)
+    monkeypatch.setenv("DISPLAY", screen)
+    monkeypatch.delenv("WAYLAND_DISPLAY", raising=False)
+    out = tmp_path / "cat.html"
+    assert main(["look", "cat", "--method", "cam", "--out", str(out), *option]) == 0
+    assert asked == ([out.as_uri()] if opened else [])
+
+
+def test_a_browser_that_does_not_open_is_an_error_only_if_it_was_asked_for(tmp_path, monkeypatch, capsys, quick):
+    monkeypatch.setattr("webbrowser.open", lambda address: False)
+    monkeypatch.setattr("sys.stdout.isatty", lambda: True, raising=False)
+    monkeypatch.setenv("DISPLAY", ":0")
+    command = ["look", "cat", "--method", "cam", "--out", str(tmp_path / "cat.html")]
+    assert main(command) == 0
+    assert main([*command, "--open"]) == 1
+    assert "open the file yourself" in capsys.readouterr().err
+
+
 def test_the_learning_rate_is_of_rib_alone():
     assert look._method("rib", 5e-5) == look.LOOK_SETTINGS.model_copy(update={"learning_rate": 5e-5})
     assert look._method("advcam", 5e-5) == look.METHODS["advcam"]
